@@ -1,0 +1,123 @@
+// Package bridge joins the two worlds: a back-to-back user agent that shields the browser. A call is a caller leg and a list
+// of branches; each leg is a dialog of its own.
+package bridge
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/emiago/sipgo/sip"
+
+	"tandem/bridge/identity"
+	"tandem/bridge/location"
+	"tandem/bridge/media"
+	"tandem/bridge/route"
+	"tandem/sipside"
+	"tandem/sipside/transaction"
+	"tandem/wss"
+)
+
+// peer is whoever is at a leg's far end: a browser's connection or a backend.
+type peer interface {
+	Name() string
+	Request(out transaction.Outbound, on func(transaction.Event)) (*transaction.Client, error)
+	Ack(out transaction.Outbound) error
+	Contact(user string) sip.Uri
+}
+
+var (
+	_ peer            = (*wss.Conn)(nil)
+	_ peer            = (*sipside.Backend)(nil)
+	_ wss.Handler     = (*Bridge)(nil)
+	_ sipside.Handler = (*Bridge)(nil)
+	_ Router          = (*route.Table)(nil)
+	_ Browsers        = (*wss.Server)(nil)
+	_ Backends        = (*sipside.Endpoints)(nil)
+)
+
+// Router decides where a request goes.
+type Router interface {
+	Route(route.Query) route.Decision
+}
+
+// Guard says whether a new call or registration may come in; the error's text becomes the Reason of a 503.
+type Guard interface {
+	Admit(origin, aor string, method sip.RequestMethod) error
+}
+
+// Events gets the typed events of calls; the call's Record is the last. It must not block.
+type Events interface {
+	CallEvent(Event)
+}
+
+// Browsers finds a browser's connection.
+type Browsers interface {
+	Find(flow string) *wss.Conn
+}
+
+// Backends finds pools and their members.
+type Backends interface {
+	Pool(name string) *sipside.Pool
+	Backend(name string) *sipside.Backend
+}
+
+// Config are the bridge's limits; zero values have the defaults of the design.
+type Config struct {
+	Node        string        // carried by tokens, Call-IDs and tags
+	Secret      []byte        // keys the Contact tokens; stable across restarts
+	TryTimeout  time.Duration // 2 s: nothing but 100
+	FlowGrace   time.Duration // 35 s: a call without a flow, once media is dead
+	OrphanLimit time.Duration // 10 min: a call without a flow, in any case
+	MaxExpires  time.Duration // 120 s: granted to a forwarded REGISTER
+	T1          time.Duration // 500 ms, for 2xx repetition
+	Log         *slog.Logger
+}
+
+// Wiring is who the bridge works with; all but Guard and Events are needed.
+type Wiring struct {
+	Router   Router
+	Guard    Guard
+	Events   Events
+	Store    location.Store
+	Nonces   *identity.Nonces
+	Media    *media.Engine
+	Browsers Browsers
+	Backends Backends
+}
+
+// Bridge owns the calls and the registrations.
+type Bridge struct{}
+
+// New makes a bridge without calls.
+func New(cfg Config, with Wiring) *Bridge { panic("skeleton") }
+
+// ServeBrowser and ServeBackend are the doors' handlers.
+func (b *Bridge) ServeBrowser(c *wss.Conn, tx *transaction.Server)           { panic("skeleton") }
+func (b *Bridge) BrowserGone(c *wss.Conn)                                    { panic("skeleton") }
+func (b *Bridge) ServeBackend(from *sipside.Backend, tx *transaction.Server) { panic("skeleton") }
+
+// Shutdown takes no new calls (503), lets running ones end until ctx is done, then sends BYE on both legs of the rest and
+// waits a moment for the answers.
+func (b *Bridge) Shutdown(ctx context.Context) error { panic("skeleton") }
+
+// Snapshot writes an established call down by its id; Drop forgets it without a word to either peer; Restore goes on with it.
+func (b *Bridge) Snapshot(call string) (Snapshot, error) { panic("skeleton") }
+func (b *Bridge) Drop(call string) error                 { panic("skeleton") }
+func (b *Bridge) Restore(s Snapshot) error               { panic("skeleton") }
+
+// Snapshot is whatever continues a call elsewhere: plain, JSON-able; no sockets, no timers.
+type Snapshot struct{}
+
+// Stats are the bridge's figures.
+type Stats struct {
+	Calls         int // running
+	Registrations int
+	CallsStarted  uint64
+	CallsEnded    map[string]uint64 // by reason
+	Registers     map[string]uint64 // by outcome
+	Failovers     uint64
+}
+
+// Stats may be called at any time.
+func (b *Bridge) Stats() Stats { panic("skeleton") }

@@ -1,0 +1,61 @@
+package bridge
+
+import "time"
+
+// Event is one thing that happened to a call: exactly one of the typed fields is set.
+type Event struct {
+	Call   string // the call's id: our own, the same in both legs' logs
+	Tenant string
+	At     time.Time
+
+	Started  *Started
+	Ringing  *Ringing
+	Answered *Answered
+	Media    *MediaEvent
+	Record   *Record
+}
+
+// Started, Ringing, Answered and MediaEvent are the steps of a call.
+type (
+	Started struct{ Origin, From, To string }
+	Ringing struct {
+		Status  int
+		Backend string
+	}
+	Answered struct {
+		Backend string
+		SetUp   time.Duration
+	}
+	MediaEvent struct{ Leg, What, Reason string }
+)
+
+// Record is the call's record, its last event; one JSON line.
+type Record struct {
+	Call     string        `json:"call"`
+	Tenant   string        `json:"tenant,omitempty"`
+	Origin   string        `json:"origin"` // "browsers", or a pool or trunk
+	From     string        `json:"from"`
+	To       string        `json:"to"`
+	Backend  string        `json:"backend,omitempty"`
+	Tried    []string      `json:"tried,omitempty"`
+	Start    time.Time     `json:"start"`
+	Ring     time.Time     `json:"ring,omitzero"`
+	Answer   time.Time     `json:"answer,omitzero"`
+	End      time.Time     `json:"end"`
+	Duration float64       `json:"duration"` // seconds from answer to end
+	Status   int           `json:"status"`   // the final SIP status to the caller
+	Reason   string        `json:"reason"`   // why it ended: Termination
+	By       string        `json:"by"`       // "caller", "callee", "gateway"
+	Media    []RecordMedia `json:"media,omitempty"`
+}
+
+// RecordMedia is one leg's media figures in the record.
+type RecordMedia struct {
+	Leg        string            `json:"leg"` // "caller", "callee"
+	Profile    string            `json:"profile"`
+	Remote     string            `json:"remote,omitempty"`
+	SRTP       string            `json:"srtp,omitempty"`
+	PacketsIn  uint64            `json:"packets_in"`
+	PacketsOut uint64            `json:"packets_out"`
+	Drops      map[string]uint64 `json:"drops,omitempty"`
+}

@@ -1,0 +1,145 @@
+// Package transaction holds the transaction machines of RFC 3261 §17 and RFC 6026 as tables
+// over sipgo's messages. Both doors use it: wss for browsers, sipside for the SIP world.
+//
+// CANCEL's effect, the repetition of a 2xx and the ACK of a 2xx belong to the call (RFC 3261 §13.3.1.4, §13.2.2.4),
+// not to this package.
+package transaction
+
+import (
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/emiago/sipgo/sip"
+)
+
+// Errors that end a transaction or refuse a call on it.
+var (
+	ErrTimeout      = errors.New("transaction: no final response in time") // timer B or F
+	ErrFlowLost     = errors.New("transaction: the flow was lost")
+	ErrAbandoned    = errors.New("transaction: abandoned by its user")
+	ErrNoResponse   = errors.New("transaction: an ACK takes no response")
+	ErrTerminated   = errors.New("transaction: already terminated")
+	ErrNoProceeding = errors.New("transaction: nothing to cancel")
+)
+
+// Flow is one way to one peer: a connection, or a datagram socket with the peer's address.
+type Flow interface {
+	// Send hands one whole message to the transport; it may block no longer than the door's write deadline.
+	// The caller keeps no right to change data afterwards. An error is a transport error (RFC 3261 §17.1.4).
+	Send(data []byte) error
+	// Reliable is false for UDP only.
+	Reliable() bool
+	// Identity names the connection (or the datagram socket and peer) within the process; it is part of the
+	// key of server transactions, for branches of browsers are short and sent-by is random.
+	Identity() string
+}
+
+// Message is a message as it came in, with what sipgo's parser does not keep.
+type Message struct {
+	sip.Message
+	// RequestURI is the Request-URI byte for byte (empty for a response).
+	RequestURI string
+}
+
+// Outbound is a request to send.
+type Outbound struct {
+	*sip.Request
+	// RequestURI, where not empty, is written instead of Request.Recipient, byte for byte.
+	RequestURI string
+}
+
+// Event is what a client transaction tells its user: exactly one of the two is set.
+// A transaction ends with one final Event; an INVITE's 2xx is followed by one Event for each further 2xx
+// (repetition or fork, RFC 6026 Accepted) until timer M.
+type Event struct {
+	Response *sip.Response
+	Err      error
+}
+
+// Config sets the timers; zero values are RFC 3261's (T1 500 ms, T2 4 s, T4 5 s).
+type Config struct {
+	T1, T2, T4 time.Duration
+	Log        *slog.Logger
+}
+
+// Handler gets each new request once: also a CANCEL (see Server.Cancels) and the ACK of a 2xx (Respond refuses it).
+// It runs on the goroutine of Receive and must not block.
+type Handler func(tx *Server)
+
+// Layer holds the transactions of one door.
+type Layer struct{}
+
+// New opens a layer without traffic.
+func New(cfg Config) *Layer { panic("skeleton") }
+
+// Receive gives a parsed message that came over flow to its transaction, or a new request to serve.
+func (l *Layer) Receive(msg Message, flow Flow, serve Handler) { panic("skeleton") }
+
+// FlowLost ends the transactions on a flow: clients get ErrFlowLost.
+func (l *Layer) FlowLost(flow Flow) { panic("skeleton") }
+
+// Request starts a client transaction. The request carries its top Via with a branch already.
+// on is called in order, from one goroutine at a time, and must not block; it may be called before Request returns
+// never: the first call comes after Request has returned.
+func (l *Layer) Request(out Outbound, flow Flow, on func(Event)) (*Client, error) { panic("skeleton") }
+
+// Stats is a snapshot of the layer's figures.
+type Stats struct {
+	Clients, Servers             int    // running now
+	Retransmissions              uint64 // sent by timers A, E, G
+	Absorbed                     uint64 // retransmissions of the peer answered or dropped by a machine
+	Timeouts, FlowErrors, Strays uint64 // Strays: responses that match no transaction
+}
+
+// Stats may be called at any time.
+func (l *Layer) Stats() Stats { panic("skeleton") }
+
+// Client is a client transaction.
+type Client struct{}
+
+// Request is the request as sent, its Via included.
+func (c *Client) Request() Outbound { panic("skeleton") }
+
+// Flow is where the request went.
+func (c *Client) Flow() Flow { panic("skeleton") }
+
+// Cancel sends the CANCEL of RFC 3261 §9.1 in a transaction of its own, with extra headers (Reason). The user calls it
+// after a provisional response only; the INVITE still ends by its own final response, or ErrTimeout 64·T1 later.
+func (c *Client) Cancel(extra ...sip.Header) error { panic("skeleton") }
+
+// Abandon stops retransmission and silences the transaction: no Event comes after it returned.
+func (c *Client) Abandon() { panic("skeleton") }
+
+// Server is a server transaction, or the ACK of a 2xx.
+type Server struct{}
+
+// Request is the request that opened it. Read only.
+func (s *Server) Request() *sip.Request { panic("skeleton") }
+
+// RequestURI is the Request-URI byte for byte.
+func (s *Server) RequestURI() string { panic("skeleton") }
+
+// Flow is where the request came from and where responses go.
+func (s *Server) Flow() Flow { panic("skeleton") }
+
+// Respond sends a response from any goroutine. A 2xx to an INVITE may be given again and again (the call repeats it
+// until the ACK, RFC 3261 §13.3.1.4); any other response after a final one is ErrTerminated. The error of a failed
+// write is returned, and a transaction whose final response failed to write is still cleaned up.
+func (s *Server) Respond(res *sip.Response) error { panic("skeleton") }
+
+// Cancels is, for a CANCEL, the INVITE transaction that it matches (RFC 3261 §9.2); nil where none does.
+func (s *Server) Cancels() *Server { panic("skeleton") }
+
+// Traced is one message as it crossed a door; Data must not be kept after the call returns.
+type Traced struct {
+	Data          []byte
+	At            time.Time
+	Transport     string // "UDP", "TCP", "TLS", "WS", "WSS"
+	Local, Remote string // host:port
+	Sent          bool
+	CallID        string
+}
+
+// Trace is called for each message at both doors; it must not block.
+type Trace func(Traced)
