@@ -57,7 +57,7 @@ type LegSpec struct {
 	Signalling netip.Addr  // RTP: where the leg's signalling comes from (learning)
 	Streams    int         // RTP: port pairs wanted
 	OnEvent    func(Event) // called from a worker, must not block
-	Restore    *sdp.Local  // from a Snapshot: take these ports and credentials again
+	Restore    *LegState   // from a Snapshot: take these ports, credentials and keys again and relay at once
 }
 
 // NewLeg reserves a leg: ports, credentials. ErrNoPorts where the range is used up.

@@ -1,0 +1,51 @@
+package media
+
+import (
+	"net/netip"
+
+	"tandem/bridge/sdp"
+)
+
+// LegState is everything that lets a leg go on elsewhere: credentials, ports, keys, validated and learnt addresses. A plain
+// value, safe to copy and to write as JSON; it holds keys, so guard it as one guards a password. The browser notices nothing
+// where the same addresses can be bound again.
+type LegState struct {
+	Profile    sdp.Profile
+	Local      sdp.Local
+	Previous   Credentials // still valid beside Local's after a Restart; empty ufrag: none
+	Remote     sdp.Remote
+	AnswerSent bool
+	Listen     netip.AddrPort // WebRTC: the local address of the nominated pair
+	Pair       netip.AddrPort // WebRTC: the peer's; invalid before ICE is done
+	SRTP       *SRTPState     // nil before DTLS is done
+	Streams    []StreamState  // RTP: one for each port pair
+}
+
+// Credentials are one ICE generation's.
+type Credentials struct{ Ufrag, Password string }
+
+// SRTPState are the keys of one DTLS association and where its streams stand (RFC 3711 §3.2.3).
+type SRTPState struct {
+	Profile               uint16 // the DTLS-SRTP profile's number (RFC 5764 §4.1.2, RFC 7714)
+	LocalKey, LocalSalt   []byte
+	RemoteKey, RemoteSalt []byte
+	Fingerprint           sdp.Fingerprint // the peer's, as verified
+	Sent, Received        []SSRCState
+}
+
+// SSRCState is the packet index of one source.
+type SSRCState struct {
+	SSRC      uint32
+	Rollover  uint32 // ROC
+	Sequence  uint16 // highest seen
+	RTCPIndex uint32
+}
+
+// StreamState is where a stream of an RTP leg was learnt to come from.
+type StreamState struct {
+	RTP, RTCP netip.AddrPort // invalid: not learnt yet
+	SSRC      uint32
+}
+
+// Export is the leg's state now. Meant for Snapshots: it waits for the leg's worker, so call it from no OnEvent.
+func (l *Leg) Export() LegState { panic("skeleton") }
