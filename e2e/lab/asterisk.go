@@ -1,0 +1,154 @@
+package lab
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"text/template"
+	"time"
+)
+
+//go:embed asterisk
+var asteriskFiles embed.FS
+
+// Asterisk is a running PBX; its extensions stand in asterisk/extensions.conf.
+type Asterisk struct {
+	Addr string // 127.0.0.x; SIP on port 5060, UDP and TCP
+	run  string
+	cmd  *exec.Cmd
+}
+
+// AsteriskUsers register with their name and "pw" behind it as password; carol speaks G.711 only.
+var AsteriskUsers = [...]string{"alice", "bob", "dave", "erin"}
+
+// StartAsterisk runs a PBX at a loopback address until the test ends.
+func StartAsterisk(t testing.TB, addr string) *Asterisk {
+	t.Helper()
+	root := filepath.Join(Dir(t), "asterisk")
+	// a short path, for the control socket's name is limited to 108 bytes
+	run, err := os.MkdirTemp("", "ast")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(run) })
+	a := &Asterisk{Addr: addr, run: run}
+	if err := a.configure(root); err != nil {
+		t.Fatalf("asterisk: %v", err)
+	}
+	a.Start(t)
+	return a
+}
+
+func (a *Asterisk) configure(root string) error {
+	for _, d := range []string{"etc", "cache", "lib/keys", "spool/outgoing", "log"} {
+		if err := os.MkdirAll(filepath.Join(a.run, d), 0o755); err != nil {
+			return err
+		}
+	}
+	libs := filepath.Join(root, "usr/lib/x86_64-linux-gnu")
+	modules := filepath.Join(libs, "asterisk/modules")
+	if _, err := os.Stat(modules); err != nil {
+		modules = filepath.Join(root, "usr/lib/asterisk/modules")
+	}
+	if err := os.Symlink(filepath.Join(root, "usr/share/asterisk/documentation"), filepath.Join(a.run, "lib/documentation")); err != nil {
+		return err
+	}
+	values := map[string]any{
+		"Run": a.run, "Modules": modules, "Root": root, "Addr": a.Addr, "Entity": a.Addr[strings.LastIndexByte(a.Addr, '.')+1:],
+		"Users": AsteriskUsers[:], "MaxContacts": 1,
+	}
+	texts := template.Must(template.ParseFS(asteriskFiles, "asterisk/*.conf"))
+	for _, text := range texts.Templates() {
+		if err := a.write(text, text.Name(), values); err != nil {
+			return err
+		}
+	}
+	// modules that are loaded want their file even where it says nothing
+	for _, name := range []string{"acl", "ccss", "cdr", "cel", "dsp", "features", "http", "manager", "musiconhold", "sorcery", "stasis", "udptl", "pjproject"} {
+		if err := a.write(texts.Lookup("off.conf"), name+".conf", nil); err != nil {
+			return err
+		}
+	}
+	return a.wrapper(root, libs)
+}
+
+func (a *Asterisk) write(text *template.Template, name string, values any) error {
+	f, err := os.Create(filepath.Join(a.run, "etc", name))
+	if err != nil {
+		return err
+	}
+	return errors.Join(text.Execute(f, values), f.Close())
+}
+
+// wrapper writes the command that starts the unpacked Asterisk with its own loader and libraries.
+func (a *Asterisk) wrapper(root, libs string) error {
+	var loader string
+	for _, pattern := range []string{"usr/lib64/ld-linux-x86-64.so.2", "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2", "lib/x86_64-linux-gnu/ld-2*.so"} {
+		if found, _ := filepath.Glob(filepath.Join(root, pattern)); len(found) > 0 {
+			loader = found[0]
+		}
+	}
+	if loader == "" {
+		return fmt.Errorf("no dynamic loader under %s", root)
+	}
+	script := fmt.Sprintf("#!/bin/sh\nexec %s --library-path %s:%s/lib/x86_64-linux-gnu:%s/usr/lib %s/usr/sbin/asterisk -C %s/etc/asterisk.conf \"$@\"\n",
+		loader, libs, root, root, root, a.run)
+	return os.WriteFile(filepath.Join(a.run, "asterisk"), []byte(script), 0o755)
+}
+
+// Start runs it again after Kill.
+func (a *Asterisk) Start(t testing.TB) {
+	t.Helper()
+	out, err := os.OpenFile(filepath.Join(a.run, "log/stdout"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	a.cmd = exec.Command(filepath.Join(a.run, "asterisk"), "-f")
+	a.cmd.Stdout, a.cmd.Stderr = out, out
+	a.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := a.cmd.Start(); err != nil {
+		t.Fatalf("asterisk: %v", err)
+	}
+	t.Cleanup(a.Kill)
+	Eventually(t, 30*time.Second, "asterisk at "+a.Addr+" is up", func() error {
+		_, err := a.CLI("core waitfullybooted")
+		return err
+	})
+}
+
+// Kill ends it at once (SIGKILL). Safe to call twice.
+func (a *Asterisk) Kill() {
+	if a.cmd != nil && a.cmd.Process != nil {
+		_ = a.cmd.Process.Kill()
+		_ = a.cmd.Wait()
+		a.cmd = nil
+	}
+}
+
+// CLI runs one console command and gives what it prints.
+func (a *Asterisk) CLI(command string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, filepath.Join(a.run, "asterisk"), "-rx", command).CombinedOutput()
+	if err != nil {
+		return string(out), fmt.Errorf("asterisk -rx %q: %w: %s", command, err, out)
+	}
+	return string(out), nil
+}
+
+// Log is what it logged so far.
+func (a *Asterisk) Log() string {
+	text, err := os.ReadFile(filepath.Join(a.run, "log/full"))
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}

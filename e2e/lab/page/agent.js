@@ -1,0 +1,82 @@
+// Agent gives JsSIP and SIP.js one face for the tests. A call is a plain object:
+// {id, direction, state: 'new'|'ringing'|'early'|'answered'|'ended', status, cause, session, pc, ear, ladder}
+'use strict';
+
+class Calls {
+  constructor() { this.all = []; }
+  add(direction, session) {
+    const call = { id: this.all.length, direction, state: 'new', status: 0, cause: '', session, pc: null, ear: null, peer: '', firstRTP: 0, answeredAt: 0, startedAt: performance.now(), held: false };
+    this.all.push(call);
+    return call;
+  }
+}
+
+function watchTracks(call, pc) {
+  call.pc = pc;
+  const take = (track) => {
+    call.ear = new Ear(new MediaStream([track]));
+  };
+  pc.addEventListener('track', (e) => { if (e.track.kind === 'audio') take(e.track); });
+  for (const r of pc.getReceivers()) if (r.track && r.track.kind === 'audio') take(r.track);
+}
+
+// firstPacket resolves with performance.now() at the first RTP packet that arrives
+async function firstPacket(call) {
+  for (;;) {
+    if (call.state === 'ended') throw new Error('the call ended: ' + call.cause);
+    if (call.pc) {
+      for (const s of (await call.pc.getStats()).values()) {
+        if (s.type === 'inbound-rtp' && s.packetsReceived > 0) return performance.now() - call.startedAt;
+      }
+    }
+    await new Promise((r) => setTimeout(r, 1));
+  }
+}
+
+const agents = {};
+const makers = { jssip: (o) => new JsSIPAgent(o), sipjs: (o) => new SIPJSAgent(o) };
+
+// what the tests call; each returns a plain value or a promise of one
+const lab = {
+  start(name, library, options) {
+    agents[name] = makers[library](options);
+    return agents[name].start().then(() => audio.resume());
+  },
+  register(name) { return agents[name].register(); },
+  unregister(name) { return agents[name].unregister(); },
+  stop(name) { return agents[name].stop(); },
+  call(name, target) { return agents[name].call(target).id; },
+  answer(name, id) { return agents[name].answer(agents[name].calls.all[id]); },
+  hangup(name, id) { return agents[name].hangup(agents[name].calls.all[id]); },
+  hold(name, id) { return agents[name].hold(agents[name].calls.all[id], true); },
+  resume(name, id) { return agents[name].hold(agents[name].calls.all[id], false); },
+  digits(name, id, digits, how) { return agents[name].digits(agents[name].calls.all[id], digits, how); },
+  firstPacket(name, id) { return firstPacket(agents[name].calls.all[id]); },
+  state(name, id) {
+    const c = agents[name].calls.all[id];
+    if (!c) return null;
+    return { state: c.state, status: c.status, cause: c.cause, direction: c.direction, peer: c.peer, answeredAt: c.answeredAt, held: c.held, ice: c.pc ? c.pc.iceConnectionState : '' };
+  },
+  incoming(name) { return agents[name].calls.all.filter((c) => c.direction === 'in' && c.state !== 'ended').map((c) => c.id); },
+  measure(name, id, frequency) {
+    const c = agents[name].calls.all[id];
+    return c && c.ear ? c.ear.measure(frequency) : { share: 0, rms: 0 };
+  },
+  // one wrong hex digit in the certificate's fingerprint of every description that leaves
+  forgeFingerprint() {
+    const create = (name) => {
+      const original = RTCPeerConnection.prototype[name];
+      Object.defineProperty(RTCPeerConnection.prototype, name, { value: original });
+    };
+    create('createOffer');
+    const local = Object.getOwnPropertyDescriptor(RTCPeerConnection.prototype, 'localDescription');
+    Object.defineProperty(RTCPeerConnection.prototype, 'localDescription', {
+      get() {
+        const d = local.get.call(this);
+        if (!d) return d;
+        const sdp = d.sdp.replace(/(a=fingerprint:sha-256 )(..)/g, (_, p, h) => p + (h === '00' ? '01' : '00'));
+        return { type: d.type, sdp, toJSON() { return { type: d.type, sdp }; } };
+      },
+    });
+  },
+};

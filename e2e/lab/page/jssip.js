@@ -1,0 +1,62 @@
+// JsSIPAgent drives unmodified JsSIP.
+'use strict';
+
+class JsSIPAgent {
+  constructor(options) {
+    const { JsSIP } = libs;
+    this.options = options;
+    this.calls = new Calls();
+    this.tone = new Tone(options.tone);
+    this.socket = new JsSIP.WebSocketInterface(options.url);
+    this.ua = new JsSIP.UA({ sockets: [this.socket], uri: options.uri, password: options.password, register: false, session_timers: options.sessionTimers !== false });
+    this.ua.on('newRTCSession', ({ originator, session, request }) => {
+      if (originator === 'remote') this.watch(this.calls.add('in', session), session, request);
+    });
+  }
+  start() {
+    return new Promise((resolve, reject) => {
+      this.ua.once('connected', () => resolve());
+      this.ua.once('disconnected', (e) => reject(new Error('disconnected: ' + e.reason)));
+      this.ua.start();
+    });
+  }
+  register() {
+    return new Promise((resolve) => {
+      this.ua.once('registered', (e) => resolve(e.response.status_code));
+      this.ua.once('registrationFailed', (e) => resolve(e.response ? e.response.status_code : 0));
+      this.ua.register();
+    });
+  }
+  unregister() {
+    return new Promise((resolve) => { this.ua.once('unregistered', (e) => resolve(e.response ? e.response.status_code : 0)); this.ua.unregister(); });
+  }
+  stop() { this.ua.stop(); }
+  watch(call, session, request) {
+    if (request) call.peer = request.from.uri.user;
+    session.on('progress', (e) => { call.state = e.response && e.response.body ? 'early' : 'ringing'; if (e.response) call.status = e.response.status_code; });
+    session.on('accepted', (e) => { call.state = 'answered'; call.status = e.response ? e.response.status_code : 200; call.answeredAt = performance.now() - call.startedAt; });
+    session.on('failed', (e) => { call.state = 'ended'; call.cause = e.cause; call.status = e.message && e.message.status_code || 0; });
+    session.on('ended', (e) => { call.state = 'ended'; call.cause = e.cause; });
+    session.on('hold', (e) => { if (e.originator === 'remote') call.held = true; });
+    session.on('unhold', (e) => { if (e.originator === 'remote') call.held = false; });
+    if (session.connection) watchTracks(call, session.connection);
+    else session.on('peerconnection', ({ peerconnection }) => watchTracks(call, peerconnection));
+  }
+  call(target) {
+    const call = this.calls.add('out', null);
+    const handlers = { peerconnection: ({ peerconnection }) => watchTracks(call, peerconnection) };
+    call.session = this.ua.call(target, { mediaStream: this.tone.stream, eventHandlers: handlers, pcConfig: { iceServers: [] } });
+    this.watch(call, call.session);
+    return call;
+  }
+  answer(call) { call.session.answer({ mediaStream: this.tone.stream, pcConfig: { iceServers: [] } }); }
+  hangup(call) { call.session.terminate(); }
+  hold(call, on) {
+    return new Promise((resolve, reject) => {
+      const done = () => resolve();
+      const ok = on ? call.session.hold({}, done) : call.session.unhold({}, done);
+      if (!ok) reject(new Error('JsSIP refuses to ' + (on ? 'hold' : 'resume')));
+    });
+  }
+  digits(call, digits, how) { call.session.sendDTMF(digits, { transportType: how === 'info' ? 'INFO' : 'RFC2833', duration: 120, interToneGap: 120 }); }
+}

@@ -1,0 +1,2 @@
+export { default as JsSIP } from "jssip";
+export * as SIP from "sip.js";

@@ -1,0 +1,85 @@
+// SIPJSAgent drives unmodified SIP.js.
+'use strict';
+
+class SIPJSAgent {
+  constructor(options) {
+    const { SIP } = libs;
+    this.options = options;
+    this.calls = new Calls();
+    this.tone = new Tone(options.tone);
+    const uri = SIP.UserAgent.makeURI(options.uri);
+    this.failed = 0;
+    this.agent = new SIP.UserAgent({
+      uri,
+      transportOptions: { server: options.url },
+      authorizationUsername: uri.user,
+      authorizationPassword: options.password,
+      logLevel: 'error',
+      sessionDescriptionHandlerFactory: SIP.Web.defaultSessionDescriptionHandlerFactory(() => Promise.resolve(this.tone.stream)),
+      sessionDescriptionHandlerFactoryOptions: { peerConnectionConfiguration: { iceServers: [] }, iceGatheringTimeout: 1000 },
+      delegate: { onInvite: (session) => this.incoming(session) },
+    });
+    this.registerer = new SIP.Registerer(this.agent, { expires: 600 });
+  }
+  start() { return this.agent.start(); }
+  register() {
+    const { SIP } = libs;
+    return new Promise((resolve, reject) => {
+      this.registerer.stateChange.addListener((state) => { if (state === SIP.RegistererState.Registered) resolve(200); });
+      this.registerer.register({ requestDelegate: { onReject: (r) => resolve(r.message.statusCode) } }).catch(reject);
+    });
+  }
+  unregister() { return new Promise((resolve) => this.registerer.unregister({ requestDelegate: { onAccept: (r) => resolve(r.message.statusCode) } })); }
+  stop() { return this.agent.stop(); }
+  incoming(session) {
+    const call = this.calls.add('in', session);
+    call.peer = session.remoteIdentity.uri.user;
+    call.state = 'ringing';
+    this.watch(call, session);
+  }
+  watch(call, session) {
+    const { SIP } = libs;
+    session.delegate = {
+      onSessionDescriptionHandler: (handler) => { watchTracks(call, handler.peerConnection); },
+      onBye: () => { call.cause = 'Terminated'; },
+    };
+    session.stateChange.addListener((state) => {
+      if (state === SIP.SessionState.Established) { call.state = 'answered'; call.status = 200; call.answeredAt = performance.now() - call.startedAt; }
+      if (state === SIP.SessionState.Terminated) call.state = 'ended';
+    });
+  }
+  call(target) {
+    const { SIP } = libs;
+    const inviter = new SIP.Inviter(this.agent, SIP.UserAgent.makeURI(target), { earlyMedia: true, sessionDescriptionHandlerOptions: { constraints: { audio: true, video: false } } });
+    const call = this.calls.add('out', inviter);
+    this.watch(call, inviter);
+    inviter.invite({ requestDelegate: {
+      onProgress: (r) => { call.state = r.message.body ? 'early' : 'ringing'; call.status = r.message.statusCode; },
+      onReject: (r) => { call.status = r.message.statusCode; call.cause = r.message.reasonPhrase; },
+    } }).catch((e) => { call.state = 'ended'; call.cause = String(e); });
+    return call;
+  }
+  answer(call) { return call.session.accept({ sessionDescriptionHandlerOptions: { constraints: { audio: true, video: false } } }); }
+  hangup(call) {
+    const { SIP } = libs;
+    switch (call.session.state) {
+      case SIP.SessionState.Established: return call.session.bye().then(() => {});
+      default: return call.direction === 'out' ? call.session.cancel() : call.session.reject();
+    }
+  }
+  hold(call, on) {
+    return new Promise((resolve, reject) => {
+      call.session.invite({
+        sessionDescriptionHandlerModifiers: on ? [libs.SIP.Web.holdModifier] : [],
+        requestDelegate: { onAccept: () => resolve(), onReject: (r) => reject(new Error('refused: ' + r.message.statusCode)) },
+      }).catch(reject);
+    });
+  }
+  async digits(call, digits, how) {
+    for (const d of digits) {
+      if (how === 'info') await call.session.info({ requestOptions: { body: { contentDisposition: 'render', contentType: 'application/dtmf-relay', content: `Signal=${d}\r\nDuration=120` } } });
+      else if (!call.session.sessionDescriptionHandler.sendDtmf(d, { duration: 120, interToneGap: 120 })) throw new Error('no DTMF sender');
+      await new Promise((r) => setTimeout(r, 300));
+    }
+  }
+}

@@ -1,0 +1,175 @@
+package lab
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// Library names a SIP library of the page.
+type Library string
+
+// The libraries that the page has, unmodified.
+const (
+	JsSIP Library = "jssip"
+	SIPJS Library = "sipjs"
+)
+
+// Account is whom a phone registers as, and the tone that it sends.
+type Account struct {
+	URL      string  `json:"url"` // of the WebSocket
+	URI      string  `json:"uri"`
+	Password string  `json:"password"`
+	Tone     float64 `json:"tone"` // Hz
+}
+
+// Phone is one user agent in a tab.
+type Phone struct {
+	Tab  *Tab
+	name string
+	t    testing.TB
+}
+
+// Phone starts a user agent in the tab and waits until its WebSocket is open.
+func (tab *Tab) Phone(t testing.TB, library Library, account Account) *Phone {
+	t.Helper()
+	p := &Phone{Tab: tab, name: string(library) + account.URI, t: t}
+	tab.Do(t, nil, "lab.start", p.name, string(library), account)
+	return p
+}
+
+// Register gives the final status.
+func (p *Phone) Register() (status int) {
+	p.t.Helper()
+	p.Tab.Do(p.t, &status, "lab.register", p.name)
+	return status
+}
+
+// Unregister gives the final status.
+func (p *Phone) Unregister() (status int) {
+	p.t.Helper()
+	p.Tab.Do(p.t, &status, "lab.unregister", p.name)
+	return status
+}
+
+// Call dials.
+func (p *Phone) Call(target string) *Call {
+	p.t.Helper()
+	c := &Call{phone: p}
+	p.Tab.Do(p.t, &c.id, "lab.call", p.name, target)
+	return c
+}
+
+// Incoming waits for a call to this phone.
+func (p *Phone) Incoming() *Call {
+	p.t.Helper()
+	c := &Call{phone: p}
+	Eventually(p.t, 15*time.Second, p.name+" is called", func() error {
+		var ids []int
+		if err := p.Tab.Try(&ids, 5*time.Second, "lab.incoming", p.name); err != nil {
+			return err
+		}
+		if len(ids) == 0 {
+			return fmt.Errorf("no incoming call")
+		}
+		c.id = ids[len(ids)-1]
+		return nil
+	})
+	return c
+}
+
+// Call is one call of a phone.
+type Call struct {
+	phone *Phone
+	id    int
+}
+
+// CallState is what the page knows of a call.
+type CallState struct {
+	State      string  // "new", "ringing", "early", "answered", "ended"
+	Status     int     // the latest SIP status
+	Cause      string  // the library's word for the end
+	Direction  string  // "in", "out"
+	Peer       string  // the caller's user part
+	AnsweredAt float64 // ms after the start
+	Held       bool    // by the far side, where the library tells
+	ICE        string
+}
+
+// State is the call's now.
+func (c *Call) State() (s CallState) {
+	c.phone.t.Helper()
+	c.phone.Tab.Do(c.phone.t, &s, "lab.state", c.phone.name, c.id)
+	return s
+}
+
+// Wait waits for a state; the end of the call ends the waiting.
+func (c *Call) Wait(state string, within time.Duration) CallState {
+	c.phone.t.Helper()
+	var s CallState
+	Eventually(c.phone.t, within, c.phone.name+"'s call is "+state, func() error {
+		s = c.State()
+		if s.State == state {
+			return nil
+		}
+		if s.State == "ended" {
+			c.phone.t.Fatalf("waiting for %q the call ended: %+v", state, s)
+		}
+		return fmt.Errorf("it is %+v", s)
+	})
+	return s
+}
+
+// Hears waits until most of what arrives lies at the frequency.
+func (c *Call) Hears(frequency float64) {
+	c.phone.t.Helper()
+	Eventually(c.phone.t, 10*time.Second, fmt.Sprintf("%s hears %v Hz", c.phone.name, frequency), func() error {
+		share, rms := c.measure(frequency)
+		if share < 0.7 || rms < 0.01 {
+			return fmt.Errorf("%.2f of the energy is there, loudness %.4f, %+v", share, rms, c.State())
+		}
+		return nil
+	})
+}
+
+// HearsNothing waits until nothing but silence arrives.
+func (c *Call) HearsNothing() {
+	c.phone.t.Helper()
+	Eventually(c.phone.t, 10*time.Second, c.phone.name+" hears nothing", func() error {
+		if _, rms := c.measure(1000); rms > 0.002 {
+			return fmt.Errorf("loudness %.4f", rms)
+		}
+		return nil
+	})
+}
+
+func (c *Call) measure(frequency float64) (share, rms float64) {
+	c.phone.t.Helper()
+	var m struct{ Share, RMS float64 }
+	c.phone.Tab.Do(c.phone.t, &m, "lab.measure", c.phone.name, c.id, frequency)
+	return m.Share, m.RMS
+}
+
+// FirstPacket waits for the first RTP packet and gives the milliseconds since the call's start.
+func (c *Call) FirstPacket() (ms float64) {
+	c.phone.t.Helper()
+	c.phone.Tab.Do(c.phone.t, &ms, "lab.firstPacket", c.phone.name, c.id)
+	return ms
+}
+
+func (c *Call) do(verb string) {
+	c.phone.t.Helper()
+	c.phone.Tab.Do(c.phone.t, nil, "lab."+verb, c.phone.name, c.id)
+}
+
+// Answer, Hangup, Hold and Resume act as the library's user would.
+func (c *Call) Answer() { c.phone.t.Helper(); c.do("answer") }
+func (c *Call) Hangup() { c.phone.t.Helper(); c.do("hangup") }
+func (c *Call) Hold()   { c.phone.t.Helper(); c.do("hold") }
+func (c *Call) Resume() { c.phone.t.Helper(); c.do("resume") }
+
+// Digits sends DTMF, "info" or "rfc4733".
+func (c *Call) Digits(digits, how string) {
+	c.phone.t.Helper()
+	c.phone.Tab.Do(c.phone.t, nil, "lab.digits", c.phone.name, c.id, digits, how)
+}
