@@ -1,0 +1,52 @@
+package web
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+func get(t *testing.T, path string) string {
+	t.Helper()
+	w := httptest.NewRecorder()
+	Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+	if w.Code != http.StatusOK {
+		t.Fatalf("GET %s: %d", path, w.Code)
+	}
+	body, err := io.ReadAll(w.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
+}
+
+// Every file that a page or module names is served by the gateway itself, and nothing comes from elsewhere.
+func TestPagesNameOnlyOwnFiles(t *testing.T) {
+	named := regexp.MustCompile(`(?:src|href)="([^"]+)"|from '([^']+)'`)
+	for _, page := range []string{"/", "/phone.js"} {
+		text := get(t, page)
+		found := named.FindAllStringSubmatch(text, -1)
+		if len(found) == 0 {
+			t.Errorf("%s names no file: the test has lost its way", page)
+		}
+		for _, m := range found {
+			name := strings.TrimPrefix(m[1]+m[2], "./")
+			if strings.Contains(name, "//") {
+				t.Errorf("%s asks somebody else: %s", page, name)
+				continue
+			}
+			get(t, "/"+name)
+		}
+	}
+}
+
+// The pages bear a Content-Security-Policy without inline code.
+func TestNoInlineCode(t *testing.T) {
+	page := get(t, "/")
+	if regexp.MustCompile(`(?i)\son\w+=|<script>|\sstyle=|<style`).MatchString(page) {
+		t.Error("index.html has inline code or style")
+	}
+}
