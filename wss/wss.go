@@ -1,21 +1,25 @@
 // Package wss is the browsers' door: SIP over WebSockets (RFC 7118).
+//
+// A connection is one goroutine that reads, and a second one only while there is something to write. Whatever ends a
+// connection makes the reading goroutine end, and that one alone cleans up, in this order: the flow is not found any more,
+// Done is closed, its transactions get ErrFlowLost, BrowserGone is called.
 package wss
 
 import (
-	"context"
+	"errors"
+	"fmt"
 	"log/slog"
-	"net/http"
-	"net/netip"
+	"net"
+	"strconv"
 	"time"
-
-	"github.com/emiago/sipgo/sip"
 
 	"tandem/sipside/transaction"
 )
 
 // Handler serves the browsers; its methods must not block.
 type Handler interface {
-	// ServeBrowser gets each new request of a browser, CANCEL and the ACK of a 2xx included.
+	// ServeBrowser gets each new request of a browser, CANCEL and the ACK of a 2xx included. It runs on the connection's
+	// reading goroutine, so that requests come in the order in which they were sent.
 	ServeBrowser(c *Conn, tx *transaction.Server)
 	// BrowserGone is called once for each connection that was served, after its last request.
 	BrowserGone(c *Conn)
@@ -29,67 +33,61 @@ type Config struct {
 	PingEvery       time.Duration // default 25 s
 	PongWait        time.Duration // default 10 s beyond PingEvery
 	WriteTimeout    time.Duration // default 5 s
-	ViaHost         string        // sent-by towards browsers; default: the address that the WebSocket reached
+	ViaHost         string        // sent-by towards browsers, host[:port]; default: the address that the WebSocket reached
 	Timers          transaction.Config
 	Trace           transaction.Trace
 	Log             *slog.Logger
 }
 
-// Server upgrades HTTP requests and owns the connections.
-type Server struct{}
+// Limits of one connection that nobody has a reason to configure.
+const (
+	maxQueuedMessages = 512       // towards a browser that reads slowly
+	maxQueuedBytes    = 512 << 10 //
+	maxMalformed      = 16        // in a row
+)
 
-// New checks the configuration.
-func New(cfg Config) (*Server, error) { panic("skeleton") }
-
-// Serve upgrades one request, hands the connection to a goroutine of its own and returns; a refused handshake gets its
-// HTTP status (400, 403, 426, 503) with a reason in the body.
-func (s *Server) Serve(w http.ResponseWriter, r *http.Request, h Handler) { panic("skeleton") }
-
-// Find gives the connection of a flow id, nil when it is gone.
-func (s *Server) Find(flow string) *Conn { panic("skeleton") }
-
-// Shutdown closes all connections (1001 going away) and waits for their goroutines or ctx.
-func (s *Server) Shutdown(ctx context.Context) error { panic("skeleton") }
-
-// Stats is a snapshot of the door's figures.
-type Stats struct {
-	Connections                       int
-	Accepted                          uint64
-	Refused                           map[string]uint64 // by reason
-	MessagesIn, MessagesOut, Rejected uint64
-	Closed                            map[string]uint64 // by reason
-	Transactions                      transaction.Stats
+// withDefaults gives the configuration that a Server works with.
+func (cfg Config) withDefaults() (Config, error) {
+	if cfg.MaxMessage < 0 || cfg.PingEvery < 0 || cfg.PongWait < 0 || cfg.WriteTimeout < 0 {
+		return cfg, errors.New("wss: sizes and durations must not be negative")
+	}
+	if cfg.MaxMessage == 0 {
+		cfg.MaxMessage = 65535
+	}
+	if cfg.PingEvery == 0 {
+		cfg.PingEvery = 25 * time.Second
+	}
+	if cfg.PongWait == 0 {
+		cfg.PongWait = 10 * time.Second
+	}
+	if cfg.WriteTimeout == 0 {
+		cfg.WriteTimeout = 5 * time.Second
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Timers.Log == nil {
+		cfg.Timers.Log = cfg.Log
+	}
+	return cfg, nil
 }
 
-// Stats may be called at any time.
-func (s *Server) Stats() Stats { panic("skeleton") }
-
-// Conn is one browser's connection. It meets the bridge's peer.
-type Conn struct{}
-
-// Flow is the connection's id: letters and digits, never used again in the process.
-func (c *Conn) Flow() string { panic("skeleton") }
-
-// Name is the connection's name in logs: "browser/<flow>".
-func (c *Conn) Name() string { panic("skeleton") }
-
-// Remote and Local are the socket's addresses; Local is the address that the browser reached.
-func (c *Conn) Remote() netip.AddrPort { panic("skeleton") }
-func (c *Conn) Local() netip.AddrPort  { panic("skeleton") }
-
-// Request adds the Via and sends a request in a new client transaction.
-func (c *Conn) Request(out transaction.Outbound, on func(transaction.Event)) (*transaction.Client, error) {
-	panic("skeleton")
+// sentBy splits a Via's sent-by (RFC 3261 §20.42); port 0 stands for none.
+func sentBy(s string) (host string, port int, err error) {
+	if s == "" {
+		return "", 0, nil
+	}
+	host, digits, err := net.SplitHostPort(s)
+	if err != nil {
+		// No port; brackets around IPv6 are allowed and not kept, for the serialiser writes them.
+		if len(s) > 2 && s[0] == '[' && s[len(s)-1] == ']' {
+			s = s[1 : len(s)-1]
+		}
+		return s, 0, nil
+	}
+	n, err := strconv.ParseUint(digits, 10, 16)
+	if err != nil || host == "" || n == 0 {
+		return "", 0, fmt.Errorf("wss: %q is no host[:port] for Via", s)
+	}
+	return host, int(n), nil
 }
-
-// Ack adds the Via and sends the ACK of a 2xx, outside transactions.
-func (c *Conn) Ack(out transaction.Outbound) error { panic("skeleton") }
-
-// Contact is our Contact towards this browser with the given user part.
-func (c *Conn) Contact(user string) sip.Uri { panic("skeleton") }
-
-// Done is closed when the connection is gone.
-func (c *Conn) Done() <-chan struct{} { panic("skeleton") }
-
-// Close ends the connection with a WebSocket close code and reason. Safe to call twice.
-func (c *Conn) Close(code int, reason string) { panic("skeleton") }

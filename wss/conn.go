@@ -1,0 +1,132 @@
+package wss
+
+import (
+	"crypto/rand"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/emiago/sipgo/sip"
+	"github.com/gorilla/websocket"
+
+	"tandem/sipside/transaction"
+)
+
+var _ transaction.Flow = (*Conn)(nil)
+
+// Conn is one browser's connection. It meets the bridge's peer, and is the Flow of its transactions.
+type Conn struct {
+	// static after construction
+	server        *Server
+	handler       Handler
+	ws            *websocket.Conn
+	flow          string
+	remote, local netip.AddrPort
+	transport     string // "WS", "WSS"
+	via           sip.ViaHeader
+	done          chan struct{}
+
+	// owned by the reading goroutine
+	malformed int // in a row
+
+	mu sync.Mutex
+	// guarded by mu
+	state      connState
+	why        Closing  // the first cause, once state is not open
+	queue      [][]byte // to be written
+	queued     int      // bytes of queue
+	writing    bool     // a writing goroutine runs
+	closeFrame []byte   // to be written behind queue
+	timer      *time.Timer
+}
+
+// connState goes up only.
+type connState uint8
+
+const (
+	stateOpen    connState = iota
+	stateClosing           // our close frame is queued or sent; what comes in is not served any more
+	stateCut               // the socket is closed
+)
+
+func newConn(s *Server, ws *websocket.Conn, secure bool, h Handler) *Conn {
+	c := &Conn{
+		server:    s,
+		handler:   h,
+		ws:        ws,
+		remote:    addrPort(ws.RemoteAddr()),
+		local:     addrPort(ws.LocalAddr()),
+		transport: "WS",
+		done:      make(chan struct{}),
+	}
+	if secure {
+		c.transport = "WSS"
+	}
+	c.via = sip.ViaHeader{ProtocolName: "SIP", ProtocolVersion: "2.0", Transport: c.transport,
+		Host: s.viaHost, Port: s.viaPort}
+	if s.viaHost == "" {
+		c.via.Host, c.via.Port = c.local.Addr().String(), int(c.local.Port())
+	}
+	return c
+}
+
+func addrPort(a net.Addr) netip.AddrPort {
+	ap, err := netip.ParseAddrPort(a.String())
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+}
+
+// Flow is the connection's id: letters and digits, never used again in the process.
+func (c *Conn) Flow() string { return c.flow }
+
+// Identity is Flow, for transaction.Flow.
+func (c *Conn) Identity() string { return c.flow }
+
+// Reliable is true: WebSockets run over TCP.
+func (c *Conn) Reliable() bool { return true }
+
+// Name is the connection's name in logs: "browser/<flow>".
+func (c *Conn) Name() string { return "browser/" + c.flow }
+
+// Transport is "WSS" where our own listener did TLS, else "WS".
+func (c *Conn) Transport() string { return c.transport }
+
+// Remote and Local are the socket's addresses; Local is the address that the browser reached.
+func (c *Conn) Remote() netip.AddrPort { return c.remote }
+func (c *Conn) Local() netip.AddrPort  { return c.local }
+
+// Request adds the Via and sends a request in a new client transaction. The Via is added to out.Request itself, which is the
+// transaction's from now on.
+func (c *Conn) Request(out transaction.Outbound, on func(transaction.Event)) (*transaction.Client, error) {
+	c.addVia(out.Request)
+	return c.server.layer.Request(out, c, on)
+}
+
+// Ack adds the Via and sends the ACK of a 2xx, outside transactions.
+func (c *Conn) Ack(out transaction.Outbound) error {
+	c.addVia(out.Request)
+	return c.Send(transaction.Append(nil, transaction.Message{Message: out.Request, RequestURI: out.RequestURI}))
+}
+
+// addVia puts our Via on top, with a branch that nobody can guess (RFC 3261 §8.1.1.7).
+func (c *Conn) addVia(req *sip.Request) {
+	via := c.via
+	via.Params = sip.HeaderParams{{K: "branch", V: sip.RFC3261BranchMagicCookie + rand.Text()}}
+	req.PrependHeader(&via)
+}
+
+// Contact is our Contact towards this browser with the given user part: sip: and transport=ws, also over TLS, as the
+// browsers themselves write it (a sips: URI is refused by JsSIP and SIP.js with 416).
+func (c *Conn) Contact(user string) sip.Uri {
+	return sip.Uri{Scheme: "sip", User: user, Host: c.via.Host, Port: c.via.Port,
+		UriParams: sip.HeaderParams{{K: "transport", V: "ws"}}}
+}
+
+// Done is closed when the connection is gone.
+func (c *Conn) Done() <-chan struct{} { return c.done }
+
+// Close ends the connection with a WebSocket close code and reason, behind what was sent before. Safe to call twice.
+func (c *Conn) Close(code int, reason string) { c.end(code, reason, ClosedByGateway) }

@@ -1,0 +1,124 @@
+package wss
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/gorilla/websocket"
+)
+
+// subprotocol is the WebSocket subprotocol of RFC 7118 §4.1.
+const subprotocol = "sip"
+
+// refusal is why a handshake is not granted.
+type refusal struct {
+	status int
+	reason Refusal
+	text   string
+}
+
+// admit looks at a handshake, cheapest refusal first.
+func (s *Server) admit(r *http.Request) *refusal {
+	switch {
+	case s.flows.closing():
+		return &refusal{http.StatusServiceUnavailable, RefusedShutdown, "the gateway is shutting down"}
+	case r.ProtoMajor != 1 || !websocket.IsWebSocketUpgrade(r):
+		return &refusal{http.StatusUpgradeRequired, RefusedUpgrade,
+			"this is a SIP over WebSocket endpoint (RFC 7118): connect with a WebSocket over HTTP/1.1"}
+	case r.Method != http.MethodGet:
+		return &refusal{http.StatusBadRequest, RefusedUpgrade, "a WebSocket handshake is a GET request"}
+	case !hasToken(r.Header["Sec-Websocket-Version"], "13"):
+		return &refusal{http.StatusUpgradeRequired, RefusedUpgrade, "only WebSocket version 13 (RFC 6455) is spoken here"}
+	case !hasToken(r.Header["Sec-Websocket-Protocol"], subprotocol):
+		return &refusal{http.StatusBadRequest, RefusedSubprotocol,
+			`the WebSocket subprotocol "sip" is required (RFC 7118): new WebSocket(url, "sip")`}
+	}
+	return s.origins.admit(r.Header["Origin"])
+}
+
+// refuse answers a handshake that was not granted.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, no *refusal) {
+	s.counts.refused(no.reason)
+	s.cfg.Log.Info("browser refused", "remote", r.RemoteAddr, "reason", string(no.reason), "error", no.text,
+		"origin", r.Header.Get("Origin"))
+	if no.status == http.StatusUpgradeRequired {
+		// RFC 9110 §15.5.22, RFC 6455 §4.2.2
+		w.Header().Set("Upgrade", "websocket")
+		w.Header().Set("Connection", "Upgrade")
+		w.Header().Set("Sec-WebSocket-Version", "13")
+	}
+	http.Error(w, no.text, no.status)
+}
+
+// hasToken says whether a comma-separated list that may be spread over several header lines names the token exactly.
+func hasToken(lines []string, token string) bool {
+	for _, line := range lines {
+		for one := range strings.SplitSeq(line, ",") {
+			if strings.Trim(one, " \t") == token {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// originList is who may connect, by the web page's origin (RFC 6454).
+type originList struct {
+	allowed  map[string]bool // canonical; nil: any
+	required bool
+}
+
+func newOriginList(origins []string, required bool) (originList, error) {
+	list := originList{required: required}
+	for _, text := range origins {
+		origin, ok := canonicalOrigin(text)
+		if !ok {
+			return list, fmt.Errorf("wss: origin %q must be scheme://host[:port] and nothing more", text)
+		}
+		if list.allowed == nil {
+			list.allowed = make(map[string]bool)
+		}
+		list.allowed[origin] = true
+	}
+	return list, nil
+}
+
+func (l originList) admit(header []string) *refusal {
+	if len(header) == 0 {
+		if l.required {
+			return &refusal{http.StatusForbidden, RefusedNoOrigin, "an Origin header is required here"}
+		}
+		return nil
+	}
+	if l.allowed == nil {
+		return nil
+	}
+	origin, ok := canonicalOrigin(header[0])
+	if !ok || len(header) > 1 || !l.allowed[origin] {
+		return &refusal{http.StatusForbidden, RefusedOrigin,
+			fmt.Sprintf("the origin %q may not connect here; the gateway's list of origins does not name it", header[0])}
+	}
+	return nil
+}
+
+// canonicalOrigin is scheme://host:port in lower case with the scheme's port filled in; not ok for anything else ("null").
+func canonicalOrigin(text string) (string, bool) {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme == "" || u.Hostname() == "" || u.User != nil || u.Path != "" || u.RawQuery != "" ||
+		u.ForceQuery || strings.Contains(text, "#") {
+		return "", false
+	}
+	port := u.Port()
+	if port == "" {
+		switch u.Scheme {
+		case "https", "wss":
+			port = "443"
+		case "http", "ws":
+			port = "80"
+		}
+	}
+	return u.Scheme + "://" + net.JoinHostPort(strings.ToLower(u.Hostname()), port), true
+}

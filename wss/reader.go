@@ -1,0 +1,156 @@
+package wss
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"runtime/debug"
+	"strconv"
+
+	"github.com/emiago/sipgo/sip"
+	"github.com/gorilla/websocket"
+
+	"tandem/sipside/transaction"
+)
+
+const (
+	crlf           = "\r\n"
+	maxKeptBuffer  = 16 << 10 // a larger message's buffer is not pooled
+	newBufferBytes = 2 << 10
+)
+
+// run is the connection's reading goroutine.
+func (c *Conn) run() {
+	defer c.server.flows.running.Done()
+	c.ws.SetReadLimit(int64(c.server.cfg.MaxMessage))
+	c.watch()
+	var err error
+	for err == nil {
+		err = c.readMessage()
+	}
+	c.finish(err)
+}
+
+// readMessage reads one WebSocket message, whatever its frames, and serves it. No buffer is held while waiting.
+func (c *Conn) readMessage() error {
+	_, r, err := c.ws.NextReader()
+	if err != nil {
+		return err
+	}
+	buf, ok := c.server.buffers.Get().(*bytes.Buffer)
+	if !ok {
+		buf = bytes.NewBuffer(make([]byte, 0, newBufferBytes))
+	}
+	buf.Reset()
+	_, err = io.Copy(buf, r)
+	if err == nil && c.isOpen() {
+		c.shield("message", func() { c.receive(buf.Bytes()) })
+	}
+	if buf.Cap() <= maxKeptBuffer {
+		c.server.buffers.Put(buf)
+	}
+	return err
+}
+
+func (c *Conn) isOpen() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state == stateOpen
+}
+
+// receive takes one WebSocket message: a keepalive or one SIP message (RFC 7118 §5).
+func (c *Conn) receive(data []byte) {
+	rest := bytes.TrimLeft(data, crlf)
+	if len(rest) == 0 {
+		c.keepalive(len(data))
+		return
+	}
+	c.server.counts.in.Add(1)
+	c.trace(rest, false)
+	msg, err := transaction.Parse(rest)
+	if err == nil {
+		err = c.vet(msg)
+	}
+	if err != nil {
+		c.reject(msg, err)
+		return
+	}
+	c.malformed = 0
+	c.server.layer.Receive(msg, c, c.serve)
+}
+
+// keepalive answers a double CRLF with a single one (RFC 5626 §3.5.1). Less is a pong of the browser, which nobody waits for.
+func (c *Conn) keepalive(length int) {
+	c.server.counts.keepalives.Add(1)
+	if length >= 2*len(crlf) {
+		_ = c.Send([]byte(crlf)) // a failure ends the connection by itself
+	}
+}
+
+// vet checks what the layers above rely on and completes the Via of a request (RFC 3261 §18.2.1, RFC 3581 §4).
+func (c *Conn) vet(msg transaction.Message) error {
+	switch {
+	case msg.Via() == nil:
+		return fmt.Errorf("no Via")
+	case msg.CSeq() == nil:
+		return fmt.Errorf("no CSeq")
+	case msg.From() == nil || msg.To() == nil:
+		return fmt.Errorf("no From or no To")
+	case msg.CallID() == nil || *msg.CallID() == "":
+		return fmt.Errorf("no Call-ID")
+	}
+	req, ok := msg.Message.(*sip.Request)
+	if !ok {
+		return nil
+	}
+	if req.CSeq().MethodName != req.Method {
+		return fmt.Errorf("the CSeq's method %s is not the request's %s", req.CSeq().MethodName, req.Method)
+	}
+	c.completeVia(req)
+	return nil
+}
+
+// completeVia adds received, and rport where the browser asks for it, to the top Via, and nothing else: SIP.js compares the
+// sent-by of responses with its own.
+func (c *Conn) completeVia(req *sip.Request) {
+	via := req.Via()
+	via.Params.Add("received", c.remote.Addr().String())
+	if via.Params.Has("rport") {
+		via.Params.Add("rport", strconv.Itoa(int(c.remote.Port())))
+	}
+}
+
+// reject answers a malformed request with 400 where a response is possible. The connection stays, unless nothing else comes.
+func (c *Conn) reject(msg transaction.Message, cause error) {
+	c.server.counts.rejected.Add(1)
+	c.server.cfg.Log.Info("malformed message", "conn", c.flow, "error", cause)
+	if req, ok := msg.Message.(*sip.Request); ok && req.Via() != nil && !req.IsAck() {
+		c.completeVia(req)
+		res := sip.NewResponseFromRequest(req, sip.StatusBadRequest, "Bad Request", nil)
+		res.AppendHeader(sip.NewHeader("Reason", "SIP;cause=400;text="+strconv.Quote(cause.Error())))
+		_ = c.Send(transaction.Append(nil, transaction.Message{Message: res})) // a failure ends the connection by itself
+	}
+	if c.malformed++; c.malformed >= maxMalformed {
+		c.end(websocket.ClosePolicyViolation, "too many malformed SIP messages: "+cause.Error(), ClosedMalformed)
+	}
+}
+
+// serve hands a new request to the handler. The panic is caught here already, so that it never unwinds the layer's locks.
+func (c *Conn) serve(tx *transaction.Server) {
+	c.shield("ServeBrowser", func() { c.handler.ServeBrowser(c, tx) })
+}
+
+// shield keeps a panic to this connection.
+func (c *Conn) shield(what string, f func()) {
+	defer func() {
+		cause := recover()
+		if cause == nil {
+			return
+		}
+		c.server.counts.panics.Add(1)
+		c.server.cfg.Log.Error("panic while serving a browser", "conn", c.flow, "where", what, "error", cause,
+			"stack", string(debug.Stack()))
+		c.end(websocket.CloseInternalServerErr, "internal error", ClosedPanic)
+	}()
+	f()
+}
