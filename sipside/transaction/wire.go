@@ -1,10 +1,260 @@
 package transaction
 
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/emiago/sipgo/sip"
+)
+
+// Limits of one message: beyond them it is refused before anything is parsed.
+const (
+	maxMessage = 1 << 16
+	maxHead    = 1 << 15
+	maxHeaders = 256
+)
+
+// ParseError says what is wrong with a message, in words fit for a reason phrase, and which status answers it.
+type ParseError struct {
+	Status int // 400, 505 or 513
+	Reason string
+}
+
+func (e *ParseError) Error() string { return "transaction: " + e.Reason }
+
+func bad(format string, args ...any) *ParseError {
+	return &ParseError{Status: sip.StatusBadRequest, Reason: fmt.Sprintf(format, args...)}
+}
+
 // Parse reads one whole message (a datagram or a WebSocket message): first line, headers, body. A missing Content-Length
 // means the rest of data (RFC 3261 §18.3, RFC 7118); a Content-Length beyond data is an error; less cuts the body.
-// Errors name what is wrong; where err is not nil and the message is a request whose headers could be read,
-// msg is still set so that the door can answer 400 with a Reason.
-func Parse(data []byte) (msg Message, err error) { panic("skeleton") }
+// Empty lines before the first are passed over (§7.5), compact header names become long ones, folded lines one line.
+// Errors are *ParseError and name what is wrong; where err is not nil and the message is a request whose headers could be
+// read (Via, From, To, Call-ID, CSeq are there), msg is still set so that the door can answer with a Reason.
+// Nothing of data is kept.
+func Parse(data []byte) (msg Message, err error) {
+	if len(data) > maxMessage {
+		return Message{}, &ParseError{Status: sip.StatusMessageTooLarge, Reason: "Message Too Large"}
+	}
+	for bytes.HasPrefix(data, []byte("\r\n")) {
+		data = data[2:]
+	}
+	head, body, ok := bytes.Cut(data, []byte("\r\n\r\n"))
+	if !ok {
+		return Message{}, bad("No Empty Line After The Headers")
+	}
+	if perr := checkHead(head); perr != nil {
+		return Message{}, perr
+	}
+	first, rest, _ := strings.Cut(string(head), "\r\n")
+	p := headParser{lines: unfold(rest)}
+	p.firstLine(first)
+	if p.msg == nil {
+		return Message{}, p.err
+	}
+	p.headers()
+	p.check()
+	p.body(body)
+	if p.err == nil {
+		return Message{Message: p.msg, RequestURI: p.uri}, nil
+	}
+	if p.answerable() {
+		return Message{Message: p.msg, RequestURI: p.uri}, p.err
+	}
+	return Message{}, p.err
+}
 
-// Append writes the message's wire form behind dst; requestURI replaces the Recipient of a request where not empty.
-func Append(dst []byte, msg Message) []byte { panic("skeleton") }
+// checkHead refuses what one parser takes for a line end and the next does not: header smuggling begins there.
+func checkHead(head []byte) *ParseError {
+	if len(head) > maxHead {
+		return &ParseError{Status: sip.StatusMessageTooLarge, Reason: "Headers Too Large"}
+	}
+	for i, c := range head {
+		switch {
+		case c == '\n' && (i == 0 || head[i-1] != '\r'):
+			return bad("Line Feed Without Carriage Return")
+		case c == '\r' && (i+1 == len(head) || head[i+1] != '\n'):
+			return bad("Carriage Return Without Line Feed")
+		case c == 0:
+			return bad("NUL In The Headers")
+		}
+	}
+	return nil
+}
+
+// unfold joins continuation lines (§7.3.1).
+func unfold(head string) []string {
+	var lines []string
+	for line := range strings.SplitSeq(head, "\r\n") {
+		if len(lines) > 0 && line != "" && (line[0] == ' ' || line[0] == '\t') {
+			last := &lines[len(lines)-1]
+			*last = strings.TrimRight(*last, " \t") + " " + strings.Trim(line, " \t")
+			continue
+		}
+		if line != "" {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+// headParser reads the headers through sipgo's parsers, and goes on after a bad one so that the request can be answered.
+type headParser struct {
+	lines []string
+	msg   sip.Message
+	uri   string
+	err   *ParseError // the first
+}
+
+func (p *headParser) fail(err *ParseError) {
+	if p.err == nil {
+		p.err = err
+	}
+}
+
+func (p *headParser) firstLine(line string) {
+	a, rest, ok1 := strings.Cut(line, " ")
+	b, c, ok2 := strings.Cut(rest, " ")
+	switch {
+	case !ok1 || !ok2:
+		p.fail(bad("Malformed First Line"))
+	case isVersion(a):
+		p.statusLine(a, b, c)
+	default:
+		p.requestLine(a, b, c)
+	}
+}
+
+func isVersion(s string) bool { return len(s) >= 4 && strings.EqualFold(s[:4], "SIP/") }
+
+func (p *headParser) statusLine(version, code, reason string) {
+	status, err := strconv.ParseUint(code, 10, 16)
+	if err != nil || len(code) != 3 || status < 100 || status > 699 {
+		p.fail(bad("Malformed Status Code"))
+		return
+	}
+	if !strings.EqualFold(version, "SIP/2.0") {
+		p.fail(&ParseError{Status: sip.StatusVersionNotSupported, Reason: "Version Not Supported"})
+		return
+	}
+	p.msg = sip.NewResponse(int(status), reason)
+}
+
+func (p *headParser) requestLine(method, uri, version string) {
+	if !isToken(method) || uri == "" || !isVersion(version) || strings.ContainsAny(version, " \t") {
+		p.fail(bad("Malformed Request Line"))
+		return
+	}
+	var recipient sip.Uri
+	if err := sip.ParseUri(uri, &recipient); err != nil || recipient.Wildcard || strings.ContainsAny(uri, "\t<>\"") {
+		p.fail(bad("Malformed Request-URI"))
+		recipient = sip.Uri{}
+	}
+	if !strings.EqualFold(version, "SIP/2.0") {
+		p.fail(&ParseError{Status: sip.StatusVersionNotSupported, Reason: "Version Not Supported"})
+	}
+	p.uri = uri
+	p.msg = sip.NewRequest(sip.RequestMethod(method), recipient)
+}
+
+func isToken(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if c <= ' ' || c >= 0x7f || strings.IndexByte("()<>@,;:\\\"/[]?={}", c) >= 0 {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func (p *headParser) headers() {
+	if len(p.lines) > maxHeaders {
+		p.fail(bad("Too Many Headers"))
+		p.lines = p.lines[:maxHeaders]
+	}
+	parsers := sip.HeadersParser(sip.DefaultHeadersParser())
+	seen := make(map[string]bool, 8)
+	count := 0
+	for _, line := range p.lines {
+		name, value, ok := strings.Cut(line, ":")
+		name = strings.TrimRight(name, " \t")
+		if !ok || !isToken(name) {
+			p.fail(bad("Malformed Header Line"))
+			continue
+		}
+		name = longName(name)
+		lower := strings.ToLower(name)
+		if single(lower) {
+			if seen[lower] {
+				p.fail(bad("%s Appears Twice", name))
+				continue
+			}
+			seen[lower] = true
+		}
+		list, err := parsers.ParseHeader(nil, []byte(name+":"+value))
+		if err != nil {
+			p.fail(bad("Malformed %s", name))
+			continue
+		}
+		if count += len(list); count > maxHeaders {
+			p.fail(bad("Too Many Headers"))
+			return
+		}
+		for _, h := range list {
+			tidy(h)
+			p.msg.AppendHeader(h)
+		}
+	}
+}
+
+func (p *headParser) check() {
+	m := p.msg
+	for _, missing := range []struct {
+		name string
+		is   bool
+	}{
+		{"Via", m.Via() == nil}, {"From", m.From() == nil}, {"To", m.To() == nil},
+		{"Call-ID", m.CallID() == nil}, {"CSeq", m.CSeq() == nil},
+	} {
+		if missing.is {
+			p.fail(bad("Missing %s", missing.name))
+		}
+	}
+	for _, h := range m.GetHeaders("Via") {
+		if via, ok := h.(*sip.ViaHeader); ok && !validVia(via) {
+			p.fail(bad("Malformed Via"))
+		}
+	}
+	cseq := m.CSeq()
+	if req, ok := m.(*sip.Request); ok && cseq != nil && cseq.MethodName != req.Method {
+		p.fail(bad("CSeq Method Differs From The Request's"))
+	}
+	if cseq != nil && !isToken(string(cseq.MethodName)) {
+		p.fail(bad("Malformed CSeq"))
+	}
+}
+
+// answerable says whether a response to the request could be built and would find its way.
+func (p *headParser) answerable() bool {
+	req, ok := p.msg.(*sip.Request)
+	return ok && req.Method != sip.ACK && req.Via() != nil && validVia(req.Via()) && req.From() != nil && req.To() != nil &&
+		req.CallID() != nil && req.CSeq() != nil
+}
+
+func validVia(v *sip.ViaHeader) bool {
+	return strings.EqualFold(v.ProtocolName, "SIP") && v.ProtocolVersion == "2.0" && isToken(v.Transport) &&
+		v.Host != "" && !strings.ContainsAny(v.Host, " \t,;/<>@\"") && v.Port >= 0 && v.Port < 1<<16
+}
+
+func (p *headParser) body(body []byte) {
+	if h := p.msg.ContentLength(); h != nil {
+		if uint64(*h) > uint64(len(body)) {
+			p.fail(bad("Content-Length Beyond The Message"))
+			return
+		}
+		body = body[:int(*h)]
+	}
+	p.msg.SetBody(bytes.Clone(body))
+}

@@ -1,0 +1,72 @@
+package transaction
+
+import "github.com/emiago/sipgo/sip"
+
+// NewResponse is a response with what RFC 3261 §8.2.6 copies from the request: Via, From, To, Call-ID, CSeq, for a 100
+// Timestamp, and Record-Route where it makes a dialog. It adds no To-tag.
+func NewResponse(req *sip.Request, status int, reason string) *sip.Response {
+	res := sip.NewResponse(status, reason)
+	sip.CopyHeaders("Via", req, res)
+	for _, name := range []string{"From", "To", "Call-ID", "CSeq"} {
+		sip.CopyHeaders(name, req, res)
+	}
+	if status == sip.StatusTrying {
+		sip.CopyHeaders("Timestamp", req, res)
+	}
+	if status > sip.StatusTrying && status < 300 && req.Method != sip.REGISTER {
+		sip.CopyHeaders("Record-Route", req, res)
+	}
+	res.SetBody(nil)
+	return res
+}
+
+// newAck is the ACK of a refusal: the INVITE's Request-URI, top Via, From, Call-ID and Route, the response's To
+// (RFC 3261 §17.1.1.3).
+func newAck(invite Outbound, res *sip.Response) Outbound {
+	return within(invite, sip.ACK, res.To())
+}
+
+// newCancel is the CANCEL of an INVITE (RFC 3261 §9.1).
+func newCancel(invite Outbound, extra []sip.Header) Outbound {
+	out := within(invite, sip.CANCEL, invite.To())
+	for _, h := range extra {
+		out.AppendHeader(h)
+	}
+	return out
+}
+
+// within is a request that belongs to an INVITE's transaction.
+func within(invite Outbound, method sip.RequestMethod, to *sip.ToHeader) Outbound {
+	req := sip.NewRequest(method, *invite.Recipient.Clone())
+	req.AppendHeader(invite.Via().Clone())
+	sip.CopyHeaders("Route", invite.Request, req)
+	maxForwards := sip.MaxForwardsHeader(70)
+	req.AppendHeader(&maxForwards)
+	req.AppendHeader(sip.HeaderClone(invite.From()))
+	if to == nil {
+		to = invite.To()
+	}
+	req.AppendHeader(sip.HeaderClone(to))
+	req.AppendHeader(sip.HeaderClone(invite.CallID()))
+	req.AppendHeader(&sip.CSeqHeader{SeqNo: invite.CSeq().SeqNo, MethodName: method})
+	req.SetBody(nil)
+	return Outbound{Request: req, RequestURI: invite.RequestURI}
+}
+
+// copyRequest copies a request so that its owner may change it: sipgo's Clone shares Max-Forwards and asks Via for addresses.
+func copyRequest(req *sip.Request) *sip.Request {
+	out := sip.NewRequest(req.Method, req.Recipient)
+	out.SipVersion = req.SipVersion
+	for _, h := range req.Headers() {
+		switch h := h.(type) {
+		case *sip.MaxForwardsHeader:
+			v := *h
+			out.AppendHeader(&v)
+		case *sip.ContentLengthHeader:
+		default:
+			out.AppendHeader(sip.HeaderClone(h))
+		}
+	}
+	out.SetBody(req.Body())
+	return out
+}

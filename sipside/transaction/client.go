@@ -1,0 +1,219 @@
+package transaction
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+
+	"github.com/emiago/sipgo/sip"
+)
+
+// Client is a client transaction.
+type Client struct {
+	core
+
+	// static after construction
+	key  clientKey
+	out  Outbound
+	data []byte
+	flow Flow
+	on   func(Event)
+
+	// guarded by mu
+	refusal    []byte // the ACK of the refusal, once there is one
+	events     []Event
+	delivering bool // a goroutine calls on, or Request is not done yet
+	silenced   bool
+	canceled   bool
+}
+
+func (l *Layer) newClient(key clientKey, out Outbound, flow Flow, on func(Event)) *Client {
+	pair := l.tables.client
+	if key.method == sip.INVITE {
+		pair = l.tables.inviteClient
+	}
+	out.Request = copyRequest(out.Request)
+	c := &Client{key: key, out: out, flow: flow, on: on, delivering: true}
+	c.data = Append(nil, Message{Message: out.Request, RequestURI: out.RequestURI})
+	c.core = core{layer: l, table: choose(pair, flow.Reliable()), fired: func(timer input) { c.run(timer, nil, nil) }}
+	return c
+}
+
+// Request is the request as sent, its Via included. Read only.
+func (c *Client) Request() Outbound { return c.out }
+
+// Flow is where the request went.
+func (c *Client) Flow() Flow { return c.flow }
+
+// Cancel sends the CANCEL of RFC 3261 §9.1 in a transaction of its own, with extra headers (Reason). The user calls it
+// after a provisional response only, before it and for other methods it is ErrNoProceeding; after a final response it is
+// ErrTerminated; a second call does nothing. The INVITE still ends by its own final response, or ErrTimeout 64·T1 later.
+func (c *Client) Cancel(extra ...sip.Header) error {
+	c.mu.Lock()
+	switch {
+	case c.key.method != sip.INVITE || c.state == calling:
+		c.mu.Unlock()
+		return ErrNoProceeding
+	case c.state != proceeding:
+		c.mu.Unlock()
+		return ErrTerminated
+	case c.canceled:
+		c.mu.Unlock()
+		return nil
+	}
+	c.canceled = true
+	c.run(cancelled, nil, nil)
+	_, err := c.layer.Request(newCancel(c.out, extra), c.flow, func(Event) {})
+	return err
+}
+
+// Abandon stops retransmission and silences the transaction: no call of on begins after it returned. The machine goes on
+// in silence: it still acknowledges a late refusal, and ends at the latest 64·T1 later. A late 2xx of an INVITE is lost,
+// so a user who can still get one cancels instead.
+func (c *Client) Abandon() {
+	c.mu.Lock()
+	c.silenced = true
+	c.events = nil
+	c.run(abandoned, nil, nil)
+}
+
+// begin sends the request, and lets events out when that is done.
+func (c *Client) begin() {
+	c.mu.Lock()
+	c.run(begin, nil, nil)
+	c.mu.Lock()
+	c.delivering = false
+	c.release()
+}
+
+func (c *Client) respond(res *sip.Response) bool {
+	in := provisional
+	switch {
+	case res.StatusCode >= 300:
+		in = failure
+	case res.StatusCode >= 200:
+		in = success
+	}
+	c.mu.Lock()
+	return c.run(in, res, nil)
+}
+
+func (c *Client) flowLost(err error) {
+	c.mu.Lock()
+	c.run(broken, nil, err)
+}
+
+// run steps the machine and does its actions. Called with mu held, releases it: messages go out and users are called
+// without the lock, for both may come back to this transaction.
+func (c *Client) run(in input, res *sip.Response, cause error) (known bool) {
+	do, ok := c.advance(in)
+	if !ok {
+		c.mu.Unlock()
+		return false
+	}
+	var out []byte
+	for _, a := range do {
+		switch a {
+		case sendRequest:
+			out = c.data
+		case sendAck:
+			out = c.refusalAck(res)
+		case deliver:
+			c.queue(Event{Response: res})
+		case deliverTimeout:
+			c.layer.counters.timeouts.Add(1)
+			c.queue(Event{Err: ErrTimeout})
+		case deliverLost:
+			c.queue(Event{Err: lost(cause)})
+		}
+	}
+	ended := c.state == terminated
+	c.mu.Unlock()
+	if ended {
+		c.layer.removeClient(c)
+	}
+	c.send(out)
+	c.mu.Lock()
+	c.release()
+	return true
+}
+
+func lost(cause error) error {
+	if cause == nil || errors.Is(cause, ErrFlowLost) {
+		return ErrFlowLost
+	}
+	return fmt.Errorf("%w: %w", ErrFlowLost, cause)
+}
+
+// send writes a message; a failure is the end of the transaction (RFC 3261 §17.1.4).
+func (c *Client) send(data []byte) {
+	if data == nil {
+		return
+	}
+	if err := c.flow.Send(data); err != nil {
+		c.layer.counters.flowErrors.Add(1)
+		c.flowLost(err)
+	}
+}
+
+// refusalAck is the ACK of §17.1.1.3, the same for each repetition. Called with mu held.
+func (c *Client) refusalAck(res *sip.Response) []byte {
+	if c.refusal == nil {
+		ack := newAck(c.out, res)
+		c.refusal = Append(nil, Message{Message: ack.Request, RequestURI: ack.RequestURI})
+	}
+	return c.refusal
+}
+
+// queue notes an event for the user. Called with mu held.
+func (c *Client) queue(e Event) {
+	if !c.silenced {
+		c.events = append(c.events, e)
+	}
+}
+
+// release starts delivery where there is something to deliver and nobody does. Called with mu held, releases it.
+func (c *Client) release() {
+	idle := !c.delivering && len(c.events) > 0
+	if idle {
+		c.delivering = true
+	}
+	c.mu.Unlock()
+	if idle {
+		go c.deliver()
+	}
+}
+
+// deliver calls the user until the queue is empty. It has a goroutine of its own, so that a slow user keeps no reader waiting.
+func (c *Client) deliver() {
+	for {
+		c.mu.Lock()
+		if len(c.events) == 0 {
+			c.delivering = false
+			c.mu.Unlock()
+			return
+		}
+		e := c.events[0]
+		c.events = c.events[1:]
+		c.mu.Unlock()
+		c.call(e)
+	}
+}
+
+func (c *Client) call(e Event) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.layer.cfg.Log.Error("transaction callback panicked", "method", c.key.method, "panic", p, "stack", string(debug.Stack()))
+		}
+	}()
+	c.on(e)
+}
+
+func (l *Layer) removeClient(c *Client) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.clients[c.key] == c {
+		delete(l.clients, c.key)
+		l.leave(c.flow, c)
+	}
+}

@@ -1,0 +1,232 @@
+package transaction
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/emiago/sipgo/sip"
+)
+
+// Layer holds the transactions of one door.
+type Layer struct {
+	// static after construction
+	cfg    Config
+	tables tables
+
+	counters counters
+
+	mu sync.Mutex
+	// guarded by mu; never held while a transaction's own lock is taken, a message is sent or a user is called
+	clients map[clientKey]*Client
+	servers map[serverKey]*Server
+	flows   map[string]map[member]struct{} // by Flow.Identity
+}
+
+// member is a transaction in the eyes of its flow.
+type member interface{ flowLost(err error) }
+
+type counters struct {
+	retransmissions, absorbed, timeouts, flowErrors, strays, unacked atomic.Uint64
+}
+
+// New opens a layer without traffic.
+func New(cfg Config) *Layer {
+	setDefault(&cfg.T1, 500*time.Millisecond)
+	setDefault(&cfg.T2, 4*time.Second)
+	setDefault(&cfg.T4, 5*time.Second)
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Layer{
+		cfg:     cfg,
+		tables:  newTables(),
+		clients: make(map[clientKey]*Client),
+		servers: make(map[serverKey]*Server),
+		flows:   make(map[string]map[member]struct{}),
+	}
+}
+
+func setDefault(d *time.Duration, value time.Duration) {
+	if *d <= 0 {
+		*d = value
+	}
+}
+
+// Receive gives a parsed message that came over flow to its transaction, or a new request to serve.
+// A message without the headers that Parse demands is dropped as a stray.
+func (l *Layer) Receive(msg Message, flow Flow, serve Handler) {
+	if msg.Message == nil || msg.Via() == nil || msg.CSeq() == nil || msg.CallID() == nil {
+		l.counters.strays.Add(1)
+		return
+	}
+	switch m := msg.Message.(type) {
+	case *sip.Response:
+		l.receiveResponse(m)
+	case *sip.Request:
+		if m.Method == sip.ACK {
+			l.receiveAck(msg, m, flow, serve)
+		} else {
+			l.receiveRequest(msg, m, flow, serve)
+		}
+	}
+}
+
+func (l *Layer) receiveResponse(res *sip.Response) {
+	l.mu.Lock()
+	c := l.clients[responseKey(res)]
+	l.mu.Unlock()
+	if c == nil || !c.respond(res) {
+		l.counters.strays.Add(1)
+	}
+}
+
+func (l *Layer) receiveRequest(msg Message, req *sip.Request, flow Flow, serve Handler) {
+	key := requestKey(msg, req, flow)
+	l.mu.Lock()
+	s := l.servers[key]
+	if s != nil {
+		l.mu.Unlock()
+		s.repeated()
+		return
+	}
+	s = l.newServer(key, msg, req, flow)
+	if req.Method == sip.CANCEL {
+		s.cancels = l.servers[key.invite()]
+	}
+	l.servers[key] = s
+	l.join(flow, s)
+	l.mu.Unlock()
+	s.begin()
+	l.serve(s, serve)
+}
+
+// receiveAck gives an ACK to the INVITE that it belongs to; the ACK of a 2xx belongs to the call.
+func (l *Layer) receiveAck(msg Message, req *sip.Request, flow Flow, serve Handler) {
+	key := requestKey(msg, req, flow)
+	l.mu.Lock()
+	invite := l.servers[key]
+	l.mu.Unlock()
+	if invite != nil && invite.matchesAck(req) && invite.ack() {
+		return
+	}
+	s := l.newServer(key, msg, req, flow)
+	l.serve(s, serve)
+}
+
+// serve calls the handler; its panic costs this request only.
+func (l *Layer) serve(s *Server, serve Handler) {
+	defer func() {
+		if p := recover(); p != nil {
+			l.cfg.Log.Error("transaction handler panicked", "method", s.req.Method, "panic", p, "stack", string(debug.Stack()))
+			// Refused where the user already gave a final response or for an ACK: then nothing is owed.
+			_ = s.Respond(NewResponse(s.req, sip.StatusInternalServerError, "Server Internal Error"))
+		}
+	}()
+	serve(s)
+}
+
+// FlowLost ends the transactions on a flow: clients get ErrFlowLost.
+func (l *Layer) FlowLost(flow Flow) {
+	l.mu.Lock()
+	members := l.flows[flow.Identity()]
+	list := make([]member, 0, len(members))
+	for m := range members {
+		list = append(list, m)
+	}
+	l.mu.Unlock()
+	for _, m := range list {
+		m.flowLost(ErrFlowLost)
+	}
+}
+
+// Request starts a client transaction. The request carries its top Via with a branch already; it is copied, so that the
+// caller may go on to use it. An error means that it could not be a transaction at all (no branch, no CSeq, an ACK, a
+// branch that is in use); a write that fails arrives as an Event with ErrFlowLost.
+// on is called in order, from one goroutine at a time, never on the goroutine of Receive, and not before Request is done;
+// it may call every method. What it shares with the caller of Request, the *Client included, is theirs to guard.
+func (l *Layer) Request(out Outbound, flow Flow, on func(Event)) (*Client, error) {
+	key, err := outboundKey(out)
+	if err != nil {
+		return nil, err
+	}
+	c := l.newClient(key, out, flow, on)
+	l.mu.Lock()
+	if l.clients[key] != nil {
+		l.mu.Unlock()
+		return nil, fmt.Errorf("transaction: branch %q is in use", key.branch)
+	}
+	l.clients[key] = c
+	l.join(flow, c)
+	l.mu.Unlock()
+	c.begin()
+	return c, nil
+}
+
+func outboundKey(out Outbound) (clientKey, error) {
+	if out.Request == nil {
+		return clientKey{}, errors.New("transaction: no request")
+	}
+	if out.Method == sip.ACK {
+		return clientKey{}, errors.New("transaction: an ACK is no transaction of its own")
+	}
+	via, cseq := out.Via(), out.CSeq()
+	if via == nil || cseq == nil || out.From() == nil || out.To() == nil || out.CallID() == nil {
+		return clientKey{}, errors.New("transaction: a request needs Via, From, To, Call-ID and CSeq")
+	}
+	branch := via.Params.GetOr("branch", "")
+	if branch == "" {
+		return clientKey{}, errors.New("transaction: the top Via has no branch")
+	}
+	if cseq.MethodName != out.Method {
+		return clientKey{}, fmt.Errorf("transaction: CSeq says %s in a %s", cseq.MethodName, out.Method)
+	}
+	return clientKey{branch: branch, method: out.Method}, nil
+}
+
+// join notes a transaction under its flow. Called with mu held.
+func (l *Layer) join(flow Flow, m member) {
+	id := flow.Identity()
+	if l.flows[id] == nil {
+		l.flows[id] = make(map[member]struct{}, 1)
+	}
+	l.flows[id][m] = struct{}{}
+}
+
+// leave forgets a transaction under its flow. Called with mu held.
+func (l *Layer) leave(flow Flow, m member) {
+	id := flow.Identity()
+	delete(l.flows[id], m)
+	if len(l.flows[id]) == 0 {
+		delete(l.flows, id)
+	}
+}
+
+// Stats is a snapshot of the layer's figures.
+type Stats struct {
+	Clients, Servers             int    // running now
+	Retransmissions              uint64 // sent by timers A, E, G
+	Absorbed                     uint64 // retransmissions of the peer answered or dropped by a machine
+	Timeouts, FlowErrors, Strays uint64 // FlowErrors: failed writes; Strays: responses that match no transaction
+	Unacked                      uint64 // refusals of an INVITE that no ACK came for (timer H)
+}
+
+// Stats may be called at any time.
+func (l *Layer) Stats() Stats {
+	l.mu.Lock()
+	clients, servers := len(l.clients), len(l.servers)
+	l.mu.Unlock()
+	return Stats{
+		Clients: clients, Servers: servers,
+		Retransmissions: l.counters.retransmissions.Load(),
+		Absorbed:        l.counters.absorbed.Load(),
+		Timeouts:        l.counters.timeouts.Load(),
+		FlowErrors:      l.counters.flowErrors.Load(),
+		Strays:          l.counters.strays.Load(),
+		Unacked:         l.counters.unacked.Load(),
+	}
+}
