@@ -1,0 +1,68 @@
+package sdp
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// maxCandidates bounds what one description may make us remember.
+const maxCandidates = 64
+
+// Candidate is an ICE candidate of component 1 (RFC 8839 §5.1).
+type Candidate struct {
+	Transport  string // "udp", "tcp" (passive)
+	Addr       netip.AddrPort
+	Priority   uint32
+	Foundation string
+}
+
+// String is the attribute's value. Ours are of type host: the address is the gateway's own, NAT or not, for an ICE-lite
+// agent knows no other (RFC 8445 §5.2).
+func (c Candidate) String() string {
+	s := fmt.Sprintf("%s 1 %s %d %s %d typ host", c.Foundation, c.Transport, c.Priority, c.Addr.Addr(), c.Addr.Port())
+	if c.Transport == "tcp" {
+		s += " tcptype passive"
+	}
+	return s
+}
+
+// candidatesOf reads the usable candidates of a section: component 1, UDP, a numeric address. Host names (mDNS among
+// them) are passed over and never resolved; so is TCP, where a browser only connects to us; so is what does not parse,
+// for a candidate of a later kind must not cost the call (RFC 8839 §5.1: unknown ones are ignored).
+func candidatesOf(s section) []Candidate {
+	var all []Candidate
+	for _, a := range s.attributes {
+		if a.key != "candidate" || len(all) == maxCandidates {
+			continue
+		}
+		if c, ok := parseCandidate(a.value); ok {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+func parseCandidate(value string) (Candidate, bool) {
+	f := strings.Fields(value)
+	if len(f) < 8 || f[1] != "1" || !strings.EqualFold(f[2], "udp") || f[6] != "typ" {
+		return Candidate{}, false
+	}
+	priority, err := strconv.ParseUint(f[3], 10, 32)
+	if err != nil {
+		return Candidate{}, false
+	}
+	addr, err := netip.ParseAddr(f[4])
+	if err != nil || addr.IsUnspecified() {
+		return Candidate{}, false
+	}
+	port, err := strconv.ParseUint(f[5], 10, 16)
+	if err != nil || port == 0 {
+		return Candidate{}, false
+	}
+	return Candidate{
+		Transport: "udp", Addr: netip.AddrPortFrom(addr.Unmap().WithZone(""), uint16(port)),
+		Priority: uint32(priority), Foundation: f[0],
+	}, true
+}

@@ -1,0 +1,256 @@
+package sdp
+
+import (
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Codec is one payload format of a stream, with the payload type of the leg on which it stands.
+type Codec struct {
+	PayloadType uint8
+	Name        string // as in the rtpmap; static types filled in
+	Clock       int    // Hz
+	Channels    int    // 1 where absent
+	Format      string // fmtp value
+}
+
+// Same says whether two legs mean the same format: name, clock and channels. Clocks and channels are part of it, for
+// packets pass untouched.
+func (c Codec) Same(other Codec) bool {
+	return c.Clock == other.Clock && c.Channels == other.Channels && strings.EqualFold(c.Name, other.Name)
+}
+
+// String is the rtpmap's encoding, name/clock[/channels].
+func (c Codec) String() string {
+	s := c.Name + "/" + strconv.Itoa(c.Clock)
+	if c.Channels > 1 {
+		s += "/" + strconv.Itoa(c.Channels)
+	}
+	return s
+}
+
+// telephone says whether it is RFC 4733 events, at any clock.
+func (c Codec) telephone() bool {
+	return c.Channels == 1 && strings.EqualFold(c.Name, "telephone-event")
+}
+
+// noise says whether it is comfort noise (RFC 3389).
+func (c Codec) noise() bool { return c.Channels == 1 && strings.EqualFold(c.Name, "CN") }
+
+// voice says whether it can carry a call by itself, and is one of those that the relay passes.
+func (c Codec) voice() bool {
+	switch strings.ToLower(c.String()) {
+	case "opus/48000/2", "g722/8000", "pcmu/8000", "pcma/8000":
+		return true
+	}
+	return false
+}
+
+// relayable says whether the relay passes it. RED and FEC stay behind: they wrap payload types of one leg, which the
+// other numbers differently.
+func (c Codec) relayable() bool { return c.voice() || c.telephone() || c.noise() }
+
+// everything is our offer where no caller's is at hand (a delayed offer). Comfort noise is not in it: only where both
+// ends want it. G.722 has the clock 8000 in SDP though it samples at 16000 (RFC 3551 §4.5.2).
+func everything() []Codec {
+	return []Codec{
+		{96, "opus", 48000, 2, "minptime=10;useinbandfec=1"},
+		{9, "G722", 8000, 1, ""},
+		{0, "PCMU", 8000, 1, ""},
+		{8, "PCMA", 8000, 1, ""},
+		{97, "telephone-event", 48000, 1, "0-15"},
+		{101, "telephone-event", 8000, 1, "0-15"},
+	}
+}
+
+// static is the format of a static payload type (RFC 3551 §6); the Name is empty where there is none.
+func static(payloadType uint8) Codec {
+	mono := func(name string, clock int) Codec { return Codec{payloadType, name, clock, 1, ""} }
+	switch payloadType {
+	case 0:
+		return mono("PCMU", 8000)
+	case 3:
+		return mono("GSM", 8000)
+	case 4:
+		return mono("G723", 8000)
+	case 5:
+		return mono("DVI4", 8000)
+	case 6:
+		return mono("DVI4", 16000)
+	case 7:
+		return mono("LPC", 8000)
+	case 8:
+		return mono("PCMA", 8000)
+	case 9:
+		return mono("G722", 8000)
+	case 10:
+		return Codec{payloadType, "L16", 44100, 2, ""}
+	case 11:
+		return mono("L16", 44100)
+	case 12:
+		return mono("QCELP", 8000)
+	case 13:
+		return mono("CN", 8000)
+	case 14:
+		return mono("MPA", 90000)
+	case 15:
+		return mono("G728", 8000)
+	case 16:
+		return mono("DVI4", 11025)
+	case 17:
+		return mono("DVI4", 22050)
+	case 18:
+		return mono("G729", 8000)
+	}
+	return Codec{PayloadType: payloadType}
+}
+
+// relayables are the codecs that the relay passes, each once.
+func relayables(codecs []Codec) []Codec {
+	var all []Codec
+	for _, c := range codecs {
+		if c.relayable() && !slices.ContainsFunc(all, c.Same) {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+// voices says whether a call can be carried by one of the codecs.
+func voices(codecs []Codec) bool { return slices.ContainsFunc(codecs, Codec.voice) }
+
+// names lists codecs for an error's text.
+func names(codecs []Codec) string {
+	if len(codecs) == 0 {
+		return "none"
+	}
+	var all []string
+	for _, c := range codecs[:min(len(codecs), 16)] {
+		if c.Name == "" {
+			all = append(all, "payload type "+strconv.Itoa(int(c.PayloadType)))
+			continue
+		}
+		all = append(all, c.String())
+	}
+	return strings.Join(all, ", ")
+}
+
+// shared are the codecs of an answer: those that were offered and that the far side has too, with the offer's payload
+// types and names (RFC 3264 §6.1), in the far side's order and with its formats. Voice comes first: a browser sends the
+// first codec of an answer.
+func shared(offered, far []Codec) []Codec {
+	var all []Codec
+	for _, f := range relayables(far) {
+		if i := slices.IndexFunc(offered, f.Same); i >= 0 {
+			c := offered[i]
+			c.Format = f.Format
+			all = append(all, c)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b Codec) int { return rank(a) - rank(b) })
+	if len(all) == 0 || !all[0].voice() {
+		return nil
+	}
+	return atClock(all, all[0].Clock)
+}
+
+func rank(c Codec) int {
+	switch {
+	case c.voice():
+		return 0
+	case c.noise():
+		return 1
+	}
+	return 2
+}
+
+// atClock leaves one telephone-event: that of the chosen codec's clock, for a browser takes the first it finds. Where none
+// has that clock another is better than no digits: older Asterisks pair Opus with telephone-event/8000.
+func atClock(codecs []Codec, clock int) []Codec {
+	keep, found := telephoneAt(codecs, clock)
+	return slices.DeleteFunc(slices.Clone(codecs), func(c Codec) bool {
+		return c.telephone() && !(found && c.Same(keep))
+	})
+}
+
+func telephoneAt(codecs []Codec, clock int) (Codec, bool) {
+	i := slices.IndexFunc(codecs, func(c Codec) bool { return c.telephone() && c.Clock == clock })
+	if i < 0 {
+		i = slices.IndexFunc(codecs, Codec.telephone)
+	}
+	if i < 0 {
+		return Codec{}, false
+	}
+	return codecs[i], true
+}
+
+// bind remembers a leg's payload types: a number once bound to a format keeps it for the session (RFC 3264 §8.3.2). It
+// gives a changed copy with one entry for each number.
+func bind(bound, codecs []Codec) []Codec {
+	bound = slices.Clone(bound)
+	for _, c := range codecs {
+		c.Format = ""
+		i := slices.IndexFunc(bound, func(b Codec) bool { return b.PayloadType == c.PayloadType })
+		if i < 0 {
+			bound = append(bound, c)
+		} else {
+			bound[i] = c
+		}
+	}
+	return bound
+}
+
+// number finds the payload type of a codec in an offer on a leg: the one it had there before, its static one, the far
+// leg's, or the first that is free. false where all are taken.
+func number(bound []Codec, c Codec) (uint8, bool) {
+	if i := slices.IndexFunc(bound, c.Same); i >= 0 {
+		return bound[i].PayloadType, true
+	}
+	free := func(n uint8) bool {
+		return !slices.ContainsFunc(bound, func(b Codec) bool { return b.PayloadType == n })
+	}
+	for n := range uint8(35) {
+		if static(n).Same(c) && free(n) {
+			return n, true
+		}
+	}
+	if dynamic(c.PayloadType) && free(c.PayloadType) {
+		return c.PayloadType, true
+	}
+	for n := uint8(96); n <= 127; n++ {
+		if free(n) {
+			return n, true
+		}
+	}
+	for n := uint8(35); n <= 63; n++ {
+		if free(n) {
+			return n, true
+		}
+	}
+	return 0, false
+}
+
+// dynamic says whether a number may be bound freely: 64 to 95 look like RTCP on a shared port (RFC 5761 §4).
+func dynamic(n uint8) bool { return n >= 96 && n <= 127 || n >= 35 && n <= 63 }
+
+// rtpmap takes an rtpmap's encoding (RFC 8866 §6.6).
+func (c *Codec) rtpmap(value string) error {
+	parts := strings.Split(strings.TrimSpace(value), "/")
+	if len(parts) < 2 || parts[0] == "" || strings.ContainsAny(parts[0], " \t") {
+		return errors.New("name/clock expected")
+	}
+	clock, err := strconv.ParseUint(parts[1], 10, 31)
+	if err != nil || clock == 0 {
+		return errors.New("no such clock")
+	}
+	channels := uint64(1)
+	if len(parts) > 2 && parts[2] != "" {
+		if channels, err = strconv.ParseUint(parts[2], 10, 8); err != nil || channels == 0 {
+			return errors.New("no such number of channels")
+		}
+	}
+	c.Name, c.Clock, c.Channels = parts[0], int(clock), int(channels)
+	return nil
+}

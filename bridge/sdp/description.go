@@ -1,0 +1,53 @@
+package sdp
+
+// Description is a session description, heard or said, reduced to what the bridge needs; m-lines keep their order.
+type Description struct {
+	Origin  string // the o= line's value
+	Answer  bool   // an answer, else an offer
+	ICELite bool
+	Streams []Stream
+}
+
+// Stream is one m-line.
+type Stream struct {
+	Kind      string // "audio", "video", "application", …
+	Protocol  string // "UDP/TLS/RTP/SAVPF", …
+	Format    string // the first of the m-line, repeated where we reject it
+	Rejected  bool   // port 0 (and not bundle-only)
+	Relayed   bool   // the bridge carries it; at most one
+	Bundled   bool   // its mid stands in the BUNDLE group
+	MID       string
+	Direction Direction // hold by c=0.0.0.0 counts as the direction that it means
+	Codecs    []Codec   // audio only, in order of preference
+	Ptime     int       // ms; 0 where absent
+	Remote    RemoteStream
+	ICE       Remote // WebRTC part
+	Reduced   bool   // reduced-size RTCP (RFC 5506)
+	SSRC      uint32 // 0 where none is announced
+	Msid      string
+}
+
+// relayed is the index of the stream that the bridge carries, -1 where there is none. Works on nil.
+func (d *Description) relayed() int {
+	if d != nil {
+		for i := range d.Streams {
+			if d.Streams[i].Relayed {
+				return i
+			}
+		}
+	}
+	return -1
+}
+
+// stream is the stream that the bridge carries, nil where there is none. Works on nil.
+func (d *Description) stream() *Stream {
+	if i := d.relayed(); i >= 0 {
+		return &d.Streams[i]
+	}
+	return nil
+}
+
+// rejected is the same m-line refused: it keeps its place for ever (RFC 3264 §8.2).
+func (s Stream) rejected() Stream {
+	return Stream{Kind: s.Kind, Protocol: s.Protocol, Format: s.Format, Rejected: true, MID: s.MID}
+}

@@ -1,0 +1,133 @@
+package sdp
+
+import (
+	"fmt"
+	"slices"
+)
+
+// PayloadTable maps payload types of one leg to the other's; 0xff drops.
+type PayloadTable [128]uint8
+
+// Drop is the PayloadTable's entry for a payload type that is not relayed.
+const Drop = 0xff
+
+// Plan is what the media engine obeys for two joined legs. Plain immutable value.
+type Plan struct {
+	Streams []PlannedStream
+}
+
+// PlannedStream is one relayed m-line. Index 0 is leg a of Join, 1 leg b.
+type PlannedStream struct {
+	Kind    string          // "audio"
+	Payload [2]PayloadTable // [0]: packets that come from leg 0
+	Forward [2]bool         // whether packets that come from leg 0 (1) are to be relayed, by both legs' directions
+	Expect  [2]bool         // whether the peer of leg 0 (1) is to send now, by direction: liveness
+	// Codec is the preferred codec that both legs have, Telephone the leg's telephone-event at that codec's clock (at
+	// another where it has none there; Name empty where it has none at all). Payload types are those of packets sent to
+	// the leg's peer.
+	Codec     [2]Codec
+	Telephone [2]Codec
+}
+
+// Join plans the media between two legs by their latest finished exchanges: an offer that is still open changes nothing
+// yet. ErrNotAcceptable where no codec is shared, ErrNoState where a leg has finished none.
+func Join(a, b Leg) (Plan, error) {
+	legs := [2]Leg{a.agreed(), b.agreed()}
+	for i, l := range legs {
+		if l.Heard == nil || l.Said == nil {
+			return Plan{}, fmt.Errorf("%w: leg %c has finished no offer and answer", ErrNoState, 'a'+i)
+		}
+	}
+	s := PlannedStream{Kind: "audio"}
+	both := commons(legs)
+	if !slices.ContainsFunc(both, func(p pair) bool { return p.codec[0].heard.voice() }) {
+		return Plan{}, fmt.Errorf("%w: no common codec: one leg has %s, the other %s", ErrNotAcceptable,
+			names(legs[0].Said.stream().Codecs), names(legs[1].Said.stream().Codecs))
+	}
+	for i, l := range legs {
+		s.Payload[i] = table(both, i, l.Said.stream().Codecs)
+		chosen := both[slices.IndexFunc(both, func(p pair) bool { return p.codec[i].heard.voice() })]
+		s.Codec[i] = chosen.codec[i].heard
+		s.Telephone[i] = l.telephone(s.Codec[i].Clock)
+		far := legs[1-i]
+		s.Expect[i] = l.Heard.stream().Direction.Sends() && l.Said.stream().Direction.Receives()
+		s.Forward[i] = s.Expect[i] && far.Heard.stream().Direction.Receives() && far.Said.stream().Direction.Sends()
+	}
+	return Plan{Streams: []PlannedStream{s}}, nil
+}
+
+// common is one codec of a leg: as it stands in our description, whose payload type the peer's packets carry, and in the
+// peer's, whose payload type packets to the peer must carry (RFC 3264 §5.1; they may differ).
+type common struct{ said, heard Codec }
+
+// pair is one codec that both legs have.
+type pair struct{ codec [2]common }
+
+// commons are a leg's codecs, in the order of the answer.
+func (l Leg) commons() []common {
+	said, heard := l.Said.stream().Codecs, l.Heard.stream().Codecs
+	var all []common
+	if l.Heard.Answer {
+		for _, h := range relayables(heard) {
+			if i := slices.IndexFunc(said, h.Same); i >= 0 {
+				all = append(all, common{said[i], h})
+			}
+		}
+		return all
+	}
+	for _, s := range relayables(said) {
+		if i := slices.IndexFunc(heard, s.Same); i >= 0 {
+			all = append(all, common{s, heard[i]})
+		}
+	}
+	return all
+}
+
+// commons are the codecs that both legs have, in the order of the peer that answered: our own answer repeats its.
+func commons(legs [2]Leg) []pair {
+	lead := 0
+	if legs[1].Heard.Answer && !legs[0].Heard.Answer {
+		lead = 1
+	}
+	mine, theirs := legs[lead].commons(), legs[1-lead].commons()
+	var all []pair
+	for _, m := range mine {
+		i := slices.IndexFunc(theirs, func(t common) bool { return t.said.Same(m.said) })
+		if i < 0 {
+			continue
+		}
+		var p pair
+		p.codec[lead], p.codec[1-lead] = m, theirs[i]
+		all = append(all, p)
+	}
+	return all
+}
+
+// table maps what comes from one leg's peer. Some phones send with the numbers of their own answer instead of the
+// offer's; those are understood too where they mean nothing else.
+func table(both []pair, from int, said []Codec) PayloadTable {
+	var t PayloadTable
+	for i := range t {
+		t[i] = Drop
+	}
+	for _, p := range both {
+		t[p.codec[from].said.PayloadType] = p.codec[1-from].heard.PayloadType
+	}
+	for _, p := range both {
+		own := p.codec[from].heard.PayloadType
+		if !slices.ContainsFunc(said, func(c Codec) bool { return c.PayloadType == own }) {
+			t[own] = p.codec[1-from].heard.PayloadType
+		}
+	}
+	return t
+}
+
+// telephone is the leg's telephone-event that goes with a codec of this clock.
+func (l Leg) telephone(clock int) Codec {
+	var events []Codec
+	for _, c := range l.commons() {
+		events = append(events, c.heard)
+	}
+	c, _ := telephoneAt(events, clock)
+	return c
+}

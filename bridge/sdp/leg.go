@@ -1,0 +1,158 @@
+package sdp
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Leg is one leg's half of the negotiation: what was heard and said. Plain value, safe to copy and to write as JSON;
+// its methods give the changed copy, and the unchanged one with an error. The Descriptions that it points to are never
+// changed: copies may share them.
+type Leg struct {
+	Profile   Profile
+	Local     Local // may be renewed by the caller (ICE restart) between HearOffer and Answer, or before Offer
+	SessionID uint64
+	Version   uint64       // of the latest text said, refused ones included; 0: nothing was said
+	Heard     *Description // the peer's latest accepted description; of an answer only what our offer allows
+	Said      *Description // ours
+	Text      string       // Said as it was written
+	Pending   Pending      // whose offer is open
+	Setup     string       // our DTLS role once decided: "passive" or "active"; kept by re-offers
+	Bound     []Codec      // every payload type ever bound on this leg, without Format
+	Before    *Leg         `json:",omitempty"` // the leg before the open offer; nil where Stable
+}
+
+// Pending says whose offer is open on a leg.
+type Pending uint8
+
+const (
+	Stable Pending = iota
+	HeardOffer
+	SaidOffer
+)
+
+// String is for errors.
+func (p Pending) String() string {
+	return [...]string{"no offer is open", "an offer was heard", "an offer was said"}[min(p, SaidOffer)]
+}
+
+// NewLeg starts a leg. Of the session id 62 bits are used (RFC 8829 §5.2.1).
+func NewLeg(profile Profile, local Local, sessionID uint64) Leg {
+	return Leg{Profile: profile, Local: local, SessionID: sessionID & (1<<62 - 1)}
+}
+
+// HearOffer takes the peer's offer. ErrMalformed for what is no SDP, ErrNotAcceptable where it has no stream that this leg
+// could answer whatever the other leg says, ErrNoState while an offer is open (glare is the caller's to refuse).
+func (l Leg) HearOffer(text []byte) (Leg, error) {
+	if l.Pending != Stable {
+		return l, fmt.Errorf("%w: offer heard while %s", ErrNoState, l.Pending)
+	}
+	heard, err := describe(text, l.Profile)
+	if err != nil {
+		return l, err
+	}
+	if err := heard.choose(l.Profile, l.Heard.relayed()); err != nil {
+		return l, err
+	}
+	next := l.open(HeardOffer)
+	next.Heard = heard
+	next.Bound = bind(l.Bound, heard.stream().Codecs)
+	return next, nil
+}
+
+// HearAnswer takes the peer's answer to our offer. ErrMalformed for what is no SDP, ErrNotAcceptable where it refuses the
+// stream or has no codec of the offer, ErrNoState where no offer of ours is open. A Leg is a value: the copy that made the
+// offer may hear the answers of several forks, or that of a 183 and then of the 200.
+func (l Leg) HearAnswer(text []byte) (Leg, error) {
+	if l.Pending != SaidOffer {
+		return l, fmt.Errorf("%w: answer heard while %s", ErrNoState, l.Pending)
+	}
+	heard, err := describe(text, l.Profile)
+	if err != nil {
+		return l, err
+	}
+	if err := heard.answers(l.Said, l.Profile); err != nil {
+		return l, err
+	}
+	next := l.settle()
+	next.Heard = heard
+	next.Bound = bind(l.Bound, heard.stream().Codecs)
+	if l.Profile == WebRTC && l.Setup == "" {
+		next.Setup = answerSetup(heard.stream().ICE.Setup, "")
+	}
+	return next, nil
+}
+
+// open begins an exchange.
+func (l Leg) open(by Pending) Leg {
+	before := l
+	l.Before, l.Pending = &before, by
+	return l
+}
+
+// settle ends an exchange.
+func (l Leg) settle() Leg {
+	l.Before, l.Pending = nil, Stable
+	return l
+}
+
+// agreed is the leg as of the latest finished exchange.
+func (l Leg) agreed() Leg {
+	if l.Pending != Stable && l.Before != nil {
+		return *l.Before
+	}
+	return l
+}
+
+// Repeat is the latest text said, byte for byte (the 200 after the 183). Empty where nothing was said.
+func (l Leg) Repeat() []byte { return []byte(l.Text) }
+
+// Rollback forgets an open offer (RFC 3264 §4: a refused offer leaves the session as it was). Version and payload types
+// that the peer has seen stay used. A Local renewed after HearOffer is forgotten, one renewed before Offer stays.
+func (l Leg) Rollback() Leg {
+	before := l.agreed()
+	before.Version, before.Bound = l.Version, l.Bound
+	return before
+}
+
+// Restarted says whether the offer just heard restarts ICE compared with before (RFC 8839 §4.4.1.1.1).
+func (l Leg) Restarted(before Leg) bool {
+	now, then := l.Heard.stream(), before.Heard.stream()
+	if l.Profile != WebRTC || now == nil || then == nil {
+		return false
+	}
+	return now.ICE.Ufrag != then.ICE.Ufrag || now.ICE.Password != then.ICE.Password
+}
+
+// Alters says whether what was just heard changes anything that the other leg must know compared with before: codecs or
+// direction. Where it does not (session refresh, ICE restart, a new address), Answer from the other leg's Heard suffices.
+func (l Leg) Alters(before Leg) bool {
+	now, then := l.Heard.stream(), before.Heard.stream()
+	if now == nil || then == nil {
+		return now != then
+	}
+	// A peer that was answered less than it offered repeats its full offer at each refresh.
+	most := SendRecv
+	if said := before.Said.stream(); said != nil && before.Heard.Answer {
+		most = said.Direction.Reverse()
+	}
+	missing := func(c Codec) bool { return !slices.ContainsFunc(now.Codecs, c.Same) }
+	return now.Direction&most != then.Direction&most || slices.ContainsFunc(relayables(then.Codecs), missing)
+}
+
+// Remote is the peer's transport by what was heard; zero where nothing was.
+func (l Leg) Remote() Remote {
+	s := l.Heard.stream()
+	if s == nil {
+		return Remote{}
+	}
+	r := s.ICE
+	r.Streams = []RemoteStream{s.Remote}
+	return r
+}
+
+// Held says whether the peer holds us: it will not receive.
+func (l Leg) Held() bool {
+	s := l.Heard.stream()
+	return s != nil && !s.Direction.Receives()
+}

@@ -1,0 +1,131 @@
+package sdp
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+// write is the text of a description of ours. Header extensions are never in it: their meaning ends at a hop (mid names
+// this leg's m-line, transport-wide sequence numbers ask us for feedback, ids differ per leg), and packets pass the relay
+// untouched; what is not negotiated is not sent. Nor are rtcp-fb lines: for audio they ask for what the far side of the
+// relay cannot do. The direction never stands at session level, where SIP.js would find it first.
+func write(profile Profile, d *Description) string {
+	var b strings.Builder
+	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\r\n", args...) }
+	line("v=0")
+	line("o=%s", d.Origin)
+	line("s=-")
+	if profile == RTP {
+		line("c=IN %s", family(d.stream().Remote.RTP.Addr()))
+	}
+	line("t=0 0")
+	if profile == WebRTC {
+		if s := d.stream(); s.Bundled {
+			line("a=group:BUNDLE %s", s.MID)
+		}
+		line("a=ice-lite")
+		line("a=msid-semantic: WMS *")
+	}
+	for _, s := range d.Streams {
+		if s.Rejected {
+			writeRejected(line, profile, s)
+		} else {
+			writeStream(line, profile, s)
+		}
+	}
+	return b.String()
+}
+
+func writeRejected(line func(string, ...any), profile Profile, s Stream) {
+	format := s.Format
+	if format == "" {
+		format = "0"
+	}
+	line("m=%s 0 %s %s", s.Kind, s.Protocol, format)
+	if profile == WebRTC {
+		line("c=IN IP4 0.0.0.0")
+	}
+	if s.MID != "" {
+		line("a=mid:%s", s.MID)
+	}
+	if s.Kind != "application" {
+		line("a=inactive")
+	}
+}
+
+func writeStream(line func(string, ...any), profile Profile, s Stream) {
+	var types strings.Builder
+	for _, c := range s.Codecs {
+		fmt.Fprintf(&types, " %d", c.PayloadType)
+	}
+	port := uint16(9)
+	if s.Remote.RTP.IsValid() {
+		port = s.Remote.RTP.Port()
+	}
+	line("m=%s %d %s%s", s.Kind, port, s.Protocol, types.String())
+	if profile == WebRTC {
+		line("c=IN %s", family(s.Remote.RTP.Addr()))
+	}
+	if s.MID != "" {
+		line("a=mid:%s", s.MID)
+	}
+	for _, c := range s.Codecs {
+		line("a=rtpmap:%d %s", c.PayloadType, c)
+		if c.Format != "" {
+			line("a=fmtp:%d %s", c.PayloadType, c.Format)
+		}
+	}
+	if s.Ptime > 0 {
+		line("a=ptime:%d", s.Ptime)
+	}
+	line("a=%s", s.Direction)
+	if s.Remote.Mux {
+		line("a=rtcp-mux")
+	}
+	if s.Reduced {
+		line("a=rtcp-rsize")
+	}
+	if profile == WebRTC {
+		writeICE(line, s)
+	}
+}
+
+func writeICE(line func(string, ...any), s Stream) {
+	line("a=ice-ufrag:%s", s.ICE.Ufrag)
+	line("a=ice-pwd:%s", s.ICE.Password)
+	for _, f := range s.ICE.Fingerprints {
+		line("a=fingerprint:%s %s", f.Algorithm, f.Value)
+	}
+	line("a=setup:%s", s.ICE.Setup)
+	line("a=msid:%s", s.Msid)
+	if s.SSRC != 0 {
+		stream, _, _ := strings.Cut(s.Msid, " ")
+		line("a=ssrc:%d cname:%s", s.SSRC, stream)
+		line("a=ssrc:%d msid:%s", s.SSRC, s.Msid)
+	}
+	for _, c := range s.ICE.Candidates {
+		line("a=candidate:%s", c)
+	}
+	line("a=end-of-candidates")
+}
+
+// family is an address with its type, as c= and o= lines have it.
+func family(addr netip.Addr) string {
+	switch {
+	case !addr.IsValid():
+		return "IP4 0.0.0.0"
+	case addr.Is4() || addr.Is4In6():
+		return "IP4 " + addr.Unmap().String()
+	}
+	return "IP6 " + addr.WithZone("").String()
+}
+
+// portPair is our RTP and RTCP address of one relayed stream.
+func portPair(addr netip.Addr, port uint16, mux bool) RemoteStream {
+	s := RemoteStream{RTP: netip.AddrPortFrom(addr, port), RTCP: netip.AddrPortFrom(addr, port+1), Mux: mux}
+	if mux {
+		s.RTCP = s.RTP
+	}
+	return s
+}
