@@ -2,6 +2,8 @@ package wss
 
 import (
 	"bytes"
+	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"runtime/debug"
@@ -68,8 +70,8 @@ func (c *Conn) receive(data []byte) {
 	c.server.counts.in.Add(1)
 	c.trace(rest, false)
 	msg, err := transaction.Parse(rest)
-	if err == nil {
-		err = c.vet(msg)
+	if req, ok := msg.Message.(*sip.Request); ok {
+		c.completeVia(req)
 	}
 	if err != nil {
 		c.reject(msg, err)
@@ -87,31 +89,8 @@ func (c *Conn) keepalive(length int) {
 	}
 }
 
-// vet checks what the layers above rely on and completes the Via of a request (RFC 3261 §18.2.1, RFC 3581 §4).
-func (c *Conn) vet(msg transaction.Message) error {
-	switch {
-	case msg.Via() == nil:
-		return fmt.Errorf("no Via")
-	case msg.CSeq() == nil:
-		return fmt.Errorf("no CSeq")
-	case msg.From() == nil || msg.To() == nil:
-		return fmt.Errorf("no From or no To")
-	case msg.CallID() == nil || *msg.CallID() == "":
-		return fmt.Errorf("no Call-ID")
-	}
-	req, ok := msg.Message.(*sip.Request)
-	if !ok {
-		return nil
-	}
-	if req.CSeq().MethodName != req.Method {
-		return fmt.Errorf("the CSeq's method %s is not the request's %s", req.CSeq().MethodName, req.Method)
-	}
-	c.completeVia(req)
-	return nil
-}
-
-// completeVia adds received, and rport where the browser asks for it, to the top Via, and nothing else: SIP.js compares the
-// sent-by of responses with its own.
+// completeVia adds received, and rport where the browser asks for it, to the top Via (RFC 3261 §18.2.1, RFC 3581 §4), and
+// nothing else: SIP.js compares the sent-by of responses with its own.
 func (c *Conn) completeVia(req *sip.Request) {
 	via := req.Via()
 	via.Params.Add("received", c.remote.Addr().String())
@@ -120,19 +99,32 @@ func (c *Conn) completeVia(req *sip.Request) {
 	}
 }
 
-// reject answers a malformed request with 400 where a response is possible. The connection stays, unless nothing else comes.
+// reject answers a malformed request where a response is possible. The connection stays, unless nothing else comes.
 func (c *Conn) reject(msg transaction.Message, cause error) {
 	c.server.counts.rejected.Add(1)
 	c.server.cfg.Log.Info("malformed message", "conn", c.flow, "error", cause)
-	if req, ok := msg.Message.(*sip.Request); ok && req.Via() != nil && !req.IsAck() {
-		c.completeVia(req)
-		res := sip.NewResponseFromRequest(req, sip.StatusBadRequest, "Bad Request", nil)
-		res.AppendHeader(sip.NewHeader("Reason", "SIP;cause=400;text="+strconv.Quote(cause.Error())))
-		_ = c.Send(transaction.Append(nil, transaction.Message{Message: res})) // a failure ends the connection by itself
+	if req, ok := msg.Message.(*sip.Request); ok {
+		c.refuse(req, cause)
 	}
 	if c.malformed++; c.malformed >= maxMalformed {
 		c.end(websocket.ClosePolicyViolation, "too many malformed SIP messages: "+cause.Error(), ClosedMalformed)
 	}
+}
+
+// refuse sends the response that says what is wrong, in its phrase and in Reason (RFC 3326). It needs no transaction: the
+// way is reliable.
+func (c *Conn) refuse(req *sip.Request, cause error) {
+	status, phrase := sip.StatusBadRequest, "Bad Request"
+	var wrong *transaction.ParseError
+	if errors.As(cause, &wrong) {
+		status, phrase = wrong.Status, wrong.Reason
+	}
+	res := transaction.NewResponse(req, status, phrase)
+	if to := res.To(); !to.Params.Has("tag") {
+		to.Params.Add("tag", rand.Text())
+	}
+	res.AppendHeader(sip.NewHeader("Reason", fmt.Sprintf("SIP;cause=%d;text=%q", status, phrase)))
+	_ = c.Send(transaction.Append(nil, transaction.Message{Message: res})) // a failure ends the connection by itself
 }
 
 // serve hands a new request to the handler. The panic is caught here already, so that it never unwinds the layer's locks.
