@@ -152,3 +152,13 @@ func (a *Asterisk) Log() string {
 	}
 	return string(text)
 }
+
+// Registered says whether a user has a contact there.
+func (a *Asterisk) Registered(t testing.TB, user string) bool {
+	t.Helper()
+	out, err := a.CLI("pjsip show aor " + user)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Contains(out, "contact ") || strings.Contains(out, "Contact:  "+user+"/")
+}
