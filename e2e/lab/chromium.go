@@ -116,8 +116,12 @@ func (tab *Tab) Console() string {
 // Close closes the tab as a user would; safe to call twice.
 func (tab *Tab) Close() { tab.close() }
 
-// Context is the tab's, for chromedp's own actions.
-func (tab *Tab) Context() context.Context { return tab.ctx }
+// Act does what a person would, within a time.
+func (tab *Tab) Act(within time.Duration, steps ...chromedp.Action[chromedp.Void]) error {
+	ctx, cancel := context.WithTimeout(tab.ctx, within)
+	defer cancel()
+	return chromedp.Do(ctx, steps...)
+}
 
 // Try calls a function of the page, awaits its promise and decodes its value into out (nil: none).
 func (tab *Tab) Try(out any, within time.Duration, function string, args ...any) error {

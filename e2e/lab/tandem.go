@@ -1,0 +1,77 @@
+package lab
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Tandem is the gateway as a process of its own.
+type Tandem struct {
+	Output *Output
+	cmd    *exec.Cmd
+}
+
+// StartTandem builds the command once for the test and runs it until the test ends.
+func StartTandem(t testing.TB, args ...string) *Tandem {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "tandem")
+	build := exec.Command(Program(t, "go"), "build", "-o", binary, "tandem/gateway/cmd/tandem")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	s := &Tandem{Output: &Output{}, cmd: exec.Command(binary, args...)}
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.cmd.Stdout, s.cmd.Stderr = write, write
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+	if err := s.cmd.Start(); err != nil {
+		t.Fatalf("tandem: %v", err)
+	}
+	write.Close()
+	go s.Output.read(bufio.NewScanner(read))
+	t.Cleanup(func() { s.Stop(t) })
+	return s
+}
+
+// Pid is the process's id.
+func (s *Tandem) Pid() int { return s.cmd.Process.Pid }
+
+// Terminate sends SIGTERM.
+func (s *Tandem) Terminate() error { return s.cmd.Process.Signal(syscall.SIGTERM) }
+
+// Stop ends it by two SIGTERMs (the second one means at once) and waits. Safe to call twice.
+func (s *Tandem) Stop(t testing.TB) {
+	if s.cmd.ProcessState != nil {
+		return
+	}
+	_ = s.Terminate()
+	_ = s.Terminate()
+	if err := s.cmd.Wait(); err != nil {
+		t.Errorf("tandem: %v\n%s", err, s.Output)
+	}
+}
+
+// Find waits for a line that matches and gives its first group.
+func (s *Tandem) Find(t testing.TB, pattern string) (group string) {
+	t.Helper()
+	re := regexp.MustCompile(pattern)
+	Eventually(t, 20*time.Second, "tandem prints "+pattern, func() error {
+		m := re.FindStringSubmatch(s.Output.String())
+		if m == nil {
+			return fmt.Errorf("it printed:\n%s", s.Output)
+		}
+		group = strings.TrimSpace(m[len(m)-1])
+		return nil
+	})
+	return group
+}
