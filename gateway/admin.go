@@ -1,0 +1,145 @@
+package gateway
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"runtime/debug"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// observed is what the operator's listener tells of.
+type observed interface {
+	figures() figures
+	isReady() bool
+	about() about
+}
+
+// about is what does not change while the process runs.
+type about struct {
+	Version string
+	Node    uint16
+	Started time.Time
+}
+
+func (g *Gateway) isReady() bool { return g.ready.Load() }
+func (g *Gateway) about() about {
+	return about{Version: Version(), Node: g.cfg.node(), Started: g.started}
+}
+
+// adminServer is the operator's listener.
+type adminServer struct {
+	server   *http.Server
+	listener net.Listener
+	url      string
+}
+
+func openAdmin(listen netip.AddrPort, of observed, log *slog.Logger) (*adminServer, error) {
+	listener, err := net.Listen("tcp", listen.String())
+	if err != nil {
+		return nil, fmt.Errorf("gateway: admin.listen: %w", err)
+	}
+	if !listen.Addr().IsLoopback() {
+		log.Warn("the operator's listener asks nobody who they are; keep it away from strangers", "listen", listener.Addr().String())
+	}
+	return &adminServer{
+		server:   newHTTPServer(adminPages(of), log),
+		listener: listener,
+		url:      "http://" + listener.Addr().String(),
+	}, nil
+}
+
+func (a *adminServer) serve() error {
+	if err := a.server.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("gateway: admin listener: %w", err)
+	}
+	return nil
+}
+
+// close ends it at once: what it would still tell is over. Safe to call twice.
+func (a *adminServer) close() {
+	a.server.Close()
+	a.listener.Close() // where it was never served
+}
+
+// adminPages: /healthz is 200 while the process lives, /readyz while it takes new calls (503 before and after), /metrics is
+// Prometheus', /api/status the same at a glance.
+func adminPages(of observed) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintln(w, "ok")
+	})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if !of.isReady() {
+			http.Error(w, "not ready", http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ready")
+	})
+	mux.Handle("GET /metrics", promhttp.HandlerFor(newRegistry(of), promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /api/status", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "no-store")
+		json.NewEncoder(w).Encode(newStatus(of))
+	})
+	return mux
+}
+
+// status is the answer of /api/status.
+type status struct {
+	Version       string          `json:"version"`
+	Node          uint16          `json:"node"`
+	Started       time.Time       `json:"started"`
+	Ready         bool            `json:"ready"`
+	Draining      bool            `json:"draining"`
+	Browsers      int             `json:"browsers"` // connections
+	Registrations int             `json:"registrations"`
+	Calls         int             `json:"calls"` // running
+	Backends      []backendStatus `json:"backends"`
+}
+
+type backendStatus struct {
+	Name      string  `json:"name"`
+	Pool      string  `json:"pool"`
+	Alive     bool    `json:"alive"`
+	LatencyMS float64 `json:"latency_ms"` // of the last answered probe
+}
+
+func newStatus(of observed) status {
+	a, f := of.about(), of.figures()
+	s := status{
+		Version: a.Version, Node: a.Node, Started: a.Started,
+		Ready: of.isReady(), Draining: f.Draining,
+		Browsers: f.WSS.Connections, Registrations: f.Bridge.Registrations, Calls: f.Bridge.Calls,
+		Backends: make([]backendStatus, 0, len(f.SIP.Backends)),
+	}
+	for _, b := range f.SIP.Backends {
+		s.Backends = append(s.Backends, backendStatus{
+			Name: b.Name, Pool: b.Pool, Alive: b.Alive, LatencyMS: float64(b.Latency.Microseconds()) / 1000,
+		})
+	}
+	return s
+}
+
+// Version is the module's version, or the revision that it was built from.
+func Version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	if v := info.Main.Version; v != "" && v != "(devel)" {
+		return v
+	}
+	for _, setting := range info.Settings {
+		if setting.Key == "vcs.revision" {
+			return setting.Value[:min(12, len(setting.Value))]
+		}
+	}
+	return "devel"
+}

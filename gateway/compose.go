@@ -1,0 +1,191 @@
+package gateway
+
+import (
+	"cmp"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"tandem/bridge"
+	"tandem/bridge/media"
+	"tandem/bridge/route"
+	"tandem/sipside"
+	"tandem/wss"
+)
+
+// The defaults of keys that are not written and that no package of their own holds.
+const (
+	defaultShutdown  = time.Minute
+	defaultMediaPort = 40000
+	defaultRTPLow    = 20000
+	defaultRTPHigh   = 29999
+)
+
+func indexed(path string, i int) string { return path + "[" + strconv.Itoa(i) + "]" }
+
+func (c Config) node() uint16 { return cmp.Or(c.Node, 1) }
+
+func (c Config) shutdownTimeout() time.Duration { return cmp.Or(c.ShutdownTimeout, defaultShutdown) }
+
+func (c Config) mediaListen() []netip.AddrPort {
+	if len(c.Media.Listen) > 0 {
+		return c.Media.Listen
+	}
+	return []netip.AddrPort{netip.AddrPortFrom(netip.IPv4Unspecified(), defaultMediaPort)}
+}
+
+// rtp is the RTP section with its defaults: the address is that of the SIP listeners where they share one.
+func (c Config) rtp() RTP {
+	r := c.Media.RTP
+	if !r.Address.IsValid() && len(c.SIP.Listen) > 0 {
+		first := c.SIP.Listen[0].Addr.Addr()
+		other := func(l SIPListen) bool { return l.Addr.Addr() != first }
+		if !first.IsUnspecified() && !slices.ContainsFunc(c.SIP.Listen, other) {
+			r.Address = first
+		}
+	}
+	if r.Ports == (PortRange{}) {
+		r.Ports = PortRange{Low: defaultRTPLow, High: defaultRTPHigh}
+	}
+	return r
+}
+
+func (c Config) wss(o Options, log *slog.Logger) wss.Config {
+	return wss.Config{
+		Origins:         c.HTTPS.Origins,
+		OriginsRequired: c.HTTPS.OriginsRequired,
+		Timers:          o.Timers,
+		Trace:           o.Trace,
+		Log:             log,
+	}
+}
+
+func (c Config) sipside(o Options, server *certificates, log *slog.Logger) (sipside.Config, error) {
+	cfg := sipside.Config{
+		Advertise: c.SIP.Advertise,
+		ClientTLS: &tls.Config{MinVersion: tls.VersionTLS12},
+		Timers:    o.Timers,
+		Trace:     o.Trace,
+		Log:       log,
+	}
+	for _, l := range c.SIP.Listen {
+		listen := sipside.Listen{Network: l.Network, Addr: l.Addr}
+		if l.Network == "tls" {
+			listen.TLS = server.config()
+		}
+		cfg.Listen = append(cfg.Listen, listen)
+	}
+	if c.SIP.CA != "" {
+		pool, err := certPool(c.SIP.CA)
+		if err != nil {
+			return cfg, fmt.Errorf("gateway: sip.ca: %w", err)
+		}
+		cfg.ClientTLS.RootCAs = pool
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Pools)) {
+		cfg.Pools = append(cfg.Pools, c.Pools[name].sipside(name))
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Trunks)) {
+		cfg.Trunks = append(cfg.Trunks, sipside.TrunkConfig{Name: name, URI: c.Trunks[name].URI.Uri})
+	}
+	return cfg, nil
+}
+
+func (p Pool) sipside(name string) sipside.PoolConfig {
+	cfg := sipside.PoolConfig{Name: name, Order: cmp.Or(p.Order, "round-robin")}
+	for _, m := range p.Members {
+		cfg.Members = append(cfg.Members, sipside.Member{URI: m.URI.Uri, Weight: cmp.Or(m.Weight, 1)})
+	}
+	probe := Probe{Every: 5 * time.Second}
+	if p.Probe != nil {
+		probe = *p.Probe
+	}
+	cfg.Probe = sipside.Probe{Every: probe.Every, DownAfter: cmp.Or(probe.DownAfter, 3), UpAfter: cmp.Or(probe.UpAfter, 2)}
+	return cfg
+}
+
+func (c Config) media(o Options, log *slog.Logger) media.Config {
+	rtp := c.rtp()
+	return media.Config{
+		Listen:    c.mediaListen(),
+		Advertise: c.Media.Advertise,
+		RTP: media.RTPConfig{
+			Address:   rtp.Address,
+			Advertise: rtp.Advertise,
+			Low:       rtp.Ports.Low,
+			High:      rtp.Ports.High,
+			Learn:     cmp.Or(rtp.Learn, "signalling"),
+		},
+		Workers: c.Media.Workers,
+		Node:    c.node(),
+		Tap:     o.Tap,
+		Log:     log,
+	}
+}
+
+func (c Config) routes() []route.Rule {
+	rules := make([]route.Rule, len(c.Routes))
+	for i, r := range c.Routes {
+		rules[i] = route.Rule{
+			From: r.From, Domain: strings.ToLower(r.Domain), User: r.User,
+			To: r.To, Reject: r.Reject, Register: r.Register, Tenant: r.Tenant,
+			Line: c.source.at[indexed("routes", i)].line,
+		}
+	}
+	return rules
+}
+
+func (c Config) bridge(o Options, log *slog.Logger) bridge.Config {
+	return bridge.Config{
+		Node:        strconv.FormatUint(uint64(c.node()), 36),
+		Secret:      c.secret(log),
+		TryTimeout:  c.Call.TryTimeout,
+		FlowGrace:   c.Call.FlowGrace,
+		OrphanLimit: c.Call.OrphanLimit,
+		MaxExpires:  c.Registration.MaxExpires,
+		T1:          o.Timers.T1,
+		Log:         log,
+	}
+}
+
+// secret keys the Contact tokens. Without one in the configuration it is derived from the machine's id, which machine-id(5)
+// allows by a keyed hash, so that a restart replaces its own bindings upstream; without that it is random.
+func (c Config) secret(log *slog.Logger) []byte {
+	if c.Secret != "" {
+		return []byte(c.Secret)
+	}
+	id, err := os.ReadFile("/etc/machine-id")
+	if err == nil && len(strings.TrimSpace(string(id))) == 32 {
+		mac := hmac.New(sha256.New, id)
+		fmt.Fprintf(mac, "tandem contact tokens, node %d", c.node())
+		return mac.Sum(nil)
+	}
+	log.Warn("no secret in the configuration and no machine id: a restart leaves the registrations of before at the PBX until they expire")
+	key := make([]byte, sha256.Size)
+	rand.Read(key)
+	return key
+}
+
+// certPool reads the certificates of authorities from a PEM file.
+func certPool(file string) (*x509.CertPool, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("%s holds no PEM certificate", file)
+	}
+	return pool, nil
+}

@@ -1,0 +1,136 @@
+// Package gateway is the process: the only place that knows everyone. It reads the configuration, opens the doors, the
+// media engine and the bridge, serves, and drains.
+package gateway
+
+import (
+	"net/netip"
+	"regexp"
+	"time"
+)
+
+// Config is the configuration file. Its keys are the yaml tags; tandem.sample.yaml explains each. A zero value means
+// that the key was not written; the default is applied where the value is used.
+type Config struct {
+	Node            uint16           `yaml:"node"`   // 1 to 65535, default 1; carried by tokens, Call-IDs, tags and ufrags
+	Secret          string           `yaml:"secret"` // at least 16 characters; keys the Contact tokens
+	ShutdownTimeout time.Duration    `yaml:"shutdown-timeout"`
+	HTTPS           HTTPS            `yaml:"https"`
+	SIP             SIP              `yaml:"sip"`
+	Media           Media            `yaml:"media"`
+	TURN            *Switch          `yaml:"turn"`
+	Pools           map[string]Pool  `yaml:"pools"`
+	Trunks          map[string]Trunk `yaml:"trunks"`
+	Routes          []Route          `yaml:"routes"`
+	Call            Call             `yaml:"call"`
+	Registration    Registration     `yaml:"registration"`
+	Admin           Admin            `yaml:"admin"`
+	Records         Records          `yaml:"records"`
+	Log             Log              `yaml:"log"`
+
+	source source // where the keys stand; empty for a Config that no file holds
+}
+
+// HTTPS is the browsers' listener: WebSockets at /sip, the phone at /, ICE servers at /ice.json.
+type HTTPS struct {
+	Listen          []WebListen   `yaml:"listen"`
+	Certificate     string        `yaml:"certificate"` // PEM file, the chain behind the leaf; reloaded when it changes
+	Key             string        `yaml:"key"`         // PEM file
+	Certificates    []Certificate `yaml:"certificates"`
+	Origins         []string      `yaml:"origins"` // that may open a WebSocket; empty: any
+	OriginsRequired bool          `yaml:"origins-required"`
+}
+
+// Certificate is one of several; the client's SNI picks the first that names it.
+type Certificate struct {
+	Certificate string `yaml:"certificate"`
+	Key         string `yaml:"key"`
+}
+
+// SIP is the listener towards the SIP world.
+type SIP struct {
+	Listen      []SIPListen `yaml:"listen"`
+	Advertise   string      `yaml:"advertise"`   // host in Via and Contact
+	Certificate string      `yaml:"certificate"` // of tls:// listeners; default: those of https
+	Key         string      `yaml:"key"`
+	CA          string      `yaml:"ca"` // PEM file: who may sign the certificates of backends; default: the system's
+}
+
+// Media is the packets' part.
+type Media struct {
+	Listen    []netip.AddrPort `yaml:"listen"`    // UDP, for all browsers
+	Advertise netip.Addr       `yaml:"advertise"` // default: the address that the browser's WebSocket reached
+	Workers   int              `yaml:"workers"`   // default: one for each CPU
+	RTP       RTP              `yaml:"rtp"`
+}
+
+// RTP is the side towards the SIP world.
+type RTP struct {
+	Address   netip.Addr `yaml:"address"`
+	Advertise netip.Addr `yaml:"advertise"` // default: address
+	Ports     PortRange  `yaml:"ports"`     // default 20000-29999
+	Learn     string     `yaml:"learn"`     // "strict", "signalling" (default), "any"
+}
+
+// Pool is a set of interchangeable backends.
+type Pool struct {
+	Order   string   `yaml:"order"` // "round-robin" (default), "hash"
+	Members []Member `yaml:"members"`
+	Probe   *Probe   `yaml:"probe"` // nil: every 5 s, down after 3, up after 2
+}
+
+// Member is one server of a pool; a plain SIP URI stands for one of weight 1.
+type Member struct {
+	URI    URI `yaml:"uri"`
+	Weight int `yaml:"weight"`
+}
+
+// Probe says how members are watched by OPTIONS.
+type Probe struct {
+	Every     time.Duration `yaml:"every"` // 0s: no probing
+	DownAfter int           `yaml:"down-after"`
+	UpAfter   int           `yaml:"up-after"`
+}
+
+// Trunk is one plain SIP trunk.
+type Trunk struct {
+	URI URI `yaml:"uri"`
+}
+
+// Route is one rule; the first that matches decides. Empty conditions match everything.
+type Route struct {
+	From     string         `yaml:"from"` // "browsers", a pool or a trunk
+	Domain   string         `yaml:"domain"`
+	User     *regexp.Regexp `yaml:"user"`
+	To       string         `yaml:"to"`     // "browsers", a pool or a trunk
+	Reject   int            `yaml:"reject"` // SIP status 400 to 699
+	Register string         `yaml:"register"`
+	Tenant   string         `yaml:"tenant"`
+}
+
+// Call holds the time limits of calls.
+type Call struct {
+	TryTimeout  time.Duration `yaml:"try-timeout"`  // default 2 s: nothing but 100, then the next member
+	FlowGrace   time.Duration `yaml:"flow-grace"`   // default 35 s: a call whose browser is gone and whose media is dead
+	OrphanLimit time.Duration `yaml:"orphan-limit"` // default 10 min: a call whose browser is gone, in any case
+}
+
+// Registration holds the limits of registrations.
+type Registration struct {
+	MaxExpires time.Duration `yaml:"max-expires"` // default 120 s
+}
+
+// Admin is the operator's listener: /healthz, /readyz, /metrics, /api/status. Without an address there is none.
+type Admin struct {
+	Listen netip.AddrPort `yaml:"listen"`
+}
+
+// Records says where call records go, one JSON object a line; the file is opened again on SIGHUP.
+type Records struct {
+	File string `yaml:"file"`
+}
+
+// Log is what the process says on standard error.
+type Log struct {
+	Level  string `yaml:"level"`  // "debug", "info" (default), "warn", "error"
+	Format string `yaml:"format"` // "text" (default), "json"
+}

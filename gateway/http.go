@@ -1,0 +1,167 @@
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Time limits of the browsers' listener. The first bounds a silent TLS handshake and slow headers, each on its own goroutine;
+// WebSocket libraries wait 5 s for the upgrade. The second and third do not hold for a WebSocket, which wss takes over.
+const (
+	headerTimeout = 5 * time.Second
+	writeTimeout  = time.Minute
+	idleTimeout   = 2 * time.Minute
+	maxHeader     = 16 << 10
+)
+
+// webServer is the browsers' listeners with one HTTP server on all of them.
+type webServer struct {
+	server    *http.Server
+	listeners []net.Listener
+	urls      []string // https://ADDRESS:PORT, port 0 resolved; in the order of the configuration
+}
+
+// openWeb opens the listeners; on an error what was opened is closed.
+func openWeb(listen []WebListen, certs *certificates, handler http.Handler, log *slog.Logger) (*webServer, error) {
+	w := &webServer{server: newHTTPServer(handler, log)}
+	for _, l := range listen {
+		listener, err := net.Listen("tcp", l.Addr.String())
+		if err != nil {
+			w.close()
+			return nil, fmt.Errorf("gateway: https.listen: %w", err)
+		}
+		at := WebListen{Plain: l.Plain, Addr: listener.Addr().(*net.TCPAddr).AddrPort()}
+		if !l.Plain {
+			listener = tls.NewListener(listener, webTLS(certs))
+		} else if !l.Addr.Addr().IsLoopback() {
+			log.Warn("plain HTTP: browsers give a page no microphone but on a loopback address or behind a load balancer with TLS", "listen", at)
+		}
+		w.listeners = append(w.listeners, listener)
+		w.urls = append(w.urls, at.String())
+	}
+	return w, nil
+}
+
+// webTLS offers HTTP/1.1 only: a WebSocket here takes over a whole connection.
+func webTLS(certs *certificates) *tls.Config {
+	cfg := certs.config()
+	cfg.NextProtos = []string{"http/1.1"}
+	return cfg
+}
+
+func newHTTPServer(handler http.Handler, log *slog.Logger) *http.Server {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	return &http.Server{
+		Handler:           handler,
+		Protocols:         protocols,
+		ReadHeaderTimeout: headerTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug), // refused handshakes: anybody can cause them
+	}
+}
+
+// serve answers on all listeners until close or shutdown; the error of the first listener that fails, else nil.
+func (w *webServer) serve() error {
+	failed := make([]error, len(w.listeners))
+	var running sync.WaitGroup
+	for i, l := range w.listeners {
+		running.Go(func() {
+			if err := w.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				failed[i] = fmt.Errorf("gateway: %s: %w", w.urls[i], err)
+				w.server.Close()
+			}
+		})
+	}
+	running.Wait()
+	return errors.Join(failed...)
+}
+
+// shutdown closes the listeners and lets running answers end until ctx is done. WebSockets belong to wss.
+func (w *webServer) shutdown(ctx context.Context) error {
+	err := w.server.Shutdown(ctx)
+	w.close()
+	return err
+}
+
+// close closes everything at once; also the listeners that were never served. Safe to call twice.
+func (w *webServer) close() {
+	w.server.Close()
+	for _, l := range w.listeners {
+		l.Close()
+	}
+}
+
+// pages is what browsers reach: the WebSockets, the ICE servers, and the phone.
+func pages(sip http.HandlerFunc, phone http.Handler, origins []string) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/sip", sip)
+	mux.Handle("GET /ice.json", iceServers(origins))
+	mux.Handle("/", secured(phone))
+	return mux
+}
+
+// iceServers answers what a page puts into RTCPeerConnection's configuration: no servers, for without a TURN server of its
+// own the gateway is reached directly, and tells browsers its address itself.
+func iceServers(origins []string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		header := w.Header()
+		header.Set("Content-Type", "application/json")
+		header.Set("Cache-Control", "no-store")
+		header.Set("X-Content-Type-Options", "nosniff")
+		header.Set("Vary", "Origin")
+		// A phone that is served elsewhere and may open a WebSocket may read this too.
+		if origin := r.Header.Get("Origin"); origin != "" && (len(origins) == 0 || slices.Contains(origins, origin)) {
+			header.Set("Access-Control-Allow-Origin", origin)
+		}
+		w.Write([]byte(`{"iceServers": []}` + "\n"))
+	}
+}
+
+// policy is the pages' Content-Security-Policy: nothing from elsewhere, no inline code. ws: and wss: are written out for
+// browsers whose 'self' does not cover them.
+const policy = "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; media-src 'self' blob: data:; " +
+	"object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+
+// secured adds the headers that keep other sites out of the pages.
+func secured(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		header := w.Header()
+		header.Set("Content-Security-Policy", policy)
+		header.Set("Permissions-Policy", "microphone=(self), camera=(self), geolocation=()")
+		header.Set("Referrer-Policy", "no-referrer")
+		header.Set("X-Content-Type-Options", "nosniff")
+		header.Set("X-Frame-Options", "DENY")
+		header.Set("Cross-Origin-Opener-Policy", "same-origin")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// reachable puts this machine's first global address in the place of an unspecified one.
+func reachable(addr netip.Addr) netip.Addr {
+	if !addr.IsUnspecified() {
+		return addr
+	}
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	}
+	for _, a := range addrs {
+		prefix, err := netip.ParsePrefix(a.String())
+		if err == nil && prefix.Addr().Is4() && !prefix.Addr().IsLoopback() && !prefix.Addr().IsLinkLocalUnicast() {
+			return prefix.Addr()
+		}
+	}
+	return netip.AddrFrom4([4]byte{127, 0, 0, 1})
+}

@@ -1,0 +1,150 @@
+package gateway
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"tandem/sipside/transaction"
+)
+
+// newRegistry holds everything that /metrics shows. Names and labels of ours stand in this file and nowhere else.
+func newRegistry(of observed) *prometheus.Registry {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		collector{of},
+	)
+	return registry
+}
+
+// collector turns one snapshot into metrics at each scrape.
+type collector struct{ of observed }
+
+var _ prometheus.Collector = collector{}
+
+// Describe says nothing, which registers the collector as unchecked: labels such as reasons are known only when they occur.
+func (c collector) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements prometheus.Collector.
+func (c collector) Collect(out chan<- prometheus.Metric) {
+	f := c.of.figures()
+	s := scrape{out}
+	s.process(c.of.about(), f)
+	s.calls(f)
+	s.browsers(f)
+	s.backends(f)
+	s.media(f)
+	s.records(f)
+}
+
+type scrape struct{ out chan<- prometheus.Metric }
+
+// gauge and counter send one sample; labels are names and values in turn.
+func (s scrape) gauge(name, help string, value float64, labels ...string) {
+	s.send(prometheus.GaugeValue, name, help, value, labels)
+}
+
+func (s scrape) counter(name, help string, value uint64, labels ...string) {
+	s.send(prometheus.CounterValue, name, help, float64(value), labels)
+}
+
+// counters sends one sample for each value of a label.
+func (s scrape) counters(name, help, label string, values map[string]uint64) {
+	for of, value := range values {
+		s.counter(name, help, value, label, of)
+	}
+}
+
+func (s scrape) send(kind prometheus.ValueType, name, help string, value float64, labels []string) {
+	var names, values []string
+	for i := 0; i+1 < len(labels); i += 2 {
+		names, values = append(names, labels[i]), append(values, labels[i+1])
+	}
+	desc := prometheus.NewDesc("tandem_"+name, help, names, nil)
+	s.out <- prometheus.MustNewConstMetric(desc, kind, value, values...)
+}
+
+func (s scrape) process(a about, f figures) {
+	s.gauge("build_info", "The running version; always 1.", 1, "version", a.Version)
+	s.gauge("draining", "1 while the process ends and takes no new calls.", oneIf(f.Draining))
+}
+
+func (s scrape) calls(f figures) {
+	b := f.Bridge
+	s.gauge("calls", "Calls that run.", float64(b.Calls))
+	s.gauge("registrations", "Bindings of browsers that have not expired.", float64(b.Registrations))
+	s.counter("calls_started_total", "Calls begun.", b.CallsStarted)
+	s.counters("calls_ended_total", "Calls ended, by why.", "reason", b.CallsEnded)
+	s.counters("registers_total", "REGISTER requests of browsers, by outcome.", "outcome", b.Registers)
+	s.counter("failovers_total", "Requests tried again at another member of the pool.", b.Failovers)
+}
+
+func (s scrape) browsers(f figures) {
+	w := f.WSS
+	s.gauge("browser_connections", "WebSockets that are open.", float64(w.Connections))
+	s.counter("browser_connections_accepted_total", "WebSockets accepted.", w.Accepted)
+	s.counters("browser_connections_refused_total", "WebSocket handshakes refused, by why.", "reason", w.Refused)
+	s.counters("browser_connections_closed_total", "WebSockets closed, by why.", "reason", w.Closed)
+	s.messages("browsers", w.MessagesIn, w.MessagesOut, w.Rejected)
+	s.transactions("browsers", w.Transactions)
+}
+
+func (s scrape) backends(f figures) {
+	e := f.SIP
+	s.messages("backends", e.MessagesIn, e.MessagesOut, e.Rejected)
+	s.transactions("backends", e.Transactions)
+	s.counter("sip_strangers_total", "Messages from addresses that are neither pool member nor trunk.", e.Strangers)
+	s.gauge("sip_connections", "TCP and TLS connections of the SIP side.", float64(e.Connections))
+	for _, b := range e.Backends {
+		labels := []string{"pool", b.Pool, "backend", b.Name}
+		s.gauge("backend_up", "1 while probes find the backend alive.", oneIf(b.Alive), labels...)
+		s.gauge("backend_latency_seconds", "Round trip of the last answered probe.", b.Latency.Seconds(), labels...)
+		s.counter("backend_requests_total", "Requests sent to the backend.", b.Requests, labels...)
+		s.counter("backend_failures_total", "Requests to the backend that failed.", b.Fails, labels...)
+	}
+}
+
+func (s scrape) messages(door string, in, out, rejected uint64) {
+	const help = "SIP messages, by door and direction."
+	s.counter("sip_messages_total", help, in, "door", door, "direction", "in")
+	s.counter("sip_messages_total", help, out, "door", door, "direction", "out")
+	s.counter("sip_messages_rejected_total", "SIP messages that could not be used.", rejected, "door", door)
+}
+
+func (s scrape) transactions(door string, t transaction.Stats) {
+	const help = "Transactions that run, by door and side."
+	s.gauge("transactions", help, float64(t.Clients), "door", door, "side", "client")
+	s.gauge("transactions", help, float64(t.Servers), "door", door, "side", "server")
+	s.counter("transaction_retransmissions_total", "Messages sent again by timers.", t.Retransmissions, "door", door)
+	s.counter("transaction_absorbed_total", "Retransmissions of the peer.", t.Absorbed, "door", door)
+	s.counter("transaction_timeouts_total", "Transactions without a final response in time.", t.Timeouts, "door", door)
+	s.counter("transaction_flow_errors_total", "Transactions whose flow failed.", t.FlowErrors, "door", door)
+	s.counter("transaction_strays_total", "Responses that match no transaction.", t.Strays, "door", door)
+}
+
+func (s scrape) media(f figures) {
+	m := f.Media
+	s.gauge("media_legs", "Legs that have a transport.", float64(m.Legs))
+	s.gauge("media_relays", "Pairs of joined legs.", float64(m.Relays))
+	s.gauge("media_ports", "Ports of the range towards the SIP world, by state.", float64(m.PortsUsed), "state", "used")
+	s.gauge("media_ports", "Ports of the range towards the SIP world, by state.", float64(m.PortsFree), "state", "free")
+	s.counter("media_packets_total", "Packets, by direction.", m.PacketsIn, "direction", "in")
+	s.counter("media_packets_total", "Packets, by direction.", m.PacketsOut, "direction", "out")
+	s.counters("media_drops_total", "Packets dropped, by why.", "reason", m.Drops)
+	s.counter("media_handoffs_total", "Datagrams passed to the worker that owns their relay.", m.Handoffs)
+	s.counter("media_handshakes_total", "DTLS handshakes done.", m.Handshakes)
+	s.counters("media_handshake_failures_total", "DTLS handshakes failed, by why.", "reason", m.HandshakeFailures)
+}
+
+func (s scrape) records(f figures) {
+	s.counter("records_written_total", "Call records written.", f.Records.Written)
+	s.counters("records_lost_total", "Call records lost, by why.", "reason", f.Records.Lost)
+}
+
+func oneIf(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
+}

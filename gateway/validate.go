@@ -1,0 +1,317 @@
+package gateway
+
+import (
+	"crypto/tls"
+	"maps"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"tandem/bridge/route"
+)
+
+// Validate says what is wrong with the meaning of a configuration: Problems, or nil. It reads the files that the
+// configuration names and opens no socket.
+func (c Config) Validate() error {
+	v := validator{source: c.source}
+	v.process(c)
+	v.https(c.HTTPS)
+	v.sip(c)
+	v.media(c)
+	v.backends(c)
+	v.routes(c)
+	v.operations(c)
+	return v.problems.err()
+}
+
+type validator struct {
+	source   source
+	problems Problems
+}
+
+func (v *validator) fail(path, format string, args ...any) {
+	v.problems = append(v.problems, v.source.problem(path, format, args...))
+}
+
+func (v *validator) oneOf(path, value string, known ...string) {
+	if value != "" && !slices.Contains(known, value) {
+		v.fail(path, "%q is not one of %s", value, strings.Join(known, ", "))
+	}
+}
+
+// within checks a duration; 0 stands for the default where the key is not written.
+func (v *validator) within(path string, d, least, most time.Duration) {
+	_, written := v.source.at[path]
+	if (d != 0 || written) && (d < least || d > most) {
+		v.fail(path, "%s is not between %s and %s", d, least, most)
+	}
+}
+
+func (v *validator) process(c Config) {
+	if _, written := v.source.at["node"]; written && c.Node == 0 {
+		v.fail("node", "0 is not between 1 and 65535")
+	}
+	if c.Secret != "" && len(c.Secret) < 16 {
+		v.fail("secret", "has %d characters; at least 16 are needed", len(c.Secret))
+	}
+	v.within("shutdown-timeout", c.ShutdownTimeout, time.Second, 24*time.Hour)
+	v.within("call.try-timeout", c.Call.TryTimeout, 10*time.Millisecond, 32*time.Second)
+	v.within("call.flow-grace", c.Call.FlowGrace, 10*time.Millisecond, time.Hour)
+	v.within("call.orphan-limit", c.Call.OrphanLimit, 10*time.Millisecond, 24*time.Hour)
+	v.within("registration.max-expires", c.Registration.MaxExpires, time.Second, time.Hour)
+}
+
+func (v *validator) https(h HTTPS) {
+	if len(h.Listen) == 0 {
+		v.fail("https.listen", "is missing: where browsers come in, such as 0.0.0.0:443")
+	}
+	listen := make([]string, len(h.Listen))
+	for i, l := range h.Listen {
+		listen[i] = l.Addr.String()
+	}
+	v.once("https.listen", listen)
+	v.pair("https", h.Certificate, h.Key)
+	for i, c := range h.Certificates {
+		path := indexed("https.certificates", i)
+		if c.Certificate == "" && c.Key == "" {
+			v.fail(path, "has neither certificate nor key")
+		}
+		v.pair(path, c.Certificate, c.Key)
+	}
+	for i, origin := range h.Origins {
+		u, err := url.Parse(origin)
+		if err != nil || u.Scheme == "" || u.Host == "" || origin != u.Scheme+"://"+strings.ToLower(u.Host) {
+			v.fail(indexed("https.origins", i), "%q is not an origin, such as https://phone.example.com: scheme, host in lower case, port where it is not the usual one", origin)
+		}
+	}
+}
+
+// pair checks that a certificate can be read and fits its key.
+func (v *validator) pair(section, certificate, key string) {
+	switch {
+	case certificate == "" && key == "":
+		return
+	case certificate == "":
+		v.fail(section+".key", "stands without certificate")
+	case key == "":
+		v.fail(section+".certificate", "stands without key")
+	default:
+		if _, err := tls.LoadX509KeyPair(certificate, key); err != nil {
+			v.fail(section+".certificate", "%s", err)
+		}
+	}
+}
+
+// once refuses a socket that is listed twice; port 0 is a new one each time.
+func (v *validator) once(path string, sockets []string) {
+	for i, s := range sockets {
+		if slices.Contains(sockets[:i], s) && !strings.HasSuffix(s, ":0") {
+			v.fail(indexed(path, i), "%s is listed twice", s)
+		}
+	}
+}
+
+func (v *validator) sip(c Config) {
+	if len(c.SIP.Listen) == 0 {
+		v.fail("sip.listen", "is missing: where the SIP world comes in, such as udp://10.0.0.5:5060")
+	}
+	var sockets []string
+	for i, l := range c.SIP.Listen {
+		network := l.Network
+		if network == "tls" {
+			network = "tcp"
+			if c.SIP.Certificate == "" && c.HTTPS.Certificate == "" {
+				v.fail(indexed("sip.listen", i), "tls needs sip.certificate and sip.key, or https.certificate and https.key")
+			}
+		}
+		sockets = append(sockets, network+"://"+l.Addr.String())
+		if l.Addr.Addr().IsUnspecified() && c.SIP.Advertise == "" {
+			v.fail(indexed("sip.listen", i), "%s cannot stand in Via and Contact; listen on an address of this machine or give sip.advertise", l.Addr.Addr())
+		}
+	}
+	v.once("sip.listen", sockets)
+	v.pair("sip", c.SIP.Certificate, c.SIP.Key)
+	if c.SIP.Advertise != "" && !isHost(c.SIP.Advertise) {
+		v.fail("sip.advertise", "%q is not an address or a host name; the port is that of the listener", c.SIP.Advertise)
+	}
+	if c.SIP.CA != "" {
+		if _, err := certPool(c.SIP.CA); err != nil {
+			v.fail("sip.ca", "%s", err)
+		}
+	}
+}
+
+// hostName is RFC 1123's; names with an underscore are met in the field.
+var hostName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$`)
+
+func isHost(text string) bool {
+	if addr, err := netip.ParseAddr(strings.Trim(text, "[]")); err == nil {
+		return !addr.IsUnspecified()
+	}
+	return hostName.MatchString(text)
+}
+
+func (v *validator) media(c Config) {
+	m := c.Media
+	if m.Workers < 0 || m.Workers > 1024 {
+		v.fail("media.workers", "%d is not between 1 and 1024", m.Workers)
+	}
+	for path, addr := range map[string]netip.Addr{"media.advertise": m.Advertise, "media.rtp.advertise": m.RTP.Advertise} {
+		if addr.IsValid() && (addr.IsUnspecified() || addr.IsMulticast()) {
+			v.fail(path, "%s is nobody's address", addr)
+		}
+	}
+	rtp := c.rtp()
+	if !rtp.Address.IsValid() {
+		v.fail("media.rtp.address", "is missing: the address for RTP towards the SIP world (it is that of sip.listen where that is one address)")
+	} else if rtp.Address.IsUnspecified() && !m.RTP.Advertise.IsValid() {
+		v.fail("media.rtp.address", "%s cannot stand in SDP; give an address of this machine or media.rtp.advertise", rtp.Address)
+	}
+	if rtp.Ports.Low < 1024 || rtp.Ports.High < rtp.Ports.Low || rtp.Ports.High-rtp.Ports.Low < 3 {
+		v.fail("media.rtp.ports", "%d-%d is not a range of at least four ports from 1024 on", rtp.Ports.Low, rtp.Ports.High)
+	}
+	var sockets []string
+	for i, addr := range c.mediaListen() {
+		sockets = append(sockets, addr.String())
+		shared := addr.Addr() == rtp.Address || addr.Addr().IsUnspecified() || rtp.Address.IsUnspecified()
+		if shared && addr.Port() >= rtp.Ports.Low && addr.Port() <= rtp.Ports.High {
+			v.fail(indexed("media.listen", i), "the port %d lies within media.rtp.ports %d-%d", addr.Port(), rtp.Ports.Low, rtp.Ports.High)
+		}
+	}
+	v.once("media.listen", sockets)
+	v.oneOf("media.rtp.learn", m.RTP.Learn, "strict", "signalling", "any")
+}
+
+// backendName is what a pool or trunk may be called: it stands in log keys, metric labels and Backend.Name.
+var backendName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]*$`)
+
+func (v *validator) backends(c Config) {
+	for _, name := range slices.Sorted(maps.Keys(c.Pools)) {
+		path := "pools." + name
+		v.name(path, name)
+		if _, twice := c.Trunks[name]; twice {
+			v.fail(path, "a trunk has the same name")
+		}
+		v.pool(path, c.Pools[name], c.SIP.Listen)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Trunks)) {
+		v.name("trunks."+name, name)
+		v.backend("trunks."+name+".uri", c.Trunks[name].URI, c.SIP.Listen)
+	}
+}
+
+func (v *validator) name(path, name string) {
+	if name == route.Browsers {
+		v.fail(path, "the name %s stands for the browsers", name)
+	} else if !backendName.MatchString(name) {
+		v.fail(path, "the name %q has more than letters, digits, - and _", name)
+	}
+}
+
+func (v *validator) pool(path string, p Pool, listen []SIPListen) {
+	switch p.Order {
+	case "", "round-robin", "hash":
+	case "weighted", "least-calls", "lowest-latency", "priority", "random", "parallel":
+		v.fail(path+".order", "the order %s is not in this version; it knows round-robin and hash", p.Order)
+	default:
+		v.fail(path+".order", "%q is not round-robin or hash", p.Order)
+	}
+	if len(p.Members) == 0 {
+		v.fail(path+".members", "a pool needs at least one member")
+	}
+	var seen []string
+	for i, m := range p.Members {
+		at := indexed(path+".members", i)
+		v.backend(at+".uri", m.URI, listen)
+		if m.Weight < 0 || m.Weight > 100 {
+			v.fail(at+".weight", "%d is not between 1 and 100", m.Weight)
+		}
+		if text := strings.ToLower(m.URI.String()); slices.Contains(seen, text) {
+			v.fail(at, "%s is listed twice", m.URI.String())
+		} else {
+			seen = append(seen, text)
+		}
+	}
+	if p.Probe == nil {
+		return
+	}
+	if p.Probe.Every != 0 {
+		v.within(path+".probe.every", p.Probe.Every, 10*time.Millisecond, time.Hour)
+	}
+	if p.Probe.DownAfter < 0 || p.Probe.UpAfter < 0 {
+		v.fail(path+".probe", "down-after and up-after count answers")
+	}
+}
+
+func (v *validator) backend(path string, uri URI, listen []SIPListen) {
+	if uri.Host == "" {
+		v.fail(path, "is missing: a SIP URI, such as sip:10.0.0.10:5060")
+		return
+	}
+	if uri.Port < 0 || uri.Port > 65535 {
+		v.fail(path, "the port %d is not between 1 and 65535", uri.Port)
+	}
+	overUDP := !uri.IsEncrypted()
+	if uri.UriParams != nil {
+		transport, found := uri.UriParams.Get("transport")
+		overUDP = overUDP && (!found || strings.EqualFold(transport, "udp"))
+	}
+	if hasUDP := slices.ContainsFunc(listen, func(l SIPListen) bool { return l.Network == "udp" }); overUDP && !hasUDP {
+		v.fail(path, "%s is reached by UDP, and sip.listen has no udp:// address; add one, or ;transport=tcp here", uri.String())
+	}
+}
+
+func (v *validator) routes(c Config) {
+	if len(c.Routes) == 0 {
+		v.fail("routes", "are missing: without a route nothing is let through")
+	}
+	known := append(slices.Collect(maps.Keys(c.Pools)), slices.Collect(maps.Keys(c.Trunks))...)
+	slices.Sort(known)
+	known = append([]string{route.Browsers}, known...)
+	for i, r := range c.Routes {
+		path := indexed("routes", i)
+		v.oneOf(path+".from", r.From, known...)
+		v.oneOf(path+".to", r.To, known...)
+		switch {
+		case r.To == "" && r.Reject == 0:
+			v.fail(path, "has neither to nor reject")
+		case r.To != "" && r.Reject != 0:
+			v.fail(path, "has both to and reject")
+		case r.Reject != 0 && (r.Reject < 400 || r.Reject > 699):
+			v.fail(path+".reject", "%d is not a SIP status from 400 to 699", r.Reject)
+		}
+		if r.Domain != "" && !isHost(r.Domain) {
+			v.fail(path+".domain", "%q is not a domain", r.Domain)
+		}
+		v.register(path+".register", r)
+	}
+}
+
+func (v *validator) register(path string, r Route) {
+	switch r.Register {
+	case "":
+	case "forward":
+		if r.To == "" || r.To == route.Browsers || (r.From != "" && r.From != route.Browsers) {
+			v.fail(path, "forward needs a route from browsers to a pool or trunk")
+		}
+	case "vouch", "local":
+		v.fail(path, "%s is not in this version; it knows forward", r.Register)
+	default:
+		v.fail(path, "%q is not forward", r.Register)
+	}
+}
+
+func (v *validator) operations(c Config) {
+	v.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
+	v.oneOf("log.format", c.Log.Format, "text", "json")
+	if c.Records.File != "" {
+		if _, err := os.Stat(filepath.Dir(c.Records.File)); err != nil {
+			v.fail("records.file", "%s", err)
+		}
+	}
+}

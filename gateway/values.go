@@ -1,0 +1,150 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/emiago/sipgo/sip"
+)
+
+// WebListen is an address of the browsers' listener: "ADDRESS:PORT" or "https://ADDRESS:PORT" with TLS,
+// "http://ADDRESS:PORT" without, which has to be written out.
+type WebListen struct {
+	Plain bool
+	Addr  netip.AddrPort
+}
+
+// UnmarshalText reads the form above.
+func (w *WebListen) UnmarshalText(text []byte) error {
+	scheme, rest, found := strings.Cut(string(text), "://")
+	if !found {
+		scheme, rest = "https", string(text)
+	}
+	if scheme != "https" && scheme != "http" {
+		return fmt.Errorf("the scheme %q is not https or http", scheme)
+	}
+	addr, err := parseAddrPort(strings.TrimSuffix(rest, "/"))
+	if err != nil {
+		return err
+	}
+	*w = WebListen{Plain: scheme == "http", Addr: addr}
+	return nil
+}
+
+// String is the form that UnmarshalText reads.
+func (w WebListen) String() string {
+	if w.Plain {
+		return "http://" + w.Addr.String()
+	}
+	return "https://" + w.Addr.String()
+}
+
+// SIPListen is an address towards the SIP world: "udp://ADDRESS:PORT", tcp or tls.
+type SIPListen struct {
+	Network string // "udp", "tcp", "tls"
+	Addr    netip.AddrPort
+}
+
+// UnmarshalText reads the form above.
+func (s *SIPListen) UnmarshalText(text []byte) error {
+	network, rest, found := strings.Cut(string(text), "://")
+	if !found {
+		return errors.New("say how: udp://, tcp:// or tls:// before the address")
+	}
+	if network != "udp" && network != "tcp" && network != "tls" {
+		return fmt.Errorf("the scheme %q is not udp, tcp or tls", network)
+	}
+	addr, err := parseAddrPort(rest)
+	if err != nil {
+		return err
+	}
+	*s = SIPListen{Network: network, Addr: addr}
+	return nil
+}
+
+// String is the form that UnmarshalText reads.
+func (s SIPListen) String() string { return s.Network + "://" + s.Addr.String() }
+
+// parseAddrPort says what to write where netip only says what is wrong.
+func parseAddrPort(text string) (netip.AddrPort, error) {
+	addr, err := netip.ParseAddrPort(text)
+	if err == nil {
+		return addr, nil
+	}
+	if strings.HasPrefix(text, ":") {
+		return addr, fmt.Errorf("%q has no address; 0.0.0.0%s means all of IPv4, [::]%s all", text, text, text)
+	}
+	return addr, fmt.Errorf("%q is not an IP address with a port, such as 10.0.0.5:5060 or [::1]:5060", text)
+}
+
+// PortRange is "LOW-HIGH", inclusive.
+type PortRange struct{ Low, High uint16 }
+
+// UnmarshalText reads the form above.
+func (p *PortRange) UnmarshalText(text []byte) error {
+	low, high, found := strings.Cut(string(text), "-")
+	l, errLow := strconv.ParseUint(low, 10, 16)
+	h, errHigh := strconv.ParseUint(high, 10, 16)
+	if !found || errLow != nil || errHigh != nil {
+		return fmt.Errorf("%q is not a range of ports, such as 20000-29999", text)
+	}
+	*p = PortRange{Low: uint16(l), High: uint16(h)}
+	return nil
+}
+
+// URI is a SIP URI without a user: host, port, transport.
+type URI struct{ sip.Uri }
+
+// UnmarshalText reads "sip:HOST[:PORT][;transport=udp|tcp|tls]" or sips.
+func (u *URI) UnmarshalText(text []byte) error {
+	if lower := strings.ToLower(string(text)); !strings.HasPrefix(lower, "sip:") && !strings.HasPrefix(lower, "sips:") {
+		return fmt.Errorf("%q is not a SIP URI, such as sip:10.0.0.10:5060", text)
+	}
+	var uri sip.Uri
+	if err := sip.ParseUri(string(text), &uri); err != nil {
+		return fmt.Errorf("%q is not a SIP URI: %w", text, err)
+	}
+	if uri.Host == "" {
+		return fmt.Errorf("%q has no host", text)
+	}
+	if uri.User != "" {
+		return fmt.Errorf("%q names a user; a backend is a host", text)
+	}
+	if uri.UriParams != nil {
+		transport, found := uri.UriParams.Get("transport")
+		if lower := strings.ToLower(transport); found && lower != "udp" && lower != "tcp" && lower != "tls" {
+			return fmt.Errorf("the transport %q is not udp, tcp or tls", transport)
+		}
+	}
+	u.Uri = uri
+	return nil
+}
+
+// UnmarshalText reads the short form: a plain URI.
+func (m *Member) UnmarshalText(text []byte) error {
+	m.Weight = 1
+	return m.URI.UnmarshalText(text)
+}
+
+// Switch is a feature that this version has only off.
+type Switch struct{}
+
+// UnmarshalText takes "off".
+func (*Switch) UnmarshalText(text []byte) error {
+	if string(text) != "off" && string(text) != "false" {
+		return fmt.Errorf("%q: this version has no TURN server; write off", text)
+	}
+	return nil
+}
+
+// UnmarshalText takes "off" as no probing.
+func (p *Probe) UnmarshalText(text []byte) error {
+	if string(text) != "off" && string(text) != "false" {
+		return fmt.Errorf("%q is not off, nor {every, down-after, up-after}", text)
+	}
+	*p = Probe{}
+	return nil
+}
