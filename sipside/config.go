@@ -1,0 +1,196 @@
+package sipside
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/emiago/sipgo/sip"
+
+	"tandem/sipside/transaction"
+)
+
+// Listen is one listener.
+type Listen struct {
+	Network string // "udp", "tcp", "tls"
+	Addr    netip.AddrPort
+	TLS     *tls.Config // for "tls"
+}
+
+// Probe says how members are watched by OPTIONS.
+type Probe struct {
+	Every     time.Duration // 0: no probing, every member counts as alive
+	DownAfter int           // failures in a row until a member is down; default 3
+	UpAfter   int           // answers in a row until it is up again; default 2
+}
+
+// Member is one server of a pool.
+type Member struct {
+	URI    sip.Uri // host, port, transport parameter
+	Weight int     // 1 to 100; 0 means 1
+}
+
+// PoolConfig is a pool of PBXs.
+type PoolConfig struct {
+	Name    string
+	Order   string // "round-robin" (default), "hash"
+	Members []Member
+	Probe   Probe
+}
+
+// TrunkConfig is one plain SIP trunk.
+type TrunkConfig struct {
+	Name string
+	URI  sip.Uri
+}
+
+// Resolver looks host names up; *net.Resolver meets it.
+type Resolver interface {
+	// LookupNetIP gives the addresses of host; network is "ip".
+	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
+}
+
+// Config is the door's part of the configuration.
+type Config struct {
+	Listen    []Listen
+	Advertise string // host in Via and Contact; default: the listener's address
+	ClientTLS *tls.Config
+	Pools     []PoolConfig
+	Trunks    []TrunkConfig
+	Timers    transaction.Config
+	Trace     transaction.Trace
+	Log       *slog.Logger
+	Resolver  Resolver // default: the system's
+}
+
+const maxWeight = 100
+
+// Validate checks the configuration without opening anything; errors name the key.
+func (c Config) Validate() error {
+	if len(c.Listen) == 0 {
+		return errors.New("sip.listen: at least one listener is needed")
+	}
+	for i, l := range c.Listen {
+		if err := c.validateListen(l); err != nil {
+			return fmt.Errorf("sip.listen[%d]: %w", i, err)
+		}
+	}
+	names := map[string]bool{}
+	for _, p := range c.Pools {
+		if err := validateName(names, p.Name); err != nil {
+			return fmt.Errorf("pools.%s: %w", p.Name, err)
+		}
+		if err := c.validatePool(p); err != nil {
+			return fmt.Errorf("pools.%s.%w", p.Name, err)
+		}
+	}
+	for _, t := range c.Trunks {
+		if err := validateName(names, t.Name); err != nil {
+			return fmt.Errorf("trunks.%s: %w", t.Name, err)
+		}
+		if err := c.validateURI(t.URI); err != nil {
+			return fmt.Errorf("trunks.%s.uri: %w", t.Name, err)
+		}
+	}
+	return nil
+}
+
+func (c Config) validateListen(l Listen) error {
+	switch transport(strings.ToUpper(l.Network)) {
+	case udp, tcp:
+	case tlsT:
+		if l.TLS == nil {
+			return errors.New("tls needs a certificate")
+		}
+	default:
+		return fmt.Errorf("unknown network %q: udp, tcp or tls", l.Network)
+	}
+	if !l.Addr.IsValid() {
+		return errors.New("no address")
+	}
+	if l.Addr.Addr().IsUnspecified() && c.Advertise == "" {
+		return fmt.Errorf("%s says no address that others could answer to: set sip.advertise", l.Addr)
+	}
+	return nil
+}
+
+func validateName(seen map[string]bool, name string) error {
+	if name == "" || strings.ContainsAny(name, "/ ") {
+		return errors.New("a name without slashes and spaces is needed")
+	}
+	if seen[name] {
+		return errors.New("the name is used twice")
+	}
+	seen[name] = true
+	return nil
+}
+
+func (c Config) validatePool(p PoolConfig) error {
+	switch p.Order {
+	case "", "round-robin", "hash":
+	default:
+		return fmt.Errorf("order: unknown order %q: round-robin or hash", p.Order)
+	}
+	if p.Probe.Every < 0 || p.Probe.DownAfter < 0 || p.Probe.UpAfter < 0 {
+		return errors.New("probe: negative values make no sense")
+	}
+	if len(p.Members) == 0 {
+		return errors.New("members: at least one member is needed")
+	}
+	seen := map[string]bool{}
+	for i, m := range p.Members {
+		if err := c.validateURI(m.URI); err != nil {
+			return fmt.Errorf("members[%d]: %w", i, err)
+		}
+		if m.Weight < 0 || m.Weight > maxWeight {
+			return fmt.Errorf("members[%d].weight: %d is not in 1 to %d", i, m.Weight, maxWeight)
+		}
+		name := memberName(p.Name, m.URI)
+		if seen[name] {
+			return fmt.Errorf("members[%d]: %s is listed twice", i, name)
+		}
+		seen[name] = true
+	}
+	return nil
+}
+
+// validateURI checks that a backend can be reached: a UDP backend needs a UDP listener, for its socket is the source.
+func (c Config) validateURI(uri sip.Uri) error {
+	t, err := targetOf(uri)
+	if err != nil {
+		return err
+	}
+	if t.transport != udp {
+		return nil
+	}
+	for _, l := range c.Listen {
+		if transport(strings.ToUpper(l.Network)) == udp {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s is reached by UDP, but sip.listen has no udp listener", uri.String())
+}
+
+// withDefaults fills what was left out.
+func (p Probe) withDefaults() Probe {
+	if p.DownAfter == 0 {
+		p.DownAfter = 3
+	}
+	if p.UpAfter == 0 {
+		p.UpAfter = 2
+	}
+	return p
+}
+
+func memberName(pool string, uri sip.Uri) string {
+	t, err := targetOf(uri)
+	if err != nil {
+		return pool + "/" + uri.Host
+	}
+	return pool + "/" + t.hostPort()
+}

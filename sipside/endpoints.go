@@ -1,0 +1,279 @@
+package sipside
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"tandem/sipside/transaction"
+)
+
+// Endpoints are the open listeners with the pools behind them.
+type Endpoints struct {
+	// static after Open
+	listeners []listener
+	advertise string
+	clientTLS *tls.Config
+	pools     map[string]*Pool
+	backends  []*Backend // in the configuration's order
+	byName    map[string]*Backend
+	layer     *transaction.Layer
+	trace     transaction.Trace
+	log       *slog.Logger
+	limits    limits
+	scratch   *sync.Pool
+
+	ctx     context.Context // ends with Close
+	cancel  context.CancelFunc
+	serving chan struct{} // closed by Serve, after which Backend.serve may be called
+
+	names       names
+	sources     sources
+	connections connections
+	refusals    refusals
+
+	messagesIn, messagesOut, rejected, strangers atomic.Uint64
+
+	mu      sync.Mutex
+	served  bool           // guarded by mu
+	closed  bool           // guarded by mu
+	running sync.WaitGroup // Add under mu while not closed
+}
+
+// listener is one open listener.
+type listener interface {
+	addr() netip.AddrPort
+	serves() transport
+	serve() error // until close
+	close() error
+}
+
+// limits bound what a peer can cost. Production uses defaultLimits; tests shorten the times.
+type limits struct {
+	head, body int           // bytes of a message on a stream
+	queue      int           // messages waiting to be written to a connection
+	dial       time.Duration // to connect, TLS included; also an incoming TLS handshake
+	switchover time.Duration // how long a large request waits for TCP before it takes UDP
+	write      time.Duration // for one message
+	message    time.Duration // from a message's first byte to its last
+	idle       time.Duration // a connection without a message
+	linger     time.Duration // to read a last answer
+	lookUp     time.Duration // one DNS look-up
+	names      time.Duration // how long an answer of it is fresh
+}
+
+func defaultLimits() limits {
+	return limits{
+		head: 32 << 10, body: 60 << 10, queue: 256,
+		dial: 5 * time.Second, switchover: 500 * time.Millisecond, write: 5 * time.Second,
+		message: 10 * time.Second, idle: 10 * time.Minute, linger: time.Second,
+		lookUp: 2 * time.Second, names: 30 * time.Second,
+	}
+}
+
+// Open opens the listeners and looks the members' names up; on an error what was opened is closed. A name that has no
+// address yet is no error: it is asked for again.
+func Open(cfg Config) (*Endpoints, error) { return open(cfg, defaultLimits()) }
+
+func open(cfg Config, lim limits) (*Endpoints, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	e := newEndpoints(cfg, lim)
+	for i, l := range cfg.Listen {
+		opened, err := e.openListener(l)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("sip.listen[%d]: %w", i, err), e.Close())
+		}
+		e.listeners = append(e.listeners, opened)
+	}
+	e.addBackends(cfg)
+	e.resolveAll()
+	return e, nil
+}
+
+func newEndpoints(cfg Config, lim limits) *Endpoints {
+	e := &Endpoints{
+		advertise: strings.Trim(cfg.Advertise, "[]"), clientTLS: cfg.ClientTLS,
+		pools: map[string]*Pool{}, byName: map[string]*Backend{},
+		trace: cfg.Trace, log: cfg.Log, limits: lim, scratch: newScratch(),
+		serving: make(chan struct{}),
+	}
+	if e.log == nil {
+		e.log = slog.New(slog.DiscardHandler)
+	}
+	timers := cfg.Timers
+	if timers.Log == nil {
+		timers.Log = e.log
+	}
+	e.layer = transaction.New(timers)
+	e.ctx, e.cancel = context.WithCancel(context.Background())
+	e.connections.dialled = map[connKey]*conn{}
+	e.connections.all = map[*conn]struct{}{}
+	e.connections.perPeer = map[netip.Addr]int{}
+	e.refusals.until = map[netip.AddrPort]time.Time{}
+	e.sources.hops = map[netip.Addr]hop{}
+	resolver := cfg.Resolver
+	if resolver == nil {
+		resolver = net.DefaultResolver
+	}
+	e.names = names{
+		resolver: resolver, usable: e.reaches, timeout: lim.lookUp, ttl: lim.names,
+		spawn: e.spawn, ctx: e.ctx, known: map[string]*answer{},
+	}
+	return e
+}
+
+func (e *Endpoints) openListener(l Listen) (listener, error) {
+	addr := netip.AddrPortFrom(l.Addr.Addr().Unmap(), l.Addr.Port())
+	t := transport(strings.ToUpper(l.Network))
+	if t == udp {
+		return openUDP(e, addr)
+	}
+	return openStream(e, t, addr, l.TLS)
+}
+
+// reaches says whether some listener is of an address's family.
+func (e *Endpoints) reaches(addr netip.Addr) bool {
+	for _, l := range e.listeners {
+		if l.addr().Addr().Is4() == addr.Is4() {
+			return true
+		}
+	}
+	return false
+}
+
+func (e *Endpoints) addBackends(cfg Config) {
+	for _, p := range cfg.Pools {
+		pool := &Pool{name: p.Name, probe: p.Probe.withDefaults()}
+		for _, m := range p.Members {
+			e.addBackend(pool, newBackend(e, pool, memberName(p.Name, m.URI), m.URI), max(m.Weight, 1))
+		}
+	}
+	for _, t := range cfg.Trunks {
+		pool := &Pool{name: t.Name}
+		e.addBackend(pool, newBackend(e, pool, t.Name, t.URI), 1)
+	}
+}
+
+func (e *Endpoints) addBackend(pool *Pool, b *Backend, weight int) {
+	e.pools[pool.name] = pool
+	pool.members = append(pool.members, b)
+	pool.names = append(pool.names, b.name)
+	pool.weights = append(pool.weights, weight)
+	e.backends = append(e.backends, b)
+	e.byName[b.name] = b
+}
+
+// resolveAll looks all names up at once and makes the table of sources.
+func (e *Endpoints) resolveAll() {
+	var asked sync.WaitGroup
+	for _, b := range e.backends {
+		asked.Go(func() {
+			if _, err := b.resolve(); err != nil {
+				e.log.Warn("backend has no address yet", "backend", b.name, "error", err)
+			}
+		})
+	}
+	asked.Wait()
+	e.sources.rebuild(e.backends)
+}
+
+// Serve handles traffic and probes until ctx ends or Close, and returns when all of it has ended. It may be called once.
+// The error is nil for an orderly end.
+func (e *Endpoints) Serve(ctx context.Context, h Handler) error {
+	e.mu.Lock()
+	if e.served || e.closed {
+		defer e.mu.Unlock()
+		return fmt.Errorf("serve: %w", errClosed)
+	}
+	e.served = true
+	for _, b := range e.backends {
+		b.serve = func(tx *transaction.Server) { h.ServeBackend(b, tx) }
+	}
+	close(e.serving)
+	e.mu.Unlock()
+
+	failed := make(chan error, len(e.listeners))
+	for _, l := range e.listeners {
+		e.spawn(func() { failed <- l.serve() })
+	}
+	for _, b := range e.backends {
+		if b.watched() {
+			e.spawn(b.watch)
+		}
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+	case <-e.ctx.Done():
+	case err = <-failed:
+	}
+	err = errors.Join(err, e.Close())
+	e.running.Wait()
+	return err
+}
+
+// Close closes the sockets. Safe to call twice, and from a handler: it does not wait for goroutines, Serve does.
+func (e *Endpoints) Close() error {
+	e.mu.Lock()
+	if e.closed {
+		e.mu.Unlock()
+		return nil
+	}
+	e.closed = true
+	e.mu.Unlock()
+	e.cancel()
+	var errs []error
+	for _, l := range e.listeners {
+		errs = append(errs, l.close())
+	}
+	e.connections.shutAll()
+	return errors.Join(errs...)
+}
+
+// spawn runs f as one of the goroutines that Serve waits for; false after Close.
+func (e *Endpoints) spawn(f func()) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return false
+	}
+	e.running.Go(f)
+	return true
+}
+
+// pause waits; false if Close came.
+func (e *Endpoints) pause(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-e.ctx.Done():
+		return false
+	}
+}
+
+// Addrs are the bound addresses of the listeners, in the order of Config.Listen (port 0 resolved).
+func (e *Endpoints) Addrs() []netip.AddrPort {
+	addrs := make([]netip.AddrPort, len(e.listeners))
+	for i, l := range e.listeners {
+		addrs[i] = l.addr()
+	}
+	return addrs
+}
+
+// Pool finds a pool or a trunk (a pool of one) by name; nil if unknown.
+func (e *Endpoints) Pool(name string) *Pool { return e.pools[name] }
+
+// Backend finds a backend by Backend.Name; nil if unknown.
+func (e *Endpoints) Backend(name string) *Backend { return e.byName[name] }

@@ -1,0 +1,224 @@
+package sipside
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/emiago/sipgo/sip"
+
+	"tandem/sipside/transaction"
+)
+
+// maxUDPRequest is RFC 3261 §18.1.1's limit where the path's MTU is not known.
+const maxUDPRequest = 1300
+
+// errNoListener is a next hop that no listener can reach: a UDP request leaves by a listener's socket.
+var errNoListener = errors.New("sipside: sip.listen has no udp listener of that address family")
+
+// passage is a request ready to go: its Via is in place and its flow chosen.
+type passage struct {
+	out  transaction.Outbound
+	flow transaction.Flow
+}
+
+// start lets a flow that is not decided yet begin to decide; the transaction must be under way.
+func (p passage) start() error {
+	if d, ok := p.flow.(*deferred); ok {
+		return d.start()
+	}
+	return nil
+}
+
+// passageFor finds the next hop of a backend's request, adds the Via and chooses the flow. The caller's request is not
+// touched.
+func (e *Endpoints) passageFor(b *Backend, out transaction.Outbound) (passage, error) {
+	if out.Request == nil {
+		return passage{}, errors.New("sipside: no request")
+	}
+	out.Request = shallowCopy(out.Request)
+	out, hop, err := nextHop(out, b.uri)
+	if err != nil {
+		return passage{}, fmt.Errorf("sipside: next hop: %w", err)
+	}
+	via := e.newVia(hop)
+	out.PrependHeader(via)
+	learn := hop.host != b.target.host
+	addr, known := e.addressOf(hop)
+	if known && learn {
+		e.sources.learn(addr.Addr(), b)
+	}
+	if hop.transport == udp && e.wireSize(out) > maxUDPRequest {
+		return e.largePassage(b, out, via, hop, learn)
+	}
+	if !known {
+		return passage{out, e.newDeferred(b, hop, learn)}, nil
+	}
+	if hop.transport == udp {
+		u, err := e.udpFor(addr.Addr())
+		if err != nil {
+			return passage{}, err
+		}
+		return passage{out, u.flow(addr)}, nil
+	}
+	c, err := e.to(connKey{hop.transport, addr, hop.tlsName()})
+	if err != nil {
+		return passage{}, err
+	}
+	return passage{out, c}, nil
+}
+
+// largePassage sends what is too large for UDP by TCP to the same host and port. Where there is no connection yet, a
+// deferred flow tries, and takes UDP where TCP does not connect.
+func (e *Endpoints) largePassage(b *Backend, out transaction.Outbound, via *sip.ViaHeader, hop target, learn bool) (passage, error) {
+	addr, known := e.addressOf(hop)
+	if known && e.refusals.recent(addr) {
+		u, err := e.udpFor(addr.Addr())
+		if err != nil {
+			return passage{}, err
+		}
+		return passage{out, u.flow(addr)}, nil
+	}
+	viaUDP := sentBy(via)
+	overTCP := hop
+	overTCP.transport = tcp
+	e.address(via, overTCP)
+	if known {
+		if c := e.established(connKey{transport: tcp, addr: addr}); c != nil {
+			return passage{out, c}, nil
+		}
+	}
+	d := e.newDeferred(b, hop, learn)
+	d.fallback, d.viaUDP = sentBy(via), viaUDP
+	return passage{out, d}, nil
+}
+
+func (e *Endpoints) newDeferred(b *Backend, hop target, learn bool) *deferred {
+	id := "deferred#" + strconv.FormatUint(e.connections.serial.Add(1), 10)
+	return &deferred{e: e, id: id, hop: hop, backend: b, learn: learn}
+}
+
+// shallowCopy is a request of our own with the caller's header values: only the list of headers changes here, and the
+// transaction layer copies the values.
+func shallowCopy(req *sip.Request) *sip.Request {
+	out := sip.NewRequest(req.Method, req.Recipient)
+	for _, h := range req.Headers() {
+		out.AppendHeader(h)
+	}
+	out.SetBody(req.Body())
+	return out
+}
+
+// newVia is the Via of a request to a hop, with a branch that nobody can guess: a response is matched by it.
+func (e *Endpoints) newVia(hop target) *sip.ViaHeader {
+	via := &sip.ViaHeader{ProtocolName: "SIP", ProtocolVersion: "2.0", Params: sip.NewParams()}
+	via.Params = append(via.Params,
+		sip.HeaderKV{K: "branch", V: sip.RFC3261BranchMagicCookie + rand.Text()}, sip.HeaderKV{K: "rport"})
+	e.address(via, hop)
+	return via
+}
+
+// address sets transport and sent-by of a Via towards a hop.
+func (e *Endpoints) address(via *sip.ViaHeader, hop target) {
+	addr, _ := e.addressOf(hop)
+	via.Transport = string(hop.transport)
+	via.Host, via.Port = e.ourAddress(hop.transport, addr.Addr())
+}
+
+// sentBy is how a Via begins on the wire.
+func sentBy(via *sip.ViaHeader) []byte {
+	text, _, _ := strings.Cut(via.Value(), ";")
+	return []byte(text + ";")
+}
+
+// ourAddress is host and port under which a peer reaches us by a transport; without a listener for it the port is 0,
+// which means the default port.
+func (e *Endpoints) ourAddress(t transport, peer netip.Addr) (string, int) {
+	l := e.listenerFor(t, peer)
+	if l == nil {
+		return e.hostFor(e.listenerFor("", peer)), 0
+	}
+	return e.hostFor(l), int(l.addr().Port())
+}
+
+func (e *Endpoints) hostFor(l listener) string {
+	if e.advertise != "" {
+		return e.advertise
+	}
+	return l.addr().Addr().String()
+}
+
+// listenerFor chooses the listener for a peer: of the transport ("" for any), of the peer's address family where there is
+// one, and on loopback if the peer is. nil where none has the transport.
+func (e *Endpoints) listenerFor(t transport, peer netip.Addr) listener {
+	var best listener
+	score := -1
+	for _, l := range e.listeners {
+		if t != "" && l.serves() != t {
+			continue
+		}
+		mine := 0
+		ours := l.addr().Addr()
+		if peer.IsValid() && ours.Is4() == peer.Is4() {
+			mine += 2
+		}
+		if peer.IsValid() && (ours.IsLoopback() == peer.IsLoopback() || ours.IsUnspecified()) {
+			mine++
+		}
+		if mine > score {
+			best, score = l, mine
+		}
+	}
+	return best
+}
+
+// udpFor gives the socket for a peer; it must be of its address family.
+func (e *Endpoints) udpFor(peer netip.Addr) (*udpListener, error) {
+	u, ok := e.listenerFor(udp, peer).(*udpListener)
+	if !ok || u.local.Addr().Is4() != peer.Is4() {
+		return nil, fmt.Errorf("send to %s: %w", peer, errNoListener)
+	}
+	return u, nil
+}
+
+// addressOf gives a target's address if that needs no waiting.
+func (e *Endpoints) addressOf(t target) (netip.AddrPort, bool) {
+	if addr, ok := t.literal(); ok {
+		return addr, true
+	}
+	addrs, ok := e.names.cached(t.host)
+	if !ok {
+		return netip.AddrPort{}, false
+	}
+	return netip.AddrPortFrom(addrs[0], t.port), true
+}
+
+// wireSize is the length of a request on the wire.
+func (e *Endpoints) wireSize(out transaction.Outbound) int {
+	buf := e.scratch.Get().(*[]byte)
+	defer e.scratch.Put(buf)
+	*buf = transaction.Append((*buf)[:0], transaction.Message{Message: out.Request, RequestURI: out.RequestURI})
+	return len(*buf)
+}
+
+func newScratch() *sync.Pool {
+	return &sync.Pool{New: func() any { return new([]byte) }}
+}
+
+// callID finds the Call-ID in a message's bytes, for the trace.
+func callID(data []byte) string {
+	head, _, _ := bytes.Cut(data, []byte("\r\n\r\n"))
+	for line := range bytes.SplitSeq(head, []byte("\r\n")) {
+		name, value, ok := bytes.Cut(line, []byte(":"))
+		name = bytes.TrimRight(name, " \t")
+		if ok && (bytes.EqualFold(name, []byte("Call-ID")) || bytes.EqualFold(name, []byte("i"))) {
+			return string(bytes.TrimSpace(value))
+		}
+	}
+	return ""
+}

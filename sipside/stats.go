@@ -1,0 +1,39 @@
+package sipside
+
+import (
+	"time"
+
+	"tandem/sipside/transaction"
+)
+
+// Stats is a snapshot of the door's figures.
+type Stats struct {
+	MessagesIn, MessagesOut uint64
+	Rejected                uint64 // malformed messages and streams of backends
+	Strangers               uint64 // datagrams, connections and requests of sources that are no backend
+	Connections             int    // TCP and TLS, both directions, those being dialled included
+	Backends                []BackendStats
+	Transactions            transaction.Stats
+}
+
+// BackendStats is one backend's figures.
+type BackendStats struct {
+	Name, Pool      string
+	Alive           bool
+	Latency         time.Duration // of the last answered probe
+	Requests, Fails uint64        // probes not counted; Fails: timeouts and lost flows
+}
+
+// Stats may be called at any time.
+func (e *Endpoints) Stats() Stats {
+	s := Stats{
+		MessagesIn: e.messagesIn.Load(), MessagesOut: e.messagesOut.Load(),
+		Rejected: e.rejected.Load(), Strangers: e.strangers.Load(),
+		Connections:  e.connections.count(),
+		Transactions: e.layer.Stats(),
+	}
+	for _, b := range e.backends {
+		s.Backends = append(s.Backends, b.stats())
+	}
+	return s
+}
