@@ -1,6 +1,8 @@
 package transaction
 
 import (
+	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/emiago/sipgo/sip"
@@ -67,19 +69,21 @@ func single(lower string) bool {
 func tidy(h sip.Header) {
 	switch h := h.(type) {
 	case *sip.ViaHeader:
-		tidyParams(h.Params)
+		h.Params = tidyParams(h.Params)
 	case *sip.FromHeader:
 		h.Address.Host = strings.TrimRight(h.Address.Host, " \t")
-		tidyParams(h.Params)
+		h.Params = tidyParams(h.Params)
 	case *sip.ToHeader:
 		h.Address.Host = strings.TrimRight(h.Address.Host, " \t")
-		tidyParams(h.Params)
+		h.Params = tidyParams(h.Params)
+	case *sip.ContactHeader:
+		h.Params = tidyParams(h.Params)
 	case *sip.CSeqHeader:
 		h.MethodName = sip.RequestMethod(strings.Trim(string(h.MethodName), " \t"))
 	}
 }
 
-func tidyParams(params sip.HeaderParams) {
+func tidyParams(params sip.HeaderParams) sip.HeaderParams {
 	for i := range params {
 		kv := &params[i]
 		kv.K = strings.Trim(kv.K, " \t")
@@ -90,4 +94,69 @@ func tidyParams(params sip.HeaderParams) {
 			}
 		}
 	}
+	return slices.DeleteFunc(params, func(kv sip.HeaderKV) bool { return kv.K == "" && kv.V == "" })
+}
+
+// sound refuses what sipgo's lenient parsers let through and its writer would turn into something else.
+func sound(h sip.Header) bool {
+	switch h := h.(type) {
+	case *sip.ViaHeader:
+		return soundVia(h)
+	case *sip.FromHeader:
+		return soundURI(&h.Address) && soundParams(h.Params)
+	case *sip.ToHeader:
+		return soundURI(&h.Address) && soundParams(h.Params)
+	case *sip.ContactHeader:
+		return h.Address.Wildcard || soundURI(&h.Address) && soundParams(h.Params)
+	case *sip.RouteHeader:
+		return soundURI(&h.Address)
+	case *sip.RecordRouteHeader:
+		return soundURI(&h.Address)
+	case *sip.ReferToHeader:
+		return soundURI(&h.Address)
+	case *sip.ReferredByHeader:
+		return soundURI(&h.Address) && soundParams(h.Params)
+	}
+	return true
+}
+
+func soundVia(v *sip.ViaHeader) bool {
+	return strings.EqualFold(v.ProtocolName, "SIP") && v.ProtocolVersion == "2.0" && isToken(v.Transport) &&
+		soundHost(v.Host) && v.Port >= 0 && v.Port < 1<<16 && soundParams(v.Params)
+}
+
+func soundURI(u *sip.Uri) bool {
+	switch u.Scheme {
+	case "sip", "sips":
+		return soundHost(u.Host) && u.Port >= 0 && u.Port < 1<<16 && !strings.ContainsAny(u.User+u.Password, " \t<>\"") &&
+			soundParams(u.UriParams) && soundParams(u.Headers)
+	}
+	return isToken(u.Scheme) && u.Raw() != "" && !strings.ContainsAny(u.Raw(), " \t<>\"")
+}
+
+func soundHost(host string) bool {
+	bare, bracket := strings.CutPrefix(host, "[")
+	if bracket {
+		bare = strings.TrimSuffix(bare, "]")
+	}
+	if strings.Contains(bare, ":") {
+		addr, err := netip.ParseAddr(bare)
+		return err == nil && addr.Zone() == ""
+	}
+	for i := range len(bare) {
+		c := bare[i]
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' || c == '-' || c == '_') {
+			return false
+		}
+	}
+	return bare != "" && !bracket
+}
+
+func soundParams(params sip.HeaderParams) bool {
+	for _, kv := range params {
+		if kv.K == "" || strings.ContainsAny(kv.K, " \t<>\"=;,?") || strings.Count(kv.V, "\"")%2 != 0 {
+			return false
+		}
+	}
+	return true
 }

@@ -25,7 +25,9 @@ func inviteClientTable(reliable bool) *table {
 
 	t.on(initial, begin, calling, append(unreliable(reliable, start(timerA)), start(timerB), sendRequest)...)
 
-	t.on(calling, timerA, calling, countRetry, sendRequest, again)
+	if !reliable {
+		t.on(calling, timerA, calling, countRetry, sendRequest, again)
+	}
 	t.on(calling, timerB, terminated, deliverTimeout)
 	t.on(calling, provisional, proceeding, stopRepeat, stopEnd, deliver)
 	t.on(calling, success, accepted, stopRepeat, start(timerM), deliver)
@@ -67,8 +69,10 @@ func clientTable(reliable bool) *table {
 
 	t.on(initial, begin, trying, append(unreliable(reliable, start(timerE)), start(timerF), sendRequest)...)
 
-	t.on(trying, timerE, trying, countRetry, sendRequest, again)
-	t.on(proceeding, timerE, proceeding, countRetry, sendRequest, againSlow)
+	if !reliable {
+		t.on(trying, timerE, trying, countRetry, sendRequest, again)
+		t.on(proceeding, timerE, proceeding, countRetry, sendRequest, againSlow)
+	}
 	for _, s := range []state{trying, proceeding} {
 		t.on(s, timerF, terminated, deliverTimeout)
 		t.on(s, provisional, proceeding, deliver)

@@ -18,13 +18,13 @@ func inviteServerTable(reliable bool) *table {
 	t.on(proceeding, broken, terminated)
 
 	t.on(completed, repeated, completed, absorb, sendLast)
-	t.on(completed, timerG, completed, countRetry, sendLast, again)
 	t.on(completed, timerH, terminated, countUnacked)
 	t.on(completed, acked, linger(reliable, confirmed),
 		append([]action{stopRepeat, stopEnd}, unreliable(reliable, start(timerI))...)...)
 	t.on(completed, broken, terminated)
 
 	if !reliable {
+		t.on(completed, timerG, completed, countRetry, sendLast, again)
 		t.on(confirmed, repeated, confirmed, absorb)
 		t.on(confirmed, acked, confirmed, absorb)
 		t.on(confirmed, timerI, terminated)

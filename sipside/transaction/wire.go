@@ -204,6 +204,10 @@ func (p *headParser) headers() {
 		}
 		for _, h := range list {
 			tidy(h)
+			if !sound(h) {
+				p.fail(bad("Malformed %s", name))
+				continue
+			}
 			p.msg.AppendHeader(h)
 		}
 	}
@@ -222,11 +226,6 @@ func (p *headParser) check() {
 			p.fail(bad("Missing %s", missing.name))
 		}
 	}
-	for _, h := range m.GetHeaders("Via") {
-		if via, ok := h.(*sip.ViaHeader); ok && !validVia(via) {
-			p.fail(bad("Malformed Via"))
-		}
-	}
 	cseq := m.CSeq()
 	if req, ok := m.(*sip.Request); ok && cseq != nil && cseq.MethodName != req.Method {
 		p.fail(bad("CSeq Method Differs From The Request's"))
@@ -239,13 +238,8 @@ func (p *headParser) check() {
 // answerable says whether a response to the request could be built and would find its way.
 func (p *headParser) answerable() bool {
 	req, ok := p.msg.(*sip.Request)
-	return ok && req.Method != sip.ACK && req.Via() != nil && validVia(req.Via()) && req.From() != nil && req.To() != nil &&
+	return ok && req.Method != sip.ACK && req.Via() != nil && soundVia(req.Via()) && req.From() != nil && req.To() != nil &&
 		req.CallID() != nil && req.CSeq() != nil
-}
-
-func validVia(v *sip.ViaHeader) bool {
-	return strings.EqualFold(v.ProtocolName, "SIP") && v.ProtocolVersion == "2.0" && isToken(v.Transport) &&
-		v.Host != "" && !strings.ContainsAny(v.Host, " \t,;/<>@\"") && v.Port >= 0 && v.Port < 1<<16
 }
 
 func (p *headParser) body(body []byte) {
