@@ -33,6 +33,7 @@ func (l Leg) Answer(other *Description) (Leg, []byte, error) {
 		next.Setup = answerSetup(heard.ICE.Setup, l.Setup)
 		stream.ICE.Setup = next.Setup
 	}
+	next.Heard = l.Heard.reduced(stream.Codecs)
 	said := &Description{Answer: true, Streams: make([]Stream, len(l.Heard.Streams))}
 	for i, s := range l.Heard.Streams {
 		said.Streams[i] = s.rejected()
@@ -44,6 +45,17 @@ func (l Leg) Answer(other *Description) (Leg, []byte, error) {
 		return l, nil, err
 	}
 	return next, next.Repeat(), nil
+}
+
+// reduced is an answered offer: without the codecs that the answer left out, which its writer no longer takes.
+func (d *Description) reduced(codecs []Codec) *Description {
+	answered := *d
+	answered.Streams = slices.Clone(d.Streams)
+	s := answered.stream()
+	s.Codecs = slices.DeleteFunc(slices.Clone(s.Codecs), func(c Codec) bool {
+		return !slices.ContainsFunc(codecs, c.Same)
+	})
+	return &answered
 }
 
 // farSide is the stream of the other leg that is to be said here.

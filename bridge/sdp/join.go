@@ -45,7 +45,7 @@ func Join(a, b Leg) (Plan, error) {
 			names(legs[0].Said.stream().Codecs), names(legs[1].Said.stream().Codecs))
 	}
 	for i, l := range legs {
-		s.Payload[i] = table(both, i, l.Said.stream().Codecs)
+		s.Payload[i] = table(both, i, l.commons())
 		chosen := both[slices.IndexFunc(both, func(p pair) bool { return p.codec[i].heard.voice() })]
 		s.Codec[i] = chosen.codec[i].heard
 		s.Telephone[i] = l.telephone(s.Codec[i].Clock)
@@ -103,9 +103,9 @@ func commons(legs [2]Leg) []pair {
 	return all
 }
 
-// table maps what comes from one leg's peer. Some phones send with the numbers of their own answer instead of the
-// offer's; those are understood too where they mean nothing else.
-func table(both []pair, from int, said []Codec) PayloadTable {
+// table maps what comes from one leg's peer; all are the leg's codecs. Some phones send with the numbers of their own
+// answer instead of the offer's; those are understood too where they mean nothing else.
+func table(both []pair, from int, all []common) PayloadTable {
 	var t PayloadTable
 	for i := range t {
 		t[i] = Drop
@@ -115,7 +115,7 @@ func table(both []pair, from int, said []Codec) PayloadTable {
 	}
 	for _, p := range both {
 		own := p.codec[from].heard.PayloadType
-		if !slices.ContainsFunc(said, func(c Codec) bool { return c.PayloadType == own }) {
+		if !slices.ContainsFunc(all, func(c common) bool { return c.said.PayloadType == own }) {
 			t[own] = p.codec[1-from].heard.PayloadType
 		}
 	}

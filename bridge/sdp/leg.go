@@ -13,7 +13,7 @@ type Leg struct {
 	Local     Local // may be renewed by the caller (ICE restart) between HearOffer and Answer, or before Offer
 	SessionID uint64
 	Version   uint64       // of the latest text said, refused ones included; 0: nothing was said
-	Heard     *Description // the peer's latest accepted description; of an answer only what our offer allows
+	Heard     *Description // the peer's latest accepted description; once answered only the codecs of both
 	Said      *Description // ours
 	Text      string       // Said as it was written
 	Pending   Pending      // whose offer is open

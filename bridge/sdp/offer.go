@@ -2,6 +2,7 @@ package sdp
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -60,7 +61,11 @@ func (l Leg) layout() (*Description, *Stream) {
 // numbered gives the far leg's codecs the payload types of this leg and binds them here.
 func (l *Leg) numbered(far []Codec) []Codec {
 	var all []Codec
-	for _, c := range relayables(far) {
+	far = relayables(far)
+	if l.Profile == RTP {
+		slices.SortStableFunc(far, eventsLast)
+	}
+	for _, c := range far {
 		n, ok := number(l.Bound, c)
 		if !ok {
 			continue
@@ -73,6 +78,21 @@ func (l *Leg) numbered(far []Codec) []Codec {
 		all = append(all, c)
 	}
 	return all
+}
+
+// eventsLast moves telephone-event behind the rest, the clock 8000 first: softphones are known to answer it under the
+// payload type of the first telephone-event, whatever its clock.
+func eventsLast(a, b Codec) int {
+	key := func(c Codec) int {
+		switch {
+		case !c.telephone():
+			return 0
+		case c.Clock == 8000:
+			return 1
+		}
+		return 2
+	}
+	return key(a) - key(b)
 }
 
 // say writes a description with our transport. The version counts up by one for a changed text; an unchanged one is the
