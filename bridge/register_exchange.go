@@ -1,0 +1,256 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/emiago/sipgo/sip"
+
+	"tandem/bridge/identity"
+	"tandem/sipside"
+	"tandem/sipside/transaction"
+	"tandem/wss"
+)
+
+// lastChance is how many times TryTimeout the last member has: there is nobody left to ask, and a slow registrar is one.
+const lastChance = 5
+
+// errSilent is a member that said nothing but 100 in time.
+var errSilent = errors.New("no answer in time")
+
+// exchange is one REGISTER of a browser on its way through the members of a pool. It has no goroutine; its events come from the
+// client transaction of the attempt that runs, and from its timer.
+type exchange struct {
+	// static once opened
+	r       *registrar
+	conn    *wss.Conn
+	tx      *transaction.Server
+	wish    registration
+	tenant  string
+	members []*sipside.Backend
+
+	mu sync.Mutex
+	// guarded by mu
+	at      int  // the member of the attempt
+	attempt int  // counts attempts: events of an earlier one are late
+	bare    bool // credentials stay behind, for they are for another member
+	stale   bool // the client's nonce is nobody's any more: challenge it anew
+	longer  bool // asked again after a 423
+	cseq    uint32
+	client  *transaction.Client
+	timer   *time.Timer
+}
+
+// choose orders the members. Credentials go to the member that issued their nonce; where that is gone or unknown, the client is
+// to be challenged anew by whoever comes first.
+func (x *exchange) choose(pool *sipside.Pool) {
+	x.members = pool.Order(x.wish.aor)
+	nonce := identity.NonceOf(x.tx.Request())
+	if nonce == "" {
+		return
+	}
+	issuer, known := x.r.b.with.Nonces.Get(nonce)
+	if !known {
+		x.stale = true // the member may still know it: it is asked with the credentials
+		return
+	}
+	anyAlive := len(x.members) > 0 && x.members[0].Alive()
+	for i, m := range x.members {
+		if m.Name() == issuer.Backend && (m.Alive() || !anyAlive) {
+			first := []*sipside.Backend{m}
+			x.members = append(append(first, x.members[:i]...), x.members[i+1:]...)
+			return
+		}
+	}
+	x.bare, x.stale = true, true
+}
+
+// try sends the REGISTER to the member whose turn it is.
+func (x *exchange) try() {
+	x.mu.Lock()
+	x.attempt++
+	attempt, member := x.attempt, x.members[x.at]
+	wait := x.r.b.cfg.TryTimeout
+	if x.at == len(x.members)-1 {
+		wait *= lastChance
+	}
+	x.cseq = x.r.nextSeq(x.wish.leg)
+	out := x.request(member)
+	x.timer = time.AfterFunc(wait, func() { x.event(attempt, transaction.Event{Err: errSilent}) })
+	x.mu.Unlock()
+
+	client, err := member.Request(out, func(e transaction.Event) { x.event(attempt, e) })
+	if err != nil {
+		x.event(attempt, transaction.Event{Err: err})
+		return
+	}
+	x.mu.Lock()
+	late := attempt != x.attempt
+	if !late {
+		x.client = client
+	}
+	x.mu.Unlock()
+	if late {
+		client.Abandon()
+	}
+}
+
+// request builds the REGISTER for a member: on a leg of our own, the Request-URI byte for byte. The caller holds mu.
+func (x *exchange) request(member *sipside.Backend) transaction.Outbound {
+	in := x.tx.Request()
+	req := sip.NewRequest(sip.REGISTER, *in.Recipient.Clone())
+	hops := sip.MaxForwardsHeader(70)
+	if h := in.MaxForwards(); h != nil {
+		hops = *h - 1
+	}
+	req.AppendHeader(&hops)
+	from := sip.HeaderClone(in.From()).(*sip.FromHeader)
+	from.Params = from.Params.Clone()
+	from.Params.Add("tag", x.r.mint.tag(x.wish.leg, member.Name()))
+	req.AppendHeader(from)
+	to := sip.HeaderClone(in.To()).(*sip.ToHeader)
+	to.Params.Remove("tag")
+	req.AppendHeader(to)
+	callID := sip.CallIDHeader(x.r.mint.callID(x.wish.leg))
+	req.AppendHeader(&callID)
+	req.AppendHeader(&sip.CSeqHeader{SeqNo: x.cseq, MethodName: sip.REGISTER})
+	x.appendContacts(req, member)
+	if !x.bare {
+		for _, h := range credentials(in.Headers()) {
+			req.AppendHeader(h)
+		}
+	}
+	for _, h := range crossing(in.Headers()) {
+		req.AppendHeader(h)
+	}
+	req.SetBody(nil)
+	return transaction.Outbound{Request: req, RequestURI: x.tx.RequestURI()}
+}
+
+func (x *exchange) appendContacts(req *sip.Request, member *sipside.Backend) {
+	if x.wish.all {
+		req.AppendHeader(sip.NewHeader("Contact", "*"))
+		req.AppendHeader(sip.NewHeader("Expires", "0"))
+		return
+	}
+	for i, c := range x.wish.contacts {
+		seconds := x.r.asked(c, member.Name())
+		req.AppendHeader(c.towards(member, seconds))
+		if i == 0 {
+			req.AppendHeader(sip.NewHeader("Expires", fmt.Sprint(seconds)))
+		}
+	}
+}
+
+// asked is the expiry that a backend is asked for: the client's, MaxExpires at most, but no less than the backend accepts.
+func (r *registrar) asked(c contact, backend string) int {
+	limit := max(int(r.b.cfg.MaxExpires/time.Second), r.floor.of(backend))
+	return min(c.want, limit)
+}
+
+// event is what became of an attempt. What comes late, from an attempt that is over, is dropped.
+func (x *exchange) event(attempt int, e transaction.Event) {
+	if e.Response != nil && e.Response.StatusCode < 200 {
+		return // a registrar that works on it is still silent (RFC 4320 forbids it to say more)
+	}
+	x.mu.Lock()
+	if attempt != x.attempt {
+		x.mu.Unlock()
+		return
+	}
+	x.attempt++
+	x.timer.Stop()
+	client := x.client
+	x.client = nil
+	member, do := x.members[x.at], x.decide(e)
+	x.mu.Unlock()
+
+	if e.Err != nil {
+		if client != nil {
+			client.Abandon()
+		}
+		x.log(slog.LevelWarn, "member does not answer", member, "error", e.Err)
+	}
+	switch do {
+	case tryAgain:
+		x.try()
+	case answerChallenge:
+		x.challenge(member, e.Response)
+	case answerAccepted:
+		x.accept(member, e.Response)
+	case answerRefused:
+		x.refuse(member, e.Response)
+	case answerUnreached:
+		x.unreached(e.Err)
+	}
+}
+
+// step is what an exchange does next.
+type step int
+
+const (
+	tryAgain step = iota
+	answerChallenge
+	answerAccepted
+	answerRefused
+	answerUnreached
+)
+
+// decide says what comes after the end of an attempt, and readies the next one where there is one. The caller holds mu.
+func (x *exchange) decide(e transaction.Event) step {
+	status := 0
+	if e.Response != nil {
+		status = e.Response.StatusCode
+	}
+	switch {
+	case (status == 0 || worthTrying(status)) && x.at+1 < len(x.members):
+		x.at++
+		if identity.NonceOf(x.tx.Request()) != "" {
+			x.bare, x.stale = true, true
+		}
+		x.r.b.counters.failedOver()
+		return tryAgain
+	case status == 0:
+		return answerUnreached
+	case status < 300:
+		return answerAccepted
+	case status == sip.StatusUnauthorized || status == sip.StatusProxyAuthRequired:
+		return answerChallenge
+	case status == sip.StatusIntervalToBrief && x.lengthen(e.Response):
+		return tryAgain
+	}
+	return answerRefused
+}
+
+// lengthen takes a 423 on itself where the client asked for enough: it was we who shortened. The backend's minimum is
+// remembered, so that the next client's first attempt is long enough. The caller holds mu.
+func (x *exchange) lengthen(res *sip.Response) bool {
+	if res.GetHeader("Min-Expires") == nil || x.longer {
+		return false
+	}
+	seconds := secondsOf(res.GetHeader("Min-Expires").Value(), 0)
+	backend, shortened := x.members[x.at].Name(), false
+	for _, c := range x.wish.contacts {
+		if c.want > 0 && c.want < seconds {
+			return false
+		}
+		shortened = shortened || c.want > 0 && x.r.asked(c, backend) < seconds
+	}
+	if !shortened {
+		return false
+	}
+	x.r.floor.set(backend, seconds)
+	x.longer = true
+	// The credentials are used up: where the backend takes them no second time, the password is not at fault.
+	x.stale = x.stale || identity.NonceOf(x.tx.Request()) != ""
+	return true
+}
+
+func (x *exchange) log(level slog.Level, what string, member *sipside.Backend, more ...any) {
+	x.r.b.log.Log(context.Background(), level, "register: "+what, append([]any{
+		"conn", x.conn.Name(), "backend", member.Name(), "tenant", x.tenant, "aor", x.wish.aor}, more...)...)
+}
