@@ -28,6 +28,9 @@ func (l Leg) Answer(other *Description) (Leg, []byte, error) {
 		return l, nil, fmt.Errorf("%w: no common codec: offered %s; the other side has %s",
 			ErrNotAcceptable, names(heard.Codecs), names(far.Codecs))
 	}
+	for i, c := range stream.Codecs {
+		stream.Codecs[i] = c.withEvents(l.Profile)
+	}
 	next := l.settle()
 	if l.Profile == WebRTC {
 		next.Setup = answerSetup(heard.ICE.Setup, l.Setup)
@@ -114,6 +117,9 @@ func (d *Description) answers(offer *Description, profile Profile) error {
 	}
 	heard.Relayed = true
 	heard.Direction &= offered.Direction.Reverse()
-	heard.Remote.Mux = profile == WebRTC || heard.Remote.Mux && offered.Remote.Mux
+	if !offered.Remote.Mux {
+		heard.Remote.Mux = false
+	}
+	heard.Remote.settle()
 	return nil
 }

@@ -24,6 +24,7 @@ func (d *Description) choose(profile Profile, before int) error {
 		return fmt.Errorf("%w: %s", ErrNotAcceptable, strings.Join(reasons, "; "))
 	}
 	d.Streams[chosen].Relayed = true
+	d.Streams[chosen].Remote.settle() // we agree to rtcp-mux wherever it is offered
 	return nil
 }
 

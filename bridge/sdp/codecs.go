@@ -31,13 +31,17 @@ func (c Codec) String() string {
 	return s
 }
 
-// telephone says whether it is RFC 4733 events, at any clock.
+// telephone says whether it is RFC 4733 events, at a clock that a voice codec of ours has.
 func (c Codec) telephone() bool {
-	return c.Channels == 1 && strings.EqualFold(c.Name, "telephone-event")
+	switch strings.ToLower(c.String()) {
+	case "telephone-event/8000", "telephone-event/48000":
+		return true
+	}
+	return false
 }
 
-// noise says whether it is comfort noise (RFC 3389).
-func (c Codec) noise() bool { return c.Channels == 1 && strings.EqualFold(c.Name, "CN") }
+// noise says whether it is comfort noise (RFC 3389) for G.711 and G.722; Opus has its own.
+func (c Codec) noise() bool { return strings.EqualFold(c.String(), "CN/8000") }
 
 // voice says whether it can carry a call by itself, and is one of those that the relay passes.
 func (c Codec) voice() bool {
@@ -149,21 +153,33 @@ func shared(offered, far []Codec) []Codec {
 			all = append(all, c)
 		}
 	}
-	slices.SortStableFunc(all, func(a, b Codec) int { return rank(a) - rank(b) })
+	slices.SortStableFunc(all, func(a, b Codec) int { return a.rank() - b.rank() })
 	if len(all) == 0 || !all[0].voice() {
 		return nil
 	}
 	return atClock(all, all[0].Clock)
 }
 
-func rank(c Codec) int {
+// rank puts voice first and events last, those at 8000 before others: softphones are known to answer telephone-event/8000
+// under the payload type of the first telephone-event, whatever its clock.
+func (c Codec) rank() int {
 	switch {
 	case c.voice():
 		return 0
 	case c.noise():
 		return 1
+	case c.Clock == 8000:
+		return 2
 	}
-	return 2
+	return 3
+}
+
+// withEvents fills in what a missing fmtp of telephone-event means (RFC 4733 §2.4.1); phones want to see it.
+func (c Codec) withEvents(profile Profile) Codec {
+	if c.telephone() && c.Format == "" && profile == RTP {
+		c.Format = "0-15"
+	}
+	return c
 }
 
 // atClock leaves one telephone-event: that of the chosen codec's clock, for a browser takes the first it finds. Where none

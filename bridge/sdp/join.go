@@ -21,7 +21,9 @@ type PlannedStream struct {
 	Kind    string          // "audio"
 	Payload [2]PayloadTable // [0]: packets that come from leg 0
 	Forward [2]bool         // whether packets that come from leg 0 (1) are to be relayed, by both legs' directions
-	Expect  [2]bool         // whether the peer of leg 0 (1) is to send now, by direction: liveness
+	// Expect says whether the peer of leg 0 (1) is to send now: liveness. A peer that holds us is not, though its
+	// sendonly lets it: hold without music is common.
+	Expect [2]bool
 	// Codec is the preferred codec that both legs have, Telephone the leg's telephone-event at that codec's clock (at
 	// another where it has none there; Name empty where it has none at all). Payload types are those of packets sent to
 	// the leg's peer.
@@ -50,10 +52,20 @@ func Join(a, b Leg) (Plan, error) {
 		s.Codec[i] = chosen.codec[i].heard
 		s.Telephone[i] = l.telephone(s.Codec[i].Clock)
 		far := legs[1-i]
-		s.Expect[i] = l.Heard.stream().Direction.Sends() && l.Said.stream().Direction.Receives()
-		s.Forward[i] = s.Expect[i] && far.Heard.stream().Direction.Receives() && far.Said.stream().Direction.Sends()
+		s.Forward[i] = l.sends() && far.receives()
+		s.Expect[i] = l.sends() && l.receives()
 	}
 	return Plan{Streams: []PlannedStream{s}}, nil
+}
+
+// sends says whether both descriptions let the peer send.
+func (l Leg) sends() bool {
+	return l.Heard.stream().Direction.Sends() && l.Said.stream().Direction.Receives()
+}
+
+// receives says whether both descriptions let the peer receive.
+func (l Leg) receives() bool {
+	return l.Heard.stream().Direction.Receives() && l.Said.stream().Direction.Sends()
 }
 
 // common is one codec of a leg: as it stands in our description, whose payload type the peer's packets carry, and in the

@@ -63,7 +63,7 @@ func (l *Leg) numbered(far []Codec) []Codec {
 	var all []Codec
 	far = relayables(far)
 	if l.Profile == RTP {
-		slices.SortStableFunc(far, eventsLast)
+		slices.SortStableFunc(far, func(a, b Codec) int { return a.rank() - b.rank() })
 	}
 	for _, c := range far {
 		n, ok := number(l.Bound, c)
@@ -71,28 +71,11 @@ func (l *Leg) numbered(far []Codec) []Codec {
 			continue
 		}
 		c.PayloadType = n
-		if c.telephone() && c.Format == "" && l.Profile == RTP {
-			c.Format = "0-15" // what a missing fmtp means (RFC 4733 §2.4.1); phones want to see it
-		}
+		c = c.withEvents(l.Profile)
 		l.Bound = bind(l.Bound, []Codec{c})
 		all = append(all, c)
 	}
 	return all
-}
-
-// eventsLast moves telephone-event behind the rest, the clock 8000 first: softphones are known to answer it under the
-// payload type of the first telephone-event, whatever its clock.
-func eventsLast(a, b Codec) int {
-	key := func(c Codec) int {
-		switch {
-		case !c.telephone():
-			return 0
-		case c.Clock == 8000:
-			return 1
-		}
-		return 2
-	}
-	return key(a) - key(b)
 }
 
 // say writes a description with our transport. The version counts up by one for a changed text; an unchanged one is the

@@ -73,5 +73,12 @@ type Remote struct {
 // RemoteStream is where a peer wants one stream.
 type RemoteStream struct {
 	RTP, RTCP netip.AddrPort // invalid where the peer gave none (0.0.0.0, port 9, rejected)
-	Mux       bool           // rtcp-mux agreed
+	Mux       bool           // rtcp-mux agreed; RTCP is then RTP
+}
+
+// settle puts RTCP where rtcp-mux wants it.
+func (r *RemoteStream) settle() {
+	if r.Mux {
+		r.RTCP = r.RTP
+	}
 }
