@@ -117,10 +117,13 @@ func (d *decoder) value(path string, node ast.Node, dst reflect.Value) {
 		return
 	}
 	_, isText := dst.Addr().Interface().(encoding.TextUnmarshaler)
+	if isText || dst.Kind() == reflect.String {
+		node = rejoin(node)
+	}
 	switch {
 	case isText && isScalar(node):
 		d.scalar(path, node, dst)
-	case dst.Kind() == reflect.Struct && mapping(node) != nil && (!isText || dst.NumField() == 0 || hasKeys(dst.Type())):
+	case dst.Kind() == reflect.Struct && mapping(node) != nil && (dst.NumField() == 0 || hasKeys(dst.Type())):
 		d.structure(path, mapping(node), dst)
 	case dst.Kind() == reflect.Map && mapping(node) != nil:
 		d.named(path, mapping(node), dst)

@@ -251,6 +251,9 @@ func (g *Gateway) AdminURL() string {
 	return g.admin.url
 }
 
+// Backends are the members of all pools and the trunks, with what the probes think of them.
+func (g *Gateway) Backends() []sipside.BackendStats { return g.sip.Stats().Backends }
+
 // Bridge gives the calls, for snapshots.
 func (g *Gateway) Bridge() *bridge.Bridge { return g.bridge }
 

@@ -106,9 +106,9 @@ func (w *webServer) close() {
 // pages is what browsers reach: the WebSockets, the ICE servers, and the phone.
 func pages(sip http.HandlerFunc, phone http.Handler, origins []string) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("/sip", sip)
+	mux.HandleFunc("GET /sip", sip)
 	mux.Handle("GET /ice.json", iceServers(origins))
-	mux.Handle("/", secured(phone))
+	mux.Handle("GET /", secured(phone))
 	return mux
 }
 

@@ -86,6 +86,8 @@ func (s scrape) browsers(f figures) {
 	s.counter("browser_connections_accepted_total", "WebSockets accepted.", w.Accepted)
 	s.counters("browser_connections_refused_total", "WebSocket handshakes refused, by why.", "reason", w.Refused)
 	s.counters("browser_connections_closed_total", "WebSockets closed, by why.", "reason", w.Closed)
+	s.counter("browser_keepalives_total", "CRLF keepalives of browsers.", w.Keepalives)
+	s.counter("browser_panics_total", "Faults of the process while it served a browser, each confined to its connection.", w.Panics)
 	s.messages("browsers", w.MessagesIn, w.MessagesOut, w.Rejected)
 	s.transactions("browsers", w.Transactions)
 }
@@ -120,6 +122,7 @@ func (s scrape) transactions(door string, t transaction.Stats) {
 	s.counter("transaction_absorbed_total", "Retransmissions of the peer.", t.Absorbed, "door", door)
 	s.counter("transaction_timeouts_total", "Transactions without a final response in time.", t.Timeouts, "door", door)
 	s.counter("transaction_flow_errors_total", "Transactions whose flow failed.", t.FlowErrors, "door", door)
+	s.counter("transaction_unacked_total", "Refusals of an INVITE that no ACK came for.", t.Unacked, "door", door)
 	s.counter("transaction_strays_total", "Responses that match no transaction.", t.Strays, "door", door)
 }
 

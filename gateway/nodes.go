@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/token"
 )
 
 func joinPath(path, key string) string {
@@ -32,6 +33,21 @@ func mapping(node ast.Node) []*ast.MappingValueNode {
 func isScalar(node ast.Node) bool {
 	_, yes := node.(ast.ScalarNode)
 	return yes
+}
+
+// rejoin makes one word again of what stands as word:word within braces. goccy/go-yaml v1.19.2 takes it for a pair there, and
+// for a word elsewhere; in YAML 1.2 (§7.3.3) it is a word, for no space follows the colon.
+func rejoin(node ast.Node) ast.Node {
+	pairs := mapping(node)
+	if len(pairs) != 1 || !isScalar(pairs[0].Key) || pairs[0].Key.GetToken().Indicator == token.QuotedScalarIndicator {
+		return node
+	}
+	value := rejoin(pairs[0].Value)
+	key, colon, rest := pairs[0].Key.GetToken(), pairs[0].Start, value.GetToken()
+	if !isScalar(value) || rest.Position.Offset != colon.Position.Offset+1 {
+		return node
+	}
+	return ast.String(token.New(key.Value+":"+rest.Value, key.Origin+":"+rest.Origin, key.Position))
 }
 
 // scalarText is a scalar as it was written: 0123 stays 0123, whatever YAML takes it for.

@@ -1,0 +1,170 @@
+package gateway
+
+import (
+	"bufio"
+	"crypto/tls"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+)
+
+// openTestWeb serves pages on port 0, with TLS and without.
+func openTestWeb(t *testing.T, origins []string) (plain, secure string) {
+	t.Helper()
+	log := slog.New(slog.DiscardHandler)
+	any0 := netip.MustParseAddrPort("127.0.0.1:0")
+	listen := []WebListen{{Plain: true, Addr: any0}, {Addr: any0}}
+	hosts, err := certificateHosts(listen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certs, err := openCertificates(nil, hosts, log, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sip := func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "sip "+r.Proto) }
+	phone := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "phone") })
+	w, err := openWeb(listen, certs, pages(sip, phone, origins), log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error)
+	go func() { served <- w.serve() }()
+	t.Cleanup(func() {
+		w.close()
+		w.close()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	})
+	return w.urls[0], w.urls[1]
+}
+
+func fetch(t *testing.T, method, url, origin string) (*http.Response, string) {
+	t.Helper()
+	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true}
+	defer transport.CloseIdleConnections()
+	r, err := http.NewRequest(method, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if origin != "" {
+		r.Header.Set("Origin", origin)
+	}
+	res, err := (&http.Client{Transport: transport, Timeout: 5 * time.Second}).Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res, string(body)
+}
+
+func TestPages(t *testing.T) {
+	plain, secure := openTestWeb(t, nil)
+	if !strings.HasPrefix(plain, "http://127.0.0.1:") || !strings.HasPrefix(secure, "https://127.0.0.1:") {
+		t.Fatal(plain, secure)
+	}
+	for _, base := range []string{plain, secure} {
+		if _, body := fetch(t, "GET", base+"/sip", ""); body != "sip HTTP/1.1" {
+			t.Errorf("%s/sip: %s", base, body)
+		}
+		res, body := fetch(t, "GET", base+"/", "")
+		policy := res.Header.Get("Content-Security-Policy")
+		if body != "phone" || !strings.Contains(policy, "default-src 'self'") || strings.Contains(policy, "unsafe") ||
+			res.Header.Get("X-Content-Type-Options") != "nosniff" || !strings.Contains(res.Header.Get("Permissions-Policy"), "microphone=(self)") {
+			t.Errorf("%s: %q %v", base, body, res.Header)
+		}
+	}
+	for _, path := range []string{"/", "/sip", "/ice.json"} {
+		if res, _ := fetch(t, "POST", plain+path, ""); res.StatusCode != http.StatusMethodNotAllowed {
+			t.Errorf("POST %s: %s", path, res.Status)
+		}
+	}
+	if _, body := fetch(t, "GET", secure+"/ice.json", ""); body != "{\"iceServers\": []}\n" {
+		t.Errorf("/ice.json: %s", body)
+	}
+}
+
+func TestICEServersAndOrigins(t *testing.T) {
+	listed := []string{"https://phone.example.com"}
+	for _, c := range []struct {
+		origins       []string
+		origin, allow string
+	}{
+		{nil, "", ""},
+		{nil, "https://a.example", "https://a.example"},
+		{listed, "https://phone.example.com", "https://phone.example.com"},
+		{listed, "https://a.example", ""},
+	} {
+		r, w := httptest.NewRequest("GET", "/ice.json", nil), httptest.NewRecorder()
+		if c.origin != "" {
+			r.Header.Set("Origin", c.origin)
+		}
+		iceServers(c.origins)(w, r)
+		if w.Body.String() != "{\"iceServers\": []}\n" || w.Header().Get("Access-Control-Allow-Origin") != c.allow {
+			t.Errorf("%+v: %s %v", c, w.Body, w.Header())
+		}
+	}
+}
+
+// Clients that say nothing, before TLS or in the middle of their headers, hold up nobody and are dropped in time.
+func TestSilentClientsBlockNobody(t *testing.T) {
+	plain, secure := openTestWeb(t, nil)
+	var silent []net.Conn
+	for i := range 40 {
+		url, word := secure, "\x16\x03\x01"
+		if i%2 == 0 {
+			url, word = plain, "GET / HTTP/1.1\r\nHost: "
+		}
+		_, addr, _ := strings.Cut(url, "://")
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if i > 1 { // the first two say nothing at all
+			if _, err := io.WriteString(c, word); err != nil {
+				t.Fatal(err)
+			}
+		}
+		silent = append(silent, c)
+	}
+	for _, url := range []string{plain, secure} {
+		start := time.Now()
+		if _, body := fetch(t, "GET", url+"/", ""); body != "phone" || time.Since(start) > headerTimeout/2 {
+			t.Errorf("%s: %q after %s", url, body, time.Since(start))
+		}
+	}
+	for i, c := range silent {
+		c.SetReadDeadline(time.Now().Add(3 * headerTimeout))
+		if _, err := io.Copy(io.Discard, bufio.NewReader(c)); err != nil {
+			if timeout, ok := err.(net.Error); ok && timeout.Timeout() {
+				t.Errorf("silent client %d was not dropped", i)
+			}
+		}
+	}
+}
+
+func TestListenerThatIsTaken(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	at := taken.Addr().(*net.TCPAddr).AddrPort()
+	first := WebListen{Plain: true, Addr: netip.MustParseAddrPort("127.0.0.1:0")}
+	if _, err := openWeb([]WebListen{first, {Plain: true, Addr: at}}, nil, http.NotFoundHandler(), slog.New(slog.DiscardHandler)); err == nil ||
+		!strings.Contains(err.Error(), "https.listen") {
+		t.Errorf("%v", err)
+	}
+}

@@ -1,0 +1,114 @@
+package gateway
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestFaultsOfTheMeaning(t *testing.T) {
+	dir := t.TempDir()
+	writeCertificate(t, dir, "a")
+	writeCertificate(t, dir, "b")
+	empty := filepath.Join(dir, "empty")
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	replace := func(old, with string) string {
+		if !strings.Contains(least, old) {
+			t.Fatalf("%q is not in least", old)
+		}
+		return strings.NewReplacer("DIR", dir).Replace(strings.Replace(least, old, with, 1))
+	}
+	add := func(more string) string { return strings.NewReplacer("DIR", dir).Replace(least + more) }
+	for _, c := range []struct{ text, want string }{
+		{add("node: 0"), `t.yaml:5:1: node: 0 is not between`},
+		{add("secret: short"), `t.yaml:5:1: secret: has 5 characters`},
+		{add("shutdown-timeout: 0s"), `t.yaml:5:1: shutdown-timeout: 0s is not between`},
+		{add("call: {try-timeout: 33s}"), `t.yaml:5:8: call.try-timeout: 33s is not between`},
+		{add("registration: {max-expires: 1ms}"), `registration.max-expires: 1ms is not between`},
+		{replace("https: {listen: 127.0.0.1:0}", "https: {origins: []}"), `t.yaml:1:1: https.listen: is missing`},
+		{replace("https: {listen: 127.0.0.1:0}\n", ""), `t.yaml: https.listen: is missing`},
+		{replace("listen: 127.0.0.1:0", "listen: [127.0.0.1:1, http://127.0.0.1:1]"), `https.listen[1]: 127.0.0.1:1 is listed twice`},
+		{replace(":0}", ":0, certificate: DIR/a.pem}"), `https.certificate: stands without key`},
+		{replace(":0}", ":0, key: DIR/a.key}"), `https.key: stands without certificate`},
+		{replace(":0}", ":0, certificate: DIR/a.pem, key: DIR/b.key}"), `https.certificate: tls: private key does not match`},
+		{replace(":0}", ":0, certificate: DIR/none.pem, key: DIR/b.key}"), `none.pem: no such file`},
+		{replace(":0}", ":0, certificates: [{certificate: DIR/a.pem, key: DIR/b.key}]}"), `https.certificates[0].certificate: tls: private key`},
+		{replace(":0}", ":0, certificates: [{}]}"), `https.certificates[0]: has neither`},
+		{replace(":0}", ":0, origins: phone.example.com}"), `https.origins[0]: "phone.example.com" is not an origin`},
+		{replace(":0}", ":0, origins: [https://a.example, https://b.example/]}"), `https.origins[1]: "https://b.example/" is not an origin`},
+		{replace(":0}", ":0, origins: https://A.example}"), `is not an origin`},
+		{replace("sip: {listen: udp://127.0.0.1:0}\n", "media: {rtp: {address: 127.0.0.1}}\n"), `sip.listen: is missing`},
+		{replace("udp://127.0.0.1:0", "[udp://0.0.0.0:5060]"), `sip.listen[0]: 0.0.0.0 cannot stand in Via`},
+		{replace("udp://127.0.0.1:0", "[udp://127.0.0.1:0, tls://127.0.0.1:0]"), `sip.listen[1]: tls needs sip.certificate`},
+		{replace("udp://127.0.0.1:0", "[udp://127.0.0.1:5, udp://127.0.0.1:5]"), `sip.listen[1]: udp://127.0.0.1:5 is listed twice`},
+		{replace("udp://127.0.0.1:0}", "udp://127.0.0.1:0, advertise: 'sip.example.com:5060'}"), `sip.advertise: "sip.example.com:5060" is not an address`},
+		{replace("udp://127.0.0.1:0}", "udp://127.0.0.1:0, ca: DIR/empty}"), `holds no PEM certificate`},
+		{replace("udp://127.0.0.1:0}", "udp://127.0.0.1:0, certificate: DIR/a.pem}"), `sip.certificate: stands without key`},
+		{add("media: {advertise: 0.0.0.0}"), `media.advertise: 0.0.0.0 is nobody's`},
+		{add("media: {workers: -1}"), `media.workers: -1 is not between`},
+		{replace("udp://127.0.0.1:0", "[udp://127.0.0.1:0, udp://127.0.0.2:0]"), `media.rtp.address: is missing`},
+		{add("media: {rtp: {address: 0.0.0.0}}"), `media.rtp.address: 0.0.0.0 cannot stand in SDP`},
+		{add("media: {rtp: {ports: 3000-2000}}"), `media.rtp.ports: 3000-2000 is not a range`},
+		{add("media: {rtp: {ports: 80-2000}}"), `media.rtp.ports: 80-2000 is not a range`},
+		{add("media: {listen: 0.0.0.0:25000}"), `media.listen[0]: the port 25000 lies within media.rtp.ports`},
+		{add("media: {listen: [127.0.0.1:40000, 127.0.0.1:40000]}"), `media.listen[1]: 127.0.0.1:40000 is listed twice`},
+		{add("media: {rtp: {learn: all}}"), `media.rtp.learn: "all" is not one of strict, signalling, any`},
+		{replace("pbx: {", "browsers: {"), `pools.browsers: the name browsers stands for`},
+		{replace("pbx: {", `"p b x": {`), `the name "p b x" has more than letters`},
+		{replace("members: sip:127.0.0.2:5060", "members: []"), `pools.pbx.members: a pool needs`},
+		{replace("members: sip:127.0.0.2:5060", "members: [sip:a, sip:A]"), `pools.pbx.members[1]: sip:A is listed twice`},
+		{replace("members: sip:127.0.0.2:5060", "members: {weight: 1}"), `pools.pbx.members[0].uri: is missing`},
+		{replace("members: sip:127.0.0.2:5060", "members: {uri: sip:a, weight: 101}"), `members[0].weight: 101 is not`},
+		{replace("5060}", "5060, order: alphabetic}"), `pools.pbx.order: "alphabetic" is not`},
+		{replace("5060}", "5060, probe: {every: 1ms}}"), `pools.pbx.probe.every: 1ms is not between`},
+		{replace("5060}", "5060, probe: {every: 5s, up-after: -1}}"), `pools.pbx.probe: down-after and up-after`},
+		{replace("udp://127.0.0.1:0", "tcp://127.0.0.1:0"), `pools.pbx.members[0].uri: sip:127.0.0.2:5060 is reached by UDP`},
+		{add("trunks: {pbx: {uri: sip:a}}"), `pools.pbx: a trunk has the same name`},
+		{add("trunks: {t: {}}"), `trunks.t.uri: is missing`},
+		{replace("routes: [{from: browsers, to: pbx}, {from: pbx, to: browsers}]\n", ""), `routes: are missing`},
+		{replace("to: pbx}", "to: pbx2}"), `t.yaml:4:27: routes[0].to: "pbx2" is not one of browsers, pbx`},
+		{replace("{from: pbx", "{from: abx"), `routes[1].from: "abx" is not one of`},
+		{replace("to: pbx}", "tenant: a}"), `routes[0]: has neither to nor reject`},
+		{replace("to: pbx}", "to: pbx, reject: 403}"), `routes[0]: has both to and reject`},
+		{replace("to: pbx}", "reject: 200}"), `routes[0].reject: 200 is not a SIP status`},
+		{replace("to: pbx}", "to: pbx, domain: 'sip:a'}"), `routes[0].domain: "sip:a" is not a domain`},
+		{replace("to: pbx}", "to: pbx, register: always}"), `routes[0].register: "always" is not forward`},
+		{replace("to: browsers}", "to: browsers, register: forward}"), `routes[1].register: forward needs a route from browsers`},
+		{add("log: {level: loud}"), `log.level: "loud" is not one of debug`},
+		{add("log: {format: xml}"), `log.format: "xml" is not one of text, json`},
+		{add("records: {file: DIR/none/calls.jsonl}"), `t.yaml:5:11: records.file: stat`},
+	} {
+		if _, err := parse(t, c.text); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s\ngot  %v\nwant %s", c.text, err, c.want)
+		}
+	}
+}
+
+func TestFilesOfAGoodConfiguration(t *testing.T) {
+	dir := t.TempDir()
+	writeCertificate(t, dir, "a")
+	text := strings.NewReplacer("DIR", dir).Replace(`https: {listen: 127.0.0.1:0, certificates: [{certificate: DIR/a.pem, key: DIR/a.key}]}
+sip: {listen: [udp://0.0.0.0:0, tls://0.0.0.0:0], advertise: 127.0.0.1, certificate: DIR/a.pem, key: DIR/a.key, ca: DIR/a.pem}
+media: {rtp: {address: 127.0.0.1}}
+trunks: {a: {uri: sip:a}}
+routes: {from: a, to: browsers}
+records: {file: DIR/calls.jsonl}
+`)
+	if _, err := parse(t, text); err != nil {
+		t.Error(err)
+	}
+}
+
+// A Config that was made by hand is held to the same rules, without places.
+func TestConfigMadeByHand(t *testing.T) {
+	err := Config{Node: 1}.Validate()
+	if err == nil || !strings.Contains(err.Error(), "https.listen: is missing") || strings.Contains(err.Error(), "0:0") {
+		t.Errorf("%v", err)
+	}
+	if _, err := New(Config{}, Options{}); err == nil {
+		t.Error("New took an empty configuration")
+	}
+}
