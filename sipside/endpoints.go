@@ -191,9 +191,13 @@ func (e *Endpoints) resolveAll() {
 // The error is nil for an orderly end.
 func (e *Endpoints) Serve(ctx context.Context, h Handler) error {
 	e.mu.Lock()
-	if e.served || e.closed {
-		defer e.mu.Unlock()
-		return fmt.Errorf("serve: %w", errClosed)
+	if e.closed {
+		e.mu.Unlock()
+		return nil
+	}
+	if e.served {
+		e.mu.Unlock()
+		return errors.New("sipside: served already")
 	}
 	e.served = true
 	for _, b := range e.backends {

@@ -1,0 +1,148 @@
+package sipside
+
+import (
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/emiago/sipgo/sip"
+)
+
+func TestHealthVerdict(t *testing.T) {
+	p := Probe{DownAfter: 3, UpAfter: 2}
+	h, down := health{}, false
+	for i, step := range []struct{ answered, down bool }{
+		{true, false}, {false, false}, {false, false}, {true, false}, // an answer in between begins anew
+		{false, false}, {false, false}, {false, true}, {false, true},
+		{true, true}, {false, true}, {true, true}, {true, false}, {false, false},
+	} {
+		if down = h.verdict(down, step.answered, p); down != step.down {
+			t.Errorf("step %d: down is %v", i, down)
+		}
+	}
+}
+
+// moody answers each request with a status that can be changed; 0 is silence.
+func moody(t *testing.T) (*datagramPeer, *atomic.Int32) {
+	peer := newDatagramPeer(t, "127.0.0.1")
+	status := &atomic.Int32{}
+	go func() {
+		buf := make([]byte, maxDatagram)
+		for {
+			n, from, err := peer.sock.ReadFromUDPAddrPort(buf)
+			if err != nil {
+				return
+			}
+			if s := int(status.Load()); s != 0 && strings.HasPrefix(string(buf[:n]), "OPTIONS") {
+				_, _ = peer.sock.WriteToUDPAddrPort([]byte(answerTo(t, string(buf[:n]), s, "Mood")), from)
+			}
+		}
+	}()
+	return peer, status
+}
+
+func probedPool(t *testing.T, every time.Duration, peers ...*datagramPeer) Config {
+	pool := PoolConfig{Name: "pbx", Probe: Probe{Every: every, DownAfter: 2, UpAfter: 2}}
+	for _, p := range peers {
+		pool.Members = append(pool.Members, Member{URI: uri(t, "sip:"+p.at.String())})
+	}
+	return Config{Pools: []PoolConfig{pool}}
+}
+
+func TestProbesFindMembersDownAndUp(t *testing.T) {
+	steady, ok := moody(t)
+	ok.Store(404) // any answer is one
+	ill, status := moody(t)
+	status.Store(200)
+	d := openDoor(t, probedPool(t, 20*time.Millisecond, steady, ill), testLimits())
+	b := d.Backend("pbx/" + ill.at.String())
+	eventually(t, "a latency is known", func() bool { return b.stats().Latency > 0 })
+	if !b.Alive() {
+		t.Error("a member that answers is down")
+	}
+	for _, silence := range []int32{0, 503, 408} {
+		status.Store(silence)
+		eventually(t, "the member is down", func() bool { return !b.Alive() })
+		if order := d.Pool("pbx").Order(""); order[0] == b || order[1] != b {
+			t.Error("a dead member is not the last resort")
+		}
+		status.Store(200)
+		eventually(t, "the member is up", b.Alive)
+	}
+	if !d.Backend("pbx/" + steady.at.String()).Alive() {
+		t.Error("a member that answers 404 is down")
+	}
+	if down, up := d.log.count("backend is down"), d.log.count("backend is up"); down != 3 || up != 3 {
+		t.Errorf("%d downs and %d ups in the log", down, up)
+	}
+	if s := d.Stats(); s.Backends[0].Requests != 0 || s.Backends[1].Alive != true {
+		t.Errorf("probes are counted as requests: %+v", s.Backends)
+	}
+}
+
+func TestProbeMessage(t *testing.T) {
+	peer := newDatagramPeer(t, "127.0.0.1")
+	d := openDoor(t, probedPool(t, time.Hour, peer), testLimits())
+	text, from := peer.read()
+	if from != d.Addrs()[0] || !strings.HasPrefix(text, "OPTIONS sip:"+peer.at.String()+" SIP/2.0\r\n") {
+		t.Errorf("%q", text)
+	}
+	for name, want := range map[string]string{
+		"Max-Forwards": "70", "Accept": "application/sdp", "To": "<sip:127.0.0.1>",
+		"Contact": "<sip:tandem@" + from.String() + ">",
+	} {
+		if got := header(text, name); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+	if !strings.Contains(header(text, "From"), ";tag=") {
+		t.Errorf("From %q", header(text, "From"))
+	}
+}
+
+func TestSuspectCountsAndProbesAtOnce(t *testing.T) {
+	peer, status := moody(t)
+	status.Store(200)
+	d := openDoor(t, probedPool(t, time.Hour, peer), testLimits())
+	b := d.Backend("pbx/" + peer.at.String())
+	eventually(t, "the first probe is answered", func() bool { return b.stats().Latency > 0 })
+	status.Store(0)
+	b.Suspect()
+	b.Suspect()
+	if b.Alive() {
+		t.Error("two suspicions did not put it down")
+	}
+	status.Store(200)
+	eventually(t, "the suspicion made it probe", func() bool { return d.log.count("backend is down") == 1 && d.Stats().MessagesOut >= 2 })
+}
+
+func TestSuspectWithoutProbesDoesNothing(t *testing.T) {
+	d := openDoor(t, trunk(t, "sip:127.0.0.1:9"), testLimits())
+	for range 10 {
+		d.Backend("pbx").Suspect()
+	}
+	if !d.Backend("pbx").Alive() {
+		t.Error("down, and nothing would bring it up")
+	}
+}
+
+func TestJitterStaysNearTheInterval(t *testing.T) {
+	for range 1000 {
+		if d := jitter(time.Second); d < 900*time.Millisecond || d > 1100*time.Millisecond {
+			t.Fatalf("%s", d)
+		}
+	}
+}
+
+func TestContactOfUDPHasNoTransport(t *testing.T) {
+	cfg := trunk(t, "sip:127.0.0.1:9")
+	cfg.Advertise = "sip.example.com"
+	cfg.Listen = []Listen{{Network: "udp", Addr: netip.MustParseAddrPort("0.0.0.0:0")}}
+	d := openDoor(t, cfg, testLimits())
+	c := d.Backend("pbx").Contact("x1")
+	if want := (&sip.Uri{Scheme: "sip", User: "x1", Host: "sip.example.com", Port: int(d.Addrs()[0].Port())}).String(); c.String() != want {
+		t.Errorf("%s, want %s", c.String(), want)
+	}
+}
