@@ -3,8 +3,8 @@
 package bridge
 
 import (
-	"context"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
@@ -69,6 +69,7 @@ type Config struct {
 	TryTimeout  time.Duration // 2 s: nothing but 100
 	FlowGrace   time.Duration // 35 s: a call without a flow, once media is dead
 	OrphanLimit time.Duration // 10 min: a call without a flow, in any case
+	RingLimit   time.Duration // 3 min without a further 101–199: the call is given up (RFC 3261 §16.6 timer C)
 	MaxExpires  time.Duration // 120 s: granted to a forwarded REGISTER
 	T1          time.Duration // 500 ms, for 2xx repetition
 	Log         *slog.Logger
@@ -87,37 +88,49 @@ type Wiring struct {
 }
 
 // Bridge owns the calls and the registrations.
-type Bridge struct{}
+type Bridge struct {
+	// static after construction
+	cfg  Config
+	with Wiring
+	log  *slog.Logger
+	ids  minter
 
-// New makes a bridge without calls.
-func New(cfg Config, with Wiring) *Bridge { panic("skeleton") }
-
-// ServeBrowser and ServeBackend are the doors' handlers.
-func (b *Bridge) ServeBrowser(c *wss.Conn, tx *transaction.Server)           { panic("skeleton") }
-func (b *Bridge) BrowserGone(c *wss.Conn)                                    { panic("skeleton") }
-func (b *Bridge) ServeBackend(from *sipside.Backend, tx *transaction.Server) { panic("skeleton") }
-
-// Shutdown takes no new calls (503), lets running ones end until ctx is done, then sends BYE on both legs of the rest and
-// waits a moment for the answers.
-func (b *Bridge) Shutdown(ctx context.Context) error { panic("skeleton") }
-
-// Snapshot writes an established call down by its id; Drop forgets it without a word to either peer; Restore goes on with it.
-func (b *Bridge) Snapshot(call string) (Snapshot, error) { panic("skeleton") }
-func (b *Bridge) Drop(call string) error                 { panic("skeleton") }
-func (b *Bridge) Restore(s Snapshot) error               { panic("skeleton") }
-
-// Snapshot is whatever continues a call elsewhere: plain, JSON-able; no sockets, no timers.
-type Snapshot struct{}
-
-// Stats are the bridge's figures.
-type Stats struct {
-	Calls         int // running
-	Registrations int
-	CallsStarted  uint64
-	CallsEnded    map[string]uint64 // by reason
-	Registers     map[string]uint64 // by outcome
-	Failovers     uint64
+	// safe for concurrent use
+	calls     *registry
+	registrar *registrar
+	counters  *counters
+	draining  atomic.Bool
 }
 
-// Stats may be called at any time.
-func (b *Bridge) Stats() Stats { panic("skeleton") }
+// New makes a bridge without calls.
+func New(cfg Config, with Wiring) *Bridge {
+	cfg = cfg.withDefaults()
+	b := &Bridge{
+		cfg:      cfg,
+		with:     with,
+		log:      cfg.Log,
+		ids:      minter{node: cfg.Node},
+		calls:    newRegistry(),
+		counters: newCounters(),
+	}
+	b.registrar = newRegistrar(b)
+	return b
+}
+
+func (c Config) withDefaults() Config {
+	orDefault := func(d *time.Duration, value time.Duration) {
+		if *d == 0 {
+			*d = value
+		}
+	}
+	orDefault(&c.TryTimeout, 2*time.Second)
+	orDefault(&c.FlowGrace, 35*time.Second)
+	orDefault(&c.OrphanLimit, 10*time.Minute)
+	orDefault(&c.RingLimit, 3*time.Minute)
+	orDefault(&c.MaxExpires, 120*time.Second)
+	orDefault(&c.T1, 500*time.Millisecond)
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c
+}

@@ -1,0 +1,265 @@
+package bridge
+
+import (
+	"github.com/emiago/sipgo/sip"
+
+	"tandem/bridge/sdp"
+	"tandem/sipside/transaction"
+)
+
+// branch is one INVITE of ours, with its early dialogs by To-tag. The winner's leg becomes the call's second leg.
+type branch struct {
+	call   *call
+	leg    *leg
+	target target
+
+	// owned by the call's goroutine
+	early   map[string]earlyDialog
+	offered sdp.Leg // with our offer open: each early dialog hears its own answer to it
+	try     *timer  // nothing but 100 so far
+	tag     string  // of the 2xx; "" before it
+	over    bool    // ended, or given up: what it still says does not concern the caller
+}
+
+// earlyDialog is what one To-tag said before the 2xx.
+type earlyDialog struct {
+	dialog Dialog
+	neg    sdp.Leg // Stable where an answer came
+}
+
+// tryNext opens the branches of the next stage.
+func (c *call) tryNext() {
+	current := c.stages[0]
+	c.stages = c.stages[1:]
+	for _, t := range current {
+		c.openBranch(t)
+	}
+}
+
+// openBranch sends one INVITE.
+func (c *call) openBranch(t target) {
+	br := &branch{call: c, target: t, early: map[string]earlyDialog{}}
+	br.leg = c.newCallee(t)
+	c.branches = append(c.branches, br)
+	c.record.Tried = append(c.record.Tried, t.peer().Name())
+	if err := br.send(); err != nil { // in its turn: the stage's other branches come first
+		c.post("INVITE failure", func() { br.failed(err) })
+	}
+}
+
+// newCallee is a branch's leg: a dialog of its own, or the one in which the nonce was issued.
+func (c *call) newCallee(t target) *leg {
+	ids, in := c.bridge.ids, c.in.req
+	l := &leg{call: c, name: "callee", profile: sdp.RTP, peer: t.peer(), state: legCalling}
+	l.dialog = Dialog{
+		CallID: ids.callID(), LocalTag: ids.tag(), Token: ids.token(),
+		LocalName: in.From().DisplayName, LocalURI: in.From().Address.String(),
+		RemoteName: in.To().DisplayName, RemoteURI: in.To().Address.String(),
+	}
+	if t.backend != nil {
+		l.backend = t.backend.Name()
+		l.dialog.Target = c.in.tx.RequestURI()
+		if by := t.issuer; by != nil { // CSeq + 1 on the same leg
+			l.dialog.CallID, l.dialog.LocalTag, l.dialog.LocalSeq = by.CallID, by.FromTag, by.CSeq
+		}
+	} else {
+		l.profile, l.flow, l.aor = sdp.WebRTC, t.browser.Flow(), t.binding.AOR
+		l.dialog.Target = t.binding.Contact
+		l.dialog.LocalURI = forBrowser(in.From().Address, "")
+		l.dialog.RemoteURI = forBrowser(in.To().Address, t.binding.AOR)
+	}
+	l.log = c.log.With("leg", l.name, "conn", l.peer.Name())
+	if l.backend != "" {
+		l.log = l.log.With("backend", l.backend)
+	}
+	return l
+}
+
+// forBrowser is a URI as a browser's library takes it: JsSIP answers 416 to a To that is not sip:.
+func forBrowser(uri sip.Uri, instead string) string {
+	switch uri.Scheme {
+	case "", "sip":
+		return uri.String()
+	case "sips":
+		uri.Scheme = "sip"
+		return uri.String()
+	}
+	if instead == "" {
+		instead = "sip:anonymous@anonymous.invalid"
+		if uri.Scheme == "tel" {
+			instead = "sip:" + uri.Raw() + "@anonymous.invalid"
+		}
+	}
+	return instead
+}
+
+// send makes our offer and sends the INVITE.
+func (br *branch) send() error {
+	c, l := br.call, br.leg
+	reached := addr{}
+	if br.target.browser != nil {
+		reached = br.target.browser.Local().Addr()
+	}
+	if err := l.openMedia(reached); err != nil {
+		return err
+	}
+	neg, offer, err := l.neg.Offer(c.caller.neg.Heard)
+	if err != nil {
+		return err
+	}
+	l.neg, br.offered = neg, neg
+	out := br.invite(offer)
+	l.register()
+	if l.outgoing, err = l.peer.Request(out, func(ev transaction.Event) {
+		c.post("INVITE response", func() { br.onEvent(ev) })
+	}); err != nil {
+		return err
+	}
+	if br.target.backend != nil {
+		br.try = c.after(c.bridge.cfg.TryTimeout, "try-timeout", br.tryTimeout)
+	}
+	return nil
+}
+
+// invite builds the INVITE of the branch.
+func (br *branch) invite(offer []byte) transaction.Outbound {
+	c, l := br.call, br.leg
+	out := l.dialog.request(sip.INVITE)
+	l.dialog.InviteSeq = l.dialog.LocalSeq
+	hops := sip.MaxForwardsHeader(69)
+	if h := c.in.req.MaxForwards(); h != nil && h.Val() > 0 && h.Val() <= 70 {
+		hops = sip.MaxForwardsHeader(h.Val() - 1)
+	}
+	out.ReplaceHeader(&hops)
+	l.dress(out.Request)
+	for _, h := range c.cross(l, c.in.req.Headers()) {
+		out.AppendHeader(h)
+	}
+	if br.target.credentials {
+		for _, h := range credentials(c.in.req.Headers()) {
+			out.AppendHeader(h)
+		}
+	}
+	setSession(out.Request, offer)
+	return out
+}
+
+// cross gives the headers of the far leg that go to this one.
+func (c *call) cross(to *leg, headers []sip.Header) []sip.Header {
+	from := c.caller
+	if to == c.caller {
+		from = c.callee
+	}
+	if to.browser() && (from == nil || !from.browser()) {
+		return crossingFromBackend(headers)
+	}
+	return crossing(headers)
+}
+
+// setSession gives a message a session description.
+func setSession(msg interface {
+	AppendHeader(sip.Header)
+	SetBody([]byte)
+}, text []byte) {
+	if len(text) > 0 {
+		kind := sip.ContentTypeHeader("application/sdp")
+		msg.AppendHeader(&kind)
+	}
+	msg.SetBody(text)
+}
+
+// onEvent is whatever the INVITE's transaction tells.
+func (br *branch) onEvent(ev transaction.Event) {
+	switch res := ev.Response; {
+	case res == nil:
+		br.failed(ev.Err)
+	case res.IsProvisional():
+		br.onProvisional(res)
+	case res.IsSuccess():
+		br.on2xx(res)
+	default:
+		br.onRefusal(res)
+	}
+}
+
+// onProvisional is a 1xx. A 100 says only that the member lives: the try goes on.
+func (br *branch) onProvisional(res *sip.Response) {
+	br.leg.step(legProvisional)
+	if res.StatusCode == 100 || br.over {
+		return
+	}
+	br.try.stop()
+	br.hearEarly(res)
+	br.call.restartRing()
+	if res.StatusCode != 199 { // an early dialog's end (RFC 6228) is no news for the caller
+		br.call.step(callProgress, br, res)
+	}
+}
+
+// on2xx is the 2xx, its repetition, or one of another fork.
+func (br *branch) on2xx(res *sip.Response) {
+	tag, _ := res.To().Params.Get("tag")
+	switch {
+	case br.tag == tag && tag != "":
+		br.leg.step(legHeard2xx)
+	case br.tag != "":
+		br.hangUpFork(res)
+	default:
+		br.try.stop()
+		br.tag = tag
+		br.leg.dialog = br.leg.dialog.answered(res)
+		br.call.hearSessionID(br.leg, res)
+		if br.over {
+			br.leg.step(legHeard2xx) // ACK and BYE
+			return
+		}
+		br.over = true
+		br.call.step(callAnswer, br, res)
+	}
+}
+
+// hangUpFork ends a further dialog that the backend's forking opened (RFC 3261 §13.2.2.4): ACK, then BYE, neither of which the
+// call's own dialog notices.
+func (br *branch) hangUpFork(res *sip.Response) {
+	l := br.leg
+	fork := l.dialog.answered(res)
+	l.ack(fork, l.dialog.InviteSeq)
+	out := fork.request(sip.BYE)
+	out.AppendHeader(reasonHeader("SIP", 200, "Call completed elsewhere"))
+	l.log.Info("further 2xx hung up", "tag", fork.RemoteTag)
+	l.send(out, func(transaction.Event) {})
+}
+
+// hangUpLate ends a branch whose 2xx came when the call was decided.
+func (br *branch) hangUpLate(*sip.Response) {
+	br.leg.step(legHeard2xx)
+	br.leg.step(legEnd)
+}
+
+// onRefusal is a final response of 300 and above.
+func (br *branch) onRefusal(res *sip.Response) {
+	br.try.stop()
+	br.leg.final = true
+	br.leg.step(legHeardFinal)
+	br.call.hearSessionID(br.leg, res)
+	br.ended(br.refused(res), worthTrying(res.StatusCode))
+}
+
+// failed is an INVITE that ended without a response.
+func (br *branch) failed(err error) {
+	br.try.stop()
+	br.leg.step(legHeardFinal)
+	br.leg.log.Info("no answer", "error", err)
+	why, other := br.call.failure(err)
+	br.ended(why, other && br.target.backend != nil)
+}
+
+// giveUp ends the branch without waiting for it.
+func (br *branch) giveUp(reason string) {
+	br.over = true
+	br.try.stop()
+	if br.leg.bye == "" {
+		br.leg.bye = reason
+	}
+	br.leg.step(legEnd)
+}

@@ -1,0 +1,275 @@
+package bridge
+
+import (
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+
+	"github.com/emiago/sipgo/sip"
+
+	"tandem/sipside/transaction"
+)
+
+// call is a caller leg and a list of branches; the winner becomes the second leg. One goroutine owns it: run. Everything reaches
+// it through its mailbox.
+type call struct {
+	// static after construction
+	bridge *Bridge
+	id     string
+	log    *slog.Logger
+	box    *mailbox
+	caller *leg
+
+	// owned by run
+	state    callState
+	in       inbound   // the caller's INVITE, while it is unanswered
+	stages   []stage   // not yet tried
+	branches []*branch // tried, newest last
+	callee   *leg      // the winner
+	answer   *branch   // the winner, while the caller's ACK is awaited
+	best     *Termination
+	term     *Termination
+	sessions sessionIDs
+	timers   map[*timer]struct{}
+	ring     *timer // ends the search
+	again    *timer // repeats the last provisional
+	orphan   *timer
+	rung     bool // Events heard of it
+	faults   int
+	record   Record
+}
+
+// newCall makes a call without legs; run is not started.
+func (b *Bridge) newCall(id string) *call {
+	return &call{
+		bridge: b,
+		id:     id,
+		log:    b.log.With("call", id),
+		box:    newMailbox(),
+		timers: map[*timer]struct{}{},
+	}
+}
+
+// post hands the call an event from any goroutine; false once it has ended.
+func (c *call) post(name string, do func()) bool {
+	return c.box.post(event{name: name, do: do})
+}
+
+// run owns the call until it has ended. It is entered once, on a goroutine of its own.
+func (c *call) run() {
+	for c.state != callEnded {
+		for _, e := range c.box.take() {
+			c.do(e)
+		}
+	}
+	for _, e := range c.box.close() { // requests that crossed the end still get their answer
+		c.do(e)
+	}
+}
+
+// do runs one event. A panic ends this call only.
+func (c *call) do(e event) {
+	defer func() {
+		if what := recover(); what != nil {
+			c.panicked(errPanic{where: e.name, what: what})
+		}
+	}()
+	e.do()
+}
+
+// panicked ends the call in an orderly way, and at the second fault by force.
+func (c *call) panicked(err errPanic) {
+	c.faults++
+	c.bridge.counters.panicked()
+	c.log.Error("fault in a call", "error", err, "stack", string(debug.Stack()))
+	if c.faults == 1 {
+		c.do(event{name: "end after a fault", do: func() { c.fail(internalError()) }})
+		return
+	}
+	c.state = callEnded
+	if c.faults == 2 {
+		c.do(event{name: "forced end", do: c.finish})
+	}
+}
+
+// step applies an input to the call's table and does what it says; br is the branch that it is about, res its response.
+func (c *call) step(in callInput, br *branch, res *sip.Response) {
+	step := callTable[c.state][in]
+	if step.next != c.state {
+		c.log.Debug("call", "state", step.next.String(), "was", c.state.String())
+	}
+	c.state = step.next
+	if step.do&actRing != 0 {
+		c.passProgress(br, res)
+	}
+	if step.do&actTryNext != 0 {
+		c.tryNext()
+	}
+	if step.do&actAccept != 0 {
+		c.accept(br, res)
+	}
+	if step.do&actEndRest != 0 {
+		c.endBranches(br)
+	}
+	if step.do&actHangUpLate != 0 {
+		br.hangUpLate(res)
+	}
+	if step.do&actConfirmed != 0 {
+		c.confirmed()
+	}
+	if step.do&actEndLegs != 0 {
+		c.endLegs()
+	}
+	if step.do&actFinish != 0 {
+		c.finish()
+	}
+}
+
+// fail ends the call for a reason of the gateway's, or one that a peer gave.
+func (c *call) fail(t Termination) {
+	c.because(t)
+	c.step(callFault, nil, nil)
+}
+
+// because notes why the call ends; the first reason counts.
+func (c *call) because(t Termination) {
+	if c.term == nil {
+		c.term = &t
+	}
+}
+
+// legs are the caller's and every branch's that is not gone.
+func (c *call) legs() []*leg {
+	var out []*leg
+	if c.caller != nil {
+		out = append(out, c.caller)
+	}
+	for _, br := range c.branches {
+		out = append(out, br.leg)
+	}
+	if c.callee != nil && c.answer == nil && len(c.branches) == 0 { // restored
+		out = append(out, c.callee)
+	}
+	return out
+}
+
+// far is the other leg of an established call, nil where there is none.
+func (c *call) far(l *leg) *leg {
+	if l == c.caller {
+		return c.callee
+	}
+	return c.caller
+}
+
+// endLegs ends every leg in its own way: refusal, CANCEL, BYE, or BYE after the ACK. BYE goes out before media is closed.
+func (c *call) endLegs() {
+	if c.term == nil {
+		c.because(internalError())
+	}
+	for _, t := range []*timer{c.ring, c.again, c.orphan} {
+		t.stop()
+	}
+	header := c.term.reasonFor()
+	for _, l := range c.legs() {
+		if l.bye == "" {
+			l.bye = header
+		}
+		l.step(legEnd)
+	}
+	for _, l := range c.legs() {
+		l.closeMedia()
+	}
+	c.settle()
+}
+
+func (c *call) endBranches(but *branch) {
+	for _, br := range c.branches {
+		if br != but {
+			br.giveUp(reasonHeader("SIP", 200, "Call completed elsewhere").Value())
+		}
+	}
+}
+
+// settle tells the table once every leg is gone.
+func (c *call) settle() {
+	for _, l := range c.legs() {
+		if l.state != legGone {
+			return
+		}
+	}
+	c.step(callSettled, nil, nil)
+}
+
+// finish writes the record and frees everything.
+func (c *call) finish() {
+	for t := range c.timers {
+		t.stop()
+	}
+	for _, l := range c.legs() {
+		l.stop()
+		l.unregister()
+	}
+	c.dropInvite()
+	c.writeRecord()
+	c.bridge.counters.callEnded(c.term.Reason)
+	c.bridge.calls.remove(c)
+}
+
+// dropInvite forgets the caller's INVITE once it has its final response.
+func (c *call) dropInvite() {
+	if c.caller == nil || c.caller.incoming == nil {
+		return
+	}
+	c.bridge.calls.dropInvite(c.caller.incoming.key, c.caller.incoming.tx)
+	c.caller.incoming = nil
+}
+
+// onCancel is the caller's CANCEL; the dispatcher answered it (RFC 3261 §9.2).
+func (c *call) onCancel(reason string) {
+	if c.state == callSeeking || c.state == callRinging {
+		c.because(cancelled(reason))
+	}
+	c.step(callCancel, nil, nil)
+}
+
+// onShutdown is the end of the process's patience.
+func (c *call) onShutdown() { c.fail(shuttingDown()) }
+
+// respond answers a request of the call's.
+func (c *call) respond(l *leg, tx *transaction.Server, r reply) {
+	if tx.Request().IsAck() {
+		return
+	}
+	r.tag = l.dialog.LocalTag
+	r.headers = append(r.headers, c.sessionID(l))
+	if err := tx.Respond(c.bridge.response(tx.Request(), r)); err != nil {
+		l.log.Debug("response not sent", "status", r.status, "error", err)
+	}
+}
+
+// sessionIDs are the RFC 7989 halves of the two users; the gateway keeps them end to end and makes up what a user does not give.
+type sessionIDs struct{ Caller, Callee string }
+
+const nilSessionID = "00000000000000000000000000000000"
+
+// sessionID is the header towards a leg: the other user's half first.
+func (c *call) sessionID(l *leg) sip.Header {
+	local, remote := c.sessions.Caller, c.sessions.Callee
+	if l == c.caller {
+		local, remote = remote, local
+	}
+	return sip.NewHeader("Session-ID", fmt.Sprintf("%s;remote=%s", local, remote))
+}
+
+// hearSessionID takes a user's half from a message; without one the call's own stays.
+func (c *call) hearSessionID(l *leg, msg headed) {
+	id := sessionIDOf(headerValue(msg, "Session-ID"))
+	if id == "" {
+		return
+	}
+	if l == c.caller {
+		c.sessions.Caller = id
+	} else {
+		c.sessions.Callee = id
+	}
+}

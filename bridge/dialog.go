@@ -1,0 +1,147 @@
+package bridge
+
+import (
+	"fmt"
+
+	"github.com/emiago/sipgo/sip"
+
+	"tandem/sipside/transaction"
+)
+
+// Dialog is our half of one dialog (RFC 3261 §12), and of its INVITE before there is one. Plain value, JSON-able.
+type Dialog struct {
+	CallID     string
+	LocalTag   string
+	RemoteTag  string // "" before a response brought one
+	LocalName  string // display names and URIs of From and To, without tags
+	LocalURI   string
+	RemoteName string
+	RemoteURI  string
+	LocalSeq   uint32   // the last CSeq that we used
+	RemoteSeq  uint32   // the highest that the peer used
+	InviteSeq  uint32   // of the INVITE that is ours and to be ACKed
+	Target     string   // the remote target: the peer's Contact
+	Routes     []string // the route set, first hop first
+	Token      string   // the user part of our Contact
+	Allow      string   // the peer's Allow, as last heard
+	Timer      bool     // the peer supports session timers (RFC 4028)
+}
+
+// dialogOfInvite is the dialog that an incoming INVITE may open; we are the UAS (§12.1.1).
+func dialogOfInvite(req *sip.Request, localTag, token string) Dialog {
+	from, to := req.From(), req.To()
+	tag, _ := from.Params.Get("tag")
+	d := Dialog{
+		CallID:     req.CallID().Value(),
+		LocalTag:   localTag,
+		RemoteTag:  tag,
+		LocalName:  to.DisplayName,
+		LocalURI:   to.Address.String(),
+		RemoteName: from.DisplayName,
+		RemoteURI:  from.Address.String(),
+		RemoteSeq:  req.CSeq().SeqNo,
+		Token:      token,
+	}
+	for _, h := range req.GetHeaders("Record-Route") {
+		d.Routes = append(d.Routes, h.Value())
+	}
+	d.hear(req)
+	return d
+}
+
+// answered is the dialog that a response with a To-tag opens on a branch; we are the UAC (§12.1.2).
+func (d Dialog) answered(res *sip.Response) Dialog {
+	d.RemoteTag, _ = res.To().Params.Get("tag")
+	d.Routes = nil
+	routes := res.GetHeaders("Record-Route")
+	for i := len(routes) - 1; i >= 0; i-- {
+		d.Routes = append(d.Routes, routes[i].Value())
+	}
+	d.hear(res)
+	return d
+}
+
+// headed is what requests and responses share here.
+type headed interface {
+	Contact() *sip.ContactHeader
+	GetHeader(name string) sip.Header
+	GetHeaders(name string) []sip.Header
+}
+
+// hear takes what any message of the INVITE or a target refresh says of the peer (§12.2.1.2).
+func (d *Dialog) hear(msg headed) {
+	if contact := msg.Contact(); contact != nil && !contact.Address.Wildcard {
+		d.Target = contact.Address.String()
+	}
+	if allow := listed(msg, "Allow"); len(allow) > 0 {
+		d.Allow = joined(allow)
+	}
+	if listHas(listed(msg, "Supported"), "timer") || listHas(listed(msg, "Require"), "timer") {
+		d.Timer = true
+	}
+}
+
+// allows says whether the peer's Allow names a method; without an Allow nothing beyond RFC 3261's is presumed.
+func (d *Dialog) allows(method sip.RequestMethod) bool {
+	return listHas(splitList(d.Allow), string(method))
+}
+
+// request builds a request within the dialog with the next CSeq (§12.2.1.1); the door adds the Via.
+func (d *Dialog) request(method sip.RequestMethod) transaction.Outbound {
+	d.LocalSeq++
+	return d.build(method, d.LocalSeq)
+}
+
+// ack builds the ACK of a 2xx: the INVITE's CSeq number, the route set and remote target of the dialog (§13.2.2.4).
+func (d *Dialog) ack(seq uint32) transaction.Outbound { return d.build(sip.ACK, seq) }
+
+func (d *Dialog) build(method sip.RequestMethod, seq uint32) transaction.Outbound {
+	var recipient, local, remote sip.Uri
+	// What does not parse is still written by the door: the Request-URI byte for byte, the rest as it can be.
+	_ = sip.ParseUri(d.Target, &recipient)
+	_ = sip.ParseUri(d.LocalURI, &local)
+	_ = sip.ParseUri(d.RemoteURI, &remote)
+	req := sip.NewRequest(method, recipient)
+	for _, route := range d.Routes {
+		var hop sip.RouteHeader
+		if _, err := sip.ParseAddressValue(route, &hop.Address, nil); err == nil {
+			req.AppendHeader(&hop)
+		}
+	}
+	hops := sip.MaxForwardsHeader(70)
+	req.AppendHeader(&hops)
+	from := &sip.FromHeader{DisplayName: d.LocalName, Address: local}
+	from.Params.Add("tag", d.LocalTag)
+	req.AppendHeader(from)
+	to := &sip.ToHeader{DisplayName: d.RemoteName, Address: remote}
+	if d.RemoteTag != "" {
+		to.Params.Add("tag", d.RemoteTag)
+	}
+	req.AppendHeader(to)
+	callID := sip.CallIDHeader(d.CallID)
+	req.AppendHeader(&callID)
+	req.AppendHeader(&sip.CSeqHeader{SeqNo: seq, MethodName: method})
+	req.SetBody(nil)
+	return transaction.Outbound{Request: req, RequestURI: d.Target}
+}
+
+// errForeign is a request that names the dialog but not its peer.
+type errForeign struct{ tag string }
+
+func (e errForeign) Error() string { return fmt.Sprintf("From tag %q is not this dialog's", e.tag) }
+
+// check takes an incoming request's CSeq (§12.2.2): inOrder is false for one that is older than what was served.
+func (d *Dialog) check(req *sip.Request) (inOrder bool, err error) {
+	if tag, _ := req.From().Params.Get("tag"); tag != d.RemoteTag {
+		return false, errForeign{tag}
+	}
+	seq := req.CSeq().SeqNo
+	if req.Method == sip.ACK {
+		return true, nil
+	}
+	if seq <= d.RemoteSeq && d.RemoteSeq != 0 {
+		return false, nil
+	}
+	d.RemoteSeq = seq
+	return true, nil
+}

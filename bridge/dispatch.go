@@ -1,0 +1,177 @@
+package bridge
+
+import (
+	"errors"
+	"net/netip"
+	"strings"
+
+	"github.com/emiago/sipgo/sip"
+
+	"tandem/bridge/route"
+	"tandem/sipside"
+	"tandem/sipside/transaction"
+	"tandem/wss"
+)
+
+// inbound is a request with where it came from: exactly one of browser and backend is set.
+type inbound struct {
+	tx      *transaction.Server
+	req     *sip.Request
+	browser *wss.Conn
+	backend *sipside.Backend
+}
+
+// origin is the request's origin for the routes: "browsers", or the pool's or trunk's name.
+func (in inbound) origin() string {
+	if in.browser != nil {
+		return route.Browsers
+	}
+	return in.backend.Pool()
+}
+
+func (in inbound) peer() peer {
+	if in.browser != nil {
+		return in.browser
+	}
+	return in.backend
+}
+
+// reached is the address of ours that the browser's WebSocket reached.
+func (in inbound) reached() netip.Addr {
+	if in.browser != nil {
+		return in.browser.Local().Addr()
+	}
+	return netip.Addr{}
+}
+
+// ServeBrowser is the browsers' door's handler.
+func (b *Bridge) ServeBrowser(c *wss.Conn, tx *transaction.Server) {
+	b.serve(inbound{tx: tx, req: tx.Request(), browser: c})
+}
+
+// ServeBackend is the SIP world's door's handler.
+func (b *Bridge) ServeBackend(from *sipside.Backend, tx *transaction.Server) {
+	b.serve(inbound{tx: tx, req: tx.Request(), backend: from})
+}
+
+// serve gives a request to its call, or opens one, or answers at once. It never blocks.
+func (b *Bridge) serve(in inbound) {
+	if err := checkRequest(in.req); err != nil {
+		b.respond(in.tx, reply{status: 400, why: err.Error()})
+		return
+	}
+	switch in.req.Method {
+	case sip.CANCEL:
+		b.serveCancel(in)
+		return
+	case sip.REGISTER:
+		if in.browser != nil {
+			b.serveRegister(in.browser, in.tx)
+			return
+		}
+	}
+	if key, ok := dialogKeyOf(in.req); ok {
+		b.serveInDialog(key, in)
+		return
+	}
+	switch in.req.Method {
+	case sip.ACK: // of nothing that we know; an ACK takes no response
+	case sip.INVITE:
+		b.serveInvite(in)
+	case sip.OPTIONS:
+		b.respond(in.tx, reply{status: 200, headers: capabilities()})
+	case sip.BYE, sip.INFO, sip.UPDATE, sip.PRACK:
+		b.respond(in.tx, reply{status: 481, why: "outside a dialog"})
+	default:
+		b.respond(in.tx, notAllowed(in.req.Method))
+	}
+}
+
+// checkRequest refuses what the rest could not work with (RFC 3261 §8.1.1).
+func checkRequest(req *sip.Request) error {
+	switch {
+	case req.From() == nil || req.To() == nil:
+		return errors.New("From or To is missing")
+	case req.CallID() == nil || req.CallID().Value() == "":
+		return errors.New("Call-ID is missing")
+	case req.CSeq() == nil || req.CSeq().MethodName != req.Method:
+		return errors.New("CSeq is missing or names another method")
+	case req.Via() == nil:
+		return errors.New("Via is missing")
+	case !req.From().Params.Has("tag"):
+		return errors.New("From has no tag")
+	}
+	return nil
+}
+
+func (b *Bridge) serveCancel(in inbound) {
+	invite := in.tx.Cancels()
+	if invite == nil {
+		b.respond(in.tx, reply{status: 481, why: "no such INVITE transaction"})
+		return
+	}
+	c := b.calls.byInvite(invite)
+	if c == nil { // answered already, or a re-INVITE: nothing to undo (RFC 3261 §9.2)
+		b.respond(in.tx, reply{status: 200})
+		return
+	}
+	b.respond(in.tx, reply{status: 200, tag: c.caller.dialog.LocalTag})
+	reason := headerValue(in.req, "Reason")
+	c.post("cancel", func() { c.onCancel(reason) })
+}
+
+func (b *Bridge) serveInDialog(key dialogKey, in inbound) {
+	l := b.calls.dialog(key)
+	if l == nil || !l.call.post(string(in.req.Method), func() { l.call.onRequest(l, in) }) {
+		b.respond(in.tx, reply{status: 481})
+	}
+}
+
+// capabilities are the headers of a 200 to OPTIONS (RFC 3261 §11.2).
+func capabilities() []sip.Header {
+	return []sip.Header{
+		sip.NewHeader("Allow", allowed),
+		sip.NewHeader("Accept", "application/sdp"),
+		sip.NewHeader("Supported", supported),
+	}
+}
+
+func notAllowed(method sip.RequestMethod) reply {
+	return reply{
+		status:  405,
+		why:     string(method) + " is not served here",
+		headers: []sip.Header{sip.NewHeader("Allow", allowed)},
+	}
+}
+
+// BrowserGone tells the calls on a connection that it is lost.
+func (b *Bridge) BrowserGone(c *wss.Conn) {
+	flow := c.Flow()
+	for _, call := range b.calls.onFlow(flow) {
+		call.post("flow-gone", func() { call.onFlowGone(flow) })
+	}
+	b.registrationsGone(c)
+}
+
+// flowMoved is called when a registrar accepted a REGISTER for an address of record over newFlow; the running dialogs of that
+// address of record on oldFlow move (RFC 5626 §5.3), and no others.
+func (b *Bridge) flowMoved(aor, oldFlow, newFlow string) {
+	if oldFlow == newFlow || oldFlow == "" {
+		return
+	}
+	for _, call := range b.calls.onFlow(oldFlow) {
+		call.post("flow-moved", func() { call.onFlowMoved(aor, oldFlow, newFlow) })
+	}
+}
+
+// aorOf is the canonical address of record of a URI: sip:user@domain with a lower-case host.
+func aorOf(uri sip.Uri) string {
+	return "sip:" + uri.User + "@" + strings.ToLower(uri.Host)
+}
+
+func headerValue(msg interface{ GetHeader(string) sip.Header }, name string) string {
+	if h := msg.GetHeader(name); h != nil {
+		return h.Value()
+	}
+	return ""
+}

@@ -1,0 +1,133 @@
+package bridge
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/emiago/sipgo/sip"
+
+	"tandem/bridge/identity"
+	"tandem/bridge/sdp"
+	"tandem/sipside/transaction"
+)
+
+// tryTimeout is a member that said nothing but 100: it is left to itself (CANCEL where that is allowed, ACK and BYE should it
+// still answer), and the next one is tried.
+func (br *branch) tryTimeout() {
+	br.leg.log.Warn("no answer within try-timeout")
+	br.target.backend.Suspect()
+	br.leg.bye = reasonValue(408, "try-timeout")
+	br.leg.step(legEnd)
+	br.ended(unreachable("nothing but 100 from "+br.target.backend.Name()), true)
+}
+
+// ended is a branch from which the caller will hear nothing more; other says that another member may do better.
+func (br *branch) ended(why Termination, other bool) {
+	c := br.call
+	if br.over { // given up before: its end concerns nobody but the call's own end
+		c.settle()
+		return
+	}
+	br.over = true
+	c.prefer(why)
+	switch {
+	case c.running():
+		c.step(callRefused, br, nil)
+	case other && len(c.stages) > 0:
+		c.failOver(br, why)
+	default:
+		c.because(*c.best)
+		c.step(callExhausted, br, nil)
+	}
+	c.settle()
+}
+
+// failOver goes to the next member, unless the caller heard that it rings.
+func (c *call) failOver(br *branch, why Termination) {
+	if callTable[c.state][callNext].do&actTryNext == 0 {
+		c.because(*c.best)
+		c.step(callNext, br, nil)
+		return
+	}
+	c.log.Warn("failover", "backend", br.leg.backend, "reason", why.Header)
+	c.bridge.counters.failedOver()
+	if br.target.credentials && br.target.issuer != nil {
+		c.forgetCredentials()
+	}
+	c.best = nil
+	c.step(callNext, br, nil)
+}
+
+// forgetCredentials lets the remaining members challenge the caller anew: its nonce is of a member that failed.
+func (c *call) forgetCredentials() {
+	for _, s := range c.stages {
+		for i := range s {
+			s[i].credentials, s[i].issuer, s[i].stale = false, nil, true
+		}
+	}
+}
+
+// running says whether a branch may still answer.
+func (c *call) running() bool {
+	for _, br := range c.branches {
+		if !br.over {
+			return true
+		}
+	}
+	return false
+}
+
+// prefer keeps the refusal that is to be shown should nobody answer.
+func (c *call) prefer(why Termination) {
+	if c.best == nil || better(refusal{status: why.Status}, refusal{status: c.best.Status}) {
+		c.best = &why
+	}
+}
+
+// refused makes of a backend's or browser's refusal what the caller is to see.
+func (br *branch) refused(res *sip.Response) Termination {
+	c := br.call
+	if br.target.backend != nil && res.StatusCode == 503 {
+		br.target.backend.Suspect()
+	}
+	if res.StatusCode == 401 || res.StatusCode == 407 {
+		return c.challenge(br, res)
+	}
+	r := refusalOf(res, c.caller.browser())
+	r.headers = c.cross(c.caller, res.Headers())
+	return refusedBy(r)
+}
+
+// challenge passes a challenge on to a browser, and notes who issued its nonce and on which leg the answer must come.
+func (c *call) challenge(br *branch, res *sip.Response) Termination {
+	if !c.caller.browser() || br.target.backend == nil {
+		// The gateway's own credentials towards a trunk are a later matter; a backend has none for another's realm.
+		return Termination{Reason: "refused", By: byCallee, Status: 403, Header: reasonValue(res.StatusCode, "the callee's side asks for credentials")}
+	}
+	d := br.leg.dialog
+	issuer := identity.Issuer{Backend: br.leg.backend, CallID: d.CallID, FromTag: d.LocalTag, CSeq: d.LocalSeq}
+	headers, err := challengeOf(c.bridge.with.Nonces, res, issuer)
+	if err != nil {
+		c.log.Error("challenge that no browser can answer; register: vouch would", "backend", br.leg.backend, "error", err)
+		return unusableChallenge(err.Error())
+	}
+	if br.target.stale {
+		headers = identity.Stale(headers)
+	}
+	return challenged(refusal{status: res.StatusCode, headers: headers})
+}
+
+// failure is the reason of a branch that ended by an error, and whether another member may do better.
+func (c *call) failure(err error) (why Termination, other bool) {
+	switch {
+	case errors.Is(err, errNoMedia):
+		return noResources(err), false
+	case errors.Is(err, sdp.ErrNotAcceptable), errors.Is(err, sdp.ErrMalformed), errors.Is(err, sdp.ErrNoState):
+		return badSession(byGateway, err), false
+	case errors.Is(err, transaction.ErrFlowLost):
+		return noFlow(byCallee), true
+	case errors.Is(err, transaction.ErrTimeout):
+		return unreachable("no answer in time"), true
+	}
+	return unreachable(fmt.Sprintf("not reached: %v", err)), true
+}

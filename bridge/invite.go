@@ -1,0 +1,195 @@
+package bridge
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/emiago/sipgo/sip"
+
+	"tandem/bridge/media"
+	"tandem/bridge/route"
+	"tandem/bridge/sdp"
+)
+
+// supported are the extensions that we understand per leg.
+const supported = "timer"
+
+// errBodyType is a body that is no session description.
+var errBodyType = errors.New("the body is not application/sdp")
+
+// errNoMedia is a media engine that has no room for a leg.
+var errNoMedia = errors.New("no room for media")
+
+// serveInvite admits, routes and opens a call. It runs on the door's goroutine and answers refusals itself.
+func (b *Bridge) serveInvite(in inbound) {
+	if r, ok := b.refuseInvite(in); ok {
+		b.respond(in.tx, r)
+		return
+	}
+	decision := b.with.Router.Route(route.Query{
+		From:   in.origin(),
+		Domain: strings.ToLower(in.req.Recipient.Host),
+		User:   in.req.Recipient.User,
+		Method: string(in.req.Method),
+		At:     time.Now(),
+	})
+	if decision.Reject != 0 {
+		b.respond(in.tx, reply{status: decision.Reject, why: decision.Why})
+		return
+	}
+	stages, err := b.targets(in, decision)
+	if err != nil {
+		b.respond(in.tx, reply{status: err.status, why: err.why})
+		return
+	}
+	c := b.openCall(in, decision.Tenant, stages)
+	b.calls.add(c)
+	if !b.calls.addInvite(c.caller.incoming.key, in.tx, c) {
+		b.calls.remove(c)
+		b.respond(in.tx, reply{status: 482, why: "merged request"})
+		return
+	}
+	b.respond(in.tx, reply{status: 100})
+	c.caller.register()
+	b.counters.callStarted()
+	c.post("start", c.start)
+	go c.run()
+}
+
+// refuseInvite says what is wrong with an INVITE before it is routed.
+func (b *Bridge) refuseInvite(in inbound) (reply, bool) {
+	req := in.req
+	if b.draining.Load() {
+		return reply{status: 503, why: "the gateway shuts down", headers: []sip.Header{sip.NewHeader("Retry-After", "10")}}, true
+	}
+	if hops := req.MaxForwards(); hops != nil && hops.Val() == 0 {
+		return reply{status: 483, why: "Max-Forwards is used up"}, true
+	}
+	if r, bad := badExtension(req); bad {
+		return r, true
+	}
+	if scheme := req.Recipient.Scheme; scheme != "sip" && scheme != "sips" && scheme != "tel" && scheme != "" {
+		return reply{status: 416, why: "URI scheme " + scheme}, true
+	}
+	if req.Contact() == nil {
+		return reply{status: 400, why: "Contact is missing"}, true
+	}
+	if _, err := sessionBody(req); err != nil {
+		return reply{status: statusOf(err), why: err.Error(), headers: []sip.Header{sip.NewHeader("Accept", "application/sdp")}}, true
+	}
+	if r, bad := tooShort(req); bad && in.browser == nil {
+		return r, true
+	}
+	if b.with.Guard != nil {
+		if err := b.with.Guard.Admit(in.origin(), aorOf(req.From().Address), req.Method); err != nil {
+			return reply{status: 503, why: err.Error(), headers: []sip.Header{sip.NewHeader("Retry-After", "10")}}, true
+		}
+	}
+	return reply{}, false
+}
+
+// badExtension refuses what the peer requires and we do not know (RFC 3261 §8.2.2.3).
+func badExtension(req *sip.Request) (reply, bool) {
+	var unknown []string
+	for _, option := range listed(req, "Require") {
+		if !listHas(splitList(supported), option) {
+			unknown = append(unknown, option)
+		}
+	}
+	if len(unknown) == 0 {
+		return reply{}, false
+	}
+	return reply{
+		status:  420,
+		why:     "not supported: " + joined(unknown),
+		headers: []sip.Header{sip.NewHeader("Unsupported", joined(unknown))},
+	}, true
+}
+
+// openCall makes the call with its caller leg.
+func (b *Bridge) openCall(in inbound, tenant string, stages []stage) *call {
+	c := b.newCall(b.ids.call())
+	c.in, c.stages = in, stages
+	l := &leg{
+		call:     c,
+		name:     "caller",
+		profile:  sdp.RTP,
+		peer:     in.peer(),
+		state:    legIncoming,
+		dialog:   dialogOfInvite(in.req, b.ids.tag(), b.ids.token()),
+		incoming: &incomingInvite{tx: in.tx, req: in.req, key: initialKeyOf(in.req)},
+	}
+	if in.browser != nil {
+		l.profile, l.flow, l.aor = sdp.WebRTC, in.browser.Flow(), aorOf(in.req.From().Address)
+	} else {
+		l.backend = in.backend.Name()
+	}
+	l.log = c.log.With("leg", l.name, "conn", l.peer.Name())
+	if tenant != "" {
+		c.log = c.log.With("tenant", tenant)
+	}
+	c.caller = l
+	c.sessions = sessionIDs{Caller: b.ids.sessionID(), Callee: nilSessionID}
+	c.hearSessionID(l, in.req)
+	c.record = Record{
+		Call: c.id, Tenant: tenant, Origin: in.origin(), Start: time.Now(),
+		From: in.req.From().Address.String(), To: in.req.Recipient.String(),
+	}
+	return c
+}
+
+// start hears the caller's offer and opens the first stage.
+func (c *call) start() {
+	c.event(Event{Started: &Started{Origin: c.record.Origin, From: c.record.From, To: c.record.To}})
+	c.log.Info("call", "origin", c.record.Origin, "from", c.record.From, "to", c.record.To)
+	body, err := sessionBody(c.in.req)
+	if err == nil && len(body) > 0 {
+		err = c.caller.hearFirst(body, c.in.reached())
+	}
+	switch {
+	case errors.Is(err, errNoMedia):
+		c.fail(noResources(err))
+		return
+	case err != nil:
+		c.fail(badSession(byCaller, err))
+		return
+	}
+	c.caller.agreeTimer(c.in.req)
+	c.ring = c.after(c.bridge.cfg.RingLimit, "ring-limit", func() { c.fail(ringTimeout()) })
+	c.tryNext()
+}
+
+// hearFirst opens the leg's media and hears the peer's first offer on it.
+func (l *leg) hearFirst(body []byte, reached addr) error {
+	if err := l.openMedia(reached); err != nil {
+		return err
+	}
+	neg, err := l.neg.HearOffer(body)
+	if err != nil {
+		return err
+	}
+	l.neg = neg
+	l.media.SetRemote(neg.Remote())
+	return nil
+}
+
+// openMedia reserves the leg's transport and starts its half of offer and answer.
+func (l *leg) openMedia(reached addr) error {
+	m, err := l.call.bridge.with.Media.NewLeg(media.LegSpec{
+		Profile:    l.profile,
+		Call:       l.call.id,
+		Leg:        l.name,
+		Reached:    reached,
+		Signalling: l.signalling(),
+		Streams:    1,
+		OnEvent:    l.onMedia,
+	})
+	if err != nil {
+		return fmt.Errorf("%w: %w", errNoMedia, err)
+	}
+	l.media = m
+	l.neg = sdp.NewLeg(l.profile, m.Local(), uint64(time.Now().UnixNano())>>1)
+	return nil
+}

@@ -1,0 +1,216 @@
+package bridge
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/emiago/sipgo/sip"
+
+	"tandem/bridge/media"
+	"tandem/bridge/sdp"
+	"tandem/sipside/transaction"
+)
+
+// leg is one side of a call: a dialog with one peer, its half of offer and answer, its media.
+type leg struct {
+	// static after construction
+	call    *call
+	name    string // "caller", "callee"
+	profile sdp.Profile
+	aor     string // the browser's address of record, "" for a backend
+	log     *slog.Logger
+
+	// owned by the call's goroutine
+	peer     peer      // nil: a browser whose flow is gone
+	flow     string    // the browser's connection, the lost one too; "" for a backend
+	backend  string    // the backend's name; "" for a browser
+	goneAt   time.Time // since when the flow is gone
+	state    legState
+	dialog   Dialog
+	keyed    []dialogKey // what the registry knows of this leg
+	neg      sdp.Leg
+	offers   offers
+	open     *openOffer // the peer's offer that we owe an answer
+	sent     *sentOffer // our offer that is out
+	media    *media.Leg
+	dead     bool // media
+	repeats  map[uint32]*repetition
+	timer    sessionTimer
+	bye      string // value of the Reason header that a BYE or CANCEL to this peer carries
+	incoming *incomingInvite
+	outgoing *transaction.Client
+	final    bool // the INVITE of ours had its final response
+}
+
+// incomingInvite is the caller's INVITE while it has no final response.
+type incomingInvite struct {
+	tx  *transaction.Server
+	req *sip.Request
+	key initialKey
+
+	headers []sip.Header // what crosses from the callee's 2xx
+}
+
+// browser says whether the peer is a browser.
+func (l *leg) browser() bool { return l.profile == sdp.WebRTC }
+
+// register makes in-dialog requests find the leg.
+func (l *leg) register() {
+	key := dialogKey{l.dialog.CallID, l.dialog.LocalTag}
+	l.keyed = append(l.keyed, key)
+	l.call.bridge.calls.addDialog(key, l)
+	if l.flow != "" {
+		l.call.bridge.calls.addFlow(l.flow, l.call)
+	}
+}
+
+// unregister forgets the leg; later requests for it get 481.
+func (l *leg) unregister() {
+	for _, key := range l.keyed {
+		l.call.bridge.calls.dropDialog(key, l)
+	}
+	if len(l.keyed) > 0 && l.flow != "" {
+		l.call.bridge.calls.dropFlow(l.flow, l.call)
+	}
+	l.keyed = nil
+}
+
+// step applies an input to the leg's table and does what it says.
+func (l *leg) step(in legInput) {
+	step := legTable[l.state][in]
+	if step.next != l.state {
+		l.log.Debug("leg", "state", step.next.String(), "was", l.state.String())
+	}
+	l.state = step.next
+	if step.do&legSendAck != 0 {
+		l.sendAck()
+	}
+	if step.do&legSendBye != 0 {
+		l.sendBye()
+	}
+	if step.do&legSendCancel != 0 {
+		l.sendCancel()
+	}
+	if step.do&legSend2xx != 0 {
+		l.accept()
+	}
+	if step.do&legRefuse != 0 {
+		l.refuse()
+	}
+	if l.state == legGone {
+		l.stop()
+	}
+}
+
+// stop ends what runs for the leg: repetitions, timers, media.
+func (l *leg) stop() {
+	for _, r := range l.repeats {
+		r.timer.stop()
+	}
+	l.repeats = nil
+	l.timer.stop()
+	l.closeMedia()
+	l.dropOpen(487, "the call ended")
+}
+
+func (l *leg) closeMedia() {
+	if l.media == nil {
+		return
+	}
+	l.call.keepFigures(l)
+	l.media.Close()
+	l.media = nil
+}
+
+// send sends an in-dialog request; on gets its final response or its failure, once, on the call's goroutine.
+func (l *leg) send(out transaction.Outbound, on func(transaction.Event)) {
+	if l.peer == nil {
+		l.call.post("flow-gone", func() { on(transaction.Event{Err: transaction.ErrFlowLost}) })
+		return
+	}
+	l.dress(out.Request)
+	method := string(out.Method)
+	_, err := l.peer.Request(out, func(ev transaction.Event) {
+		l.call.post(method+" response", func() {
+			if ev.Response != nil && ev.Response.IsProvisional() {
+				return
+			}
+			on(ev)
+		})
+	})
+	if err != nil {
+		l.call.post(method+" failure", func() { on(transaction.Event{Err: err}) })
+	}
+}
+
+// dress adds what every request and response with a dialog carries on this leg.
+func (l *leg) dress(req *sip.Request) {
+	req.AppendHeader(l.call.sessionID(l))
+	switch req.Method {
+	case sip.INVITE, sip.UPDATE:
+		req.AppendHeader(l.contact())
+		for _, h := range capabilities() {
+			req.AppendHeader(h)
+		}
+	}
+}
+
+func (l *leg) contact() sip.Header {
+	return &sip.ContactHeader{Address: l.peer.Contact(l.dialog.Token)}
+}
+
+func (l *leg) sendAck() { l.ack(l.dialog, l.dialog.InviteSeq) }
+
+// ack sends the ACK of a 2xx on the given dialog; it is not of a transaction and nothing answers it.
+func (l *leg) ack(d Dialog, seq uint32) {
+	if l.peer == nil {
+		return
+	}
+	out := d.ack(seq)
+	out.AppendHeader(l.call.sessionID(l))
+	if err := l.peer.Ack(out); err != nil {
+		l.log.Warn("ACK not sent", "error", err)
+	}
+}
+
+func (l *leg) sendBye() {
+	out := l.dialog.request(sip.BYE)
+	if l.bye != "" {
+		out.AppendHeader(sip.NewHeader("Reason", l.bye))
+	}
+	l.send(out, func(transaction.Event) { l.gone(legByeDone) })
+}
+
+func (l *leg) sendCancel() {
+	if l.outgoing == nil {
+		return
+	}
+	var extra []sip.Header
+	if l.bye != "" {
+		extra = append(extra, sip.NewHeader("Reason", l.bye))
+	}
+	if err := l.outgoing.Cancel(extra...); err != nil {
+		l.log.Debug("CANCEL not sent", "error", err)
+	}
+}
+
+// gone applies an input that may have been the last one of the call.
+func (l *leg) gone(in legInput) {
+	l.step(in)
+	l.call.settle()
+}
+
+// figures are the leg's media figures for the record.
+func (l *leg) figures() RecordMedia {
+	out := RecordMedia{Leg: l.name, Profile: "RTP/AVP"}
+	if l.browser() {
+		out.Profile = "UDP/TLS/RTP/SAVPF"
+	}
+	stats := l.media.Stats()
+	if stats.Remote.IsValid() {
+		out.Remote = stats.Remote.String()
+	}
+	out.SRTP = stats.SRTPProfile
+	out.PacketsIn, out.PacketsOut, out.Drops = stats.PacketsIn, stats.PacketsOut, stats.Drops
+	return out
+}

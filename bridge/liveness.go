@@ -1,0 +1,53 @@
+package bridge
+
+import (
+	"tandem/bridge/media"
+)
+
+// onMedia is called by a media worker.
+func (l *leg) onMedia(ev media.Event) {
+	l.call.post("media", func() { l.hearMedia(ev) })
+}
+
+// hearMedia judges a leg by its media: the WebSocket may be lost and the call goes on; media that is dead ends it.
+func (l *leg) hearMedia(ev media.Event) {
+	c := l.call
+	if l.media == nil || c.state >= callEnding || !c.concerns(l) {
+		return
+	}
+	switch ev.Kind {
+	case media.Connected:
+		l.log.Info("media connected")
+		c.event(Event{Media: &MediaEvent{Leg: l.name, What: "connected"}})
+	case media.Failed:
+		l.log.Warn("media failed", "reason", ev.Reason)
+		c.event(Event{Media: &MediaEvent{Leg: l.name, What: "failed", Reason: string(ev.Reason)}})
+		c.fail(mediaFailed(l.name, ev.Reason))
+	case media.Dead:
+		l.dead = true
+		l.log.Warn("media dead")
+		c.event(Event{Media: &MediaEvent{Leg: l.name, What: "dead", Reason: string(ev.Reason)}})
+		if l.browser() && l.peer == nil {
+			c.endOrphan(l) // else the grace decides
+			return
+		}
+		c.fail(mediaTimeout(l.name))
+	case media.Alive:
+		l.dead = false
+		c.event(Event{Media: &MediaEvent{Leg: l.name, What: "alive"}})
+	}
+}
+
+// concerns says whether a leg's media decides over the call: the caller's, the winner's, and while all is open any branch's that
+// was not given up.
+func (c *call) concerns(l *leg) bool {
+	if l == c.caller || l == c.callee {
+		return true
+	}
+	for _, br := range c.branches {
+		if br.leg == l {
+			return !br.over
+		}
+	}
+	return false
+}

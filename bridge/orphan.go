@@ -1,0 +1,73 @@
+package bridge
+
+import (
+	"time"
+
+	"tandem/wss"
+)
+
+// onFlowGone is a browser's connection that was lost. Before the answer that ends its part; a running call goes on, and waits for
+// the browser to come back: FlowGrace once media is dead, OrphanLimit in any case.
+func (c *call) onFlowGone(flow string) {
+	for _, l := range c.legs() {
+		if l.flow != flow || l.peer == nil || l.state == legGone {
+			continue
+		}
+		l.peer, l.goneAt = nil, time.Now()
+		l.log.Info("flow lost")
+		switch {
+		case l == c.caller && l.state == legIncoming:
+			c.because(noFlow(byCaller))
+			c.step(callCancel, nil, nil)
+		case l == c.caller || l == c.callee:
+			c.awaitReturn(l)
+		}
+	}
+}
+
+// awaitReturn starts the limits of a call without a flow.
+func (c *call) awaitReturn(l *leg) {
+	cfg := c.bridge.cfg
+	c.after(cfg.FlowGrace, "flow-grace", func() { c.endOrphan(l) })
+	if !c.orphan.running() {
+		c.orphan = c.after(cfg.OrphanLimit, "orphan-limit", func() {
+			if c.caller.peer == nil || c.callee.peer == nil {
+				c.fail(orphaned())
+			}
+		})
+	}
+}
+
+// endOrphan ends the call once a leg has been without a flow for FlowGrace and its media is dead.
+func (c *call) endOrphan(l *leg) {
+	if l.peer == nil && l.dead && time.Since(l.goneAt) >= c.bridge.cfg.FlowGrace {
+		c.fail(orphaned())
+	}
+}
+
+// onFlowMoved is a REGISTER that the registrar accepted over a new flow for the address of record of a leg.
+func (c *call) onFlowMoved(aor, oldFlow, newFlow string) {
+	conn := c.bridge.with.Browsers.Find(newFlow)
+	if conn == nil {
+		return
+	}
+	for _, l := range c.legs() {
+		if l.flow == oldFlow && l.aor == aor && l.state != legGone {
+			l.moveTo(conn)
+		}
+	}
+}
+
+// moveTo lets the leg go on over another connection of the same user.
+func (l *leg) moveTo(conn *wss.Conn) {
+	c := l.call
+	c.bridge.calls.dropFlow(l.flow, c)
+	l.flow, l.peer, l.goneAt = conn.Flow(), conn, time.Time{}
+	c.bridge.calls.addFlow(l.flow, c)
+	l.log = c.log.With("leg", l.name, "conn", conn.Name())
+	l.log.Info("flow moved")
+	if l.offers.Queued && l.offers.Phase == offersStable {
+		l.offers.Queued = false
+		l.offer(offerWanted)
+	}
+}

@@ -1,0 +1,54 @@
+package bridge
+
+import (
+	"maps"
+	"time"
+)
+
+// event gives Events one event of the call.
+func (c *call) event(e Event) {
+	if c.bridge.with.Events == nil {
+		return
+	}
+	e.Call, e.Tenant, e.At = c.id, c.record.Tenant, time.Now()
+	c.bridge.with.Events.CallEvent(e)
+}
+
+// noteRinging records the first progress.
+func (c *call) noteRinging(status int, br *branch) {
+	if !c.record.Ring.IsZero() {
+		return
+	}
+	c.record.Ring = time.Now()
+	c.event(Event{Ringing: &Ringing{Status: status, Backend: br.leg.backend}})
+}
+
+// noteAnswer records the answer.
+func (c *call) noteAnswer(br *branch) {
+	c.record.Answer, c.record.Status, c.record.Backend = time.Now(), 200, br.leg.backend
+	c.log.Info("answered", "backend", br.leg.backend)
+	c.event(Event{Answered: &Answered{Backend: br.leg.backend, SetUp: c.record.Answer.Sub(c.record.Start)}})
+}
+
+// keepFigures takes a leg's media figures before its media is closed. Of branches only the winner's, or the only one's, count.
+func (c *call) keepFigures(l *leg) {
+	if l != c.caller && l != c.callee {
+		return
+	}
+	f := l.figures()
+	f.Drops = maps.Clone(f.Drops)
+	c.record.Media = append(c.record.Media, f)
+}
+
+// writeRecord gives Events the call's record, its last event.
+func (c *call) writeRecord() {
+	r := &c.record
+	r.End, r.Reason, r.By = time.Now(), c.term.Reason, c.term.By
+	if r.Answer.IsZero() {
+		r.Status = c.term.Status
+	} else {
+		r.Duration = r.End.Sub(r.Answer).Seconds()
+	}
+	c.log.Info("call ended", "reason", r.Reason, "by", r.By, "status", r.Status, "duration", r.Duration, "backend", r.Backend)
+	c.event(Event{Record: r})
+}

@@ -1,0 +1,183 @@
+package bridge
+
+import (
+	"sync"
+
+	"github.com/emiago/sipgo/sip"
+
+	"tandem/sipside/transaction"
+)
+
+// dialogKey finds a leg by what an in-dialog request says: its Call-ID and our own tag. The peer's tag is checked by the leg.
+type dialogKey struct{ callID, tag string }
+
+// initialKey tells a merged INVITE (RFC 3261 §8.2.2.2): the same request by another path.
+type initialKey struct {
+	callID, fromTag string
+	seq             uint32
+}
+
+// registry finds running calls. Safe for concurrent use.
+type registry struct {
+	mu      sync.Mutex
+	byID    map[string]*call              // guarded by mu, as is what follows
+	dialogs map[dialogKey]*leg            //
+	invites map[*transaction.Server]*call // INVITEs not yet answered, for CANCEL
+	initial map[initialKey]*call          //
+	flows   map[string]map[*call]int      // legs of a call on each browser's connection
+	idle    chan struct{}                 // closed when the last call ends; nil while nobody waits
+}
+
+func newRegistry() *registry {
+	return &registry{
+		byID:    map[string]*call{},
+		dialogs: map[dialogKey]*leg{},
+		invites: map[*transaction.Server]*call{},
+		initial: map[initialKey]*call{},
+		flows:   map[string]map[*call]int{},
+	}
+}
+
+func (r *registry) len() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.byID)
+}
+
+func (r *registry) add(c *call) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.byID[c.id] = c
+}
+
+func (r *registry) find(id string) *call {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.byID[id]
+}
+
+// all are the running calls.
+func (r *registry) all() []*call {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	calls := make([]*call, 0, len(r.byID))
+	for _, c := range r.byID {
+		calls = append(calls, c)
+	}
+	return calls
+}
+
+// addInvite claims an initial INVITE for a call; false where another path's copy came first.
+func (r *registry) addInvite(key initialKey, tx *transaction.Server, c *call) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, merged := r.initial[key]; merged {
+		return false
+	}
+	r.initial[key] = c
+	r.invites[tx] = c
+	return true
+}
+
+// dropInvite forgets an INVITE that has its final response.
+func (r *registry) dropInvite(key initialKey, tx *transaction.Server) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.initial, key)
+	delete(r.invites, tx)
+}
+
+func (r *registry) byInvite(tx *transaction.Server) *call {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.invites[tx]
+}
+
+func (r *registry) addDialog(key dialogKey, l *leg) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.dialogs[key] = l
+}
+
+// dropDialog forgets a leg, unless another took its place: a request with credentials goes on where the challenge came from.
+func (r *registry) dropDialog(key dialogKey, l *leg) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.dialogs[key] == l {
+		delete(r.dialogs, key)
+	}
+}
+
+func (r *registry) dialog(key dialogKey) *leg {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.dialogs[key]
+}
+
+// addFlow notes that a leg of the call goes over a browser's connection.
+func (r *registry) addFlow(flow string, c *call) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.flows[flow] == nil {
+		r.flows[flow] = map[*call]int{}
+	}
+	r.flows[flow][c]++
+}
+
+func (r *registry) dropFlow(flow string, c *call) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.flows[flow][c]--; r.flows[flow][c] <= 0 {
+		delete(r.flows[flow], c)
+	}
+	if len(r.flows[flow]) == 0 {
+		delete(r.flows, flow)
+	}
+}
+
+// onFlow are the calls with a leg on a connection.
+func (r *registry) onFlow(flow string) []*call {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	calls := make([]*call, 0, len(r.flows[flow]))
+	for c := range r.flows[flow] {
+		calls = append(calls, c)
+	}
+	return calls
+}
+
+// remove forgets a call that ended; its legs dropped their own entries before.
+func (r *registry) remove(c *call) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.byID, c.id)
+	if len(r.byID) == 0 && r.idle != nil {
+		close(r.idle)
+		r.idle = nil
+	}
+}
+
+// empty is closed once no call runs.
+func (r *registry) empty() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.byID) == 0 {
+		closed := make(chan struct{})
+		close(closed)
+		return closed
+	}
+	if r.idle == nil {
+		r.idle = make(chan struct{})
+	}
+	return r.idle
+}
+
+func initialKeyOf(req *sip.Request) initialKey {
+	tag, _ := req.From().Params.Get("tag")
+	return initialKey{callID: req.CallID().Value(), fromTag: tag, seq: req.CSeq().SeqNo}
+}
+
+func dialogKeyOf(req *sip.Request) (key dialogKey, ok bool) {
+	tag, ok := req.To().Params.Get("tag")
+	return dialogKey{callID: req.CallID().Value(), tag: tag}, ok && tag != ""
+}

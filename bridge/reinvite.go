@@ -1,0 +1,155 @@
+package bridge
+
+import (
+	"fmt"
+	"math/rand/v2"
+
+	"github.com/emiago/sipgo/sip"
+)
+
+// openOffer is an offer of the peer's in a re-INVITE or UPDATE that we owe an answer.
+type openOffer struct {
+	in      inbound
+	asking  bool // the other side was asked; its answer decides
+	delayed bool // the re-INVITE had no offer: ours stands in the 200
+}
+
+// onReinvite is an INVITE within the dialog (RFC 3261 §14.2).
+func (l *leg) onReinvite(in inbound) {
+	body, err := sessionBody(in.req)
+	if err != nil {
+		l.call.respond(l, in.tx, reply{status: statusOf(err), why: err.Error(), headers: []sip.Header{sip.NewHeader("Accept", "application/sdp")}})
+		return
+	}
+	l.hearReoffer(in, body)
+}
+
+// hearReoffer takes the peer's offer, or its wish for one of ours where body is nil.
+func (l *leg) hearReoffer(in inbound, body []byte) {
+	c := l.call
+	next, do := l.offers.take(offerHeard)
+	switch {
+	case do == offerRefuse491 || c.far(l) == nil:
+		c.respond(l, in.tx, reply{status: 491, why: "an offer of ours is open"})
+		return
+	case do == offerRefuse500:
+		retry := sip.NewHeader("Retry-After", fmt.Sprint(rand.IntN(11)))
+		c.respond(l, in.tx, reply{status: 500, why: "the earlier offer is still open", headers: []sip.Header{retry}})
+		return
+	}
+	if r, bad := tooShort(in.req); bad && !l.browser() {
+		c.respond(l, in.tx, r)
+		return
+	}
+	l.offers = next
+	l.open = &openOffer{in: in, delayed: body == nil}
+	l.dialog.hear(in.req)
+	l.agreeTimer(in.req)
+	if body == nil {
+		l.offerInAnswer()
+		return
+	}
+	before := l.neg
+	neg, err := before.HearOffer(body)
+	if err != nil {
+		l.dropOpen(statusOf(err), err.Error())
+		l.offer(answerSaid)
+		return
+	}
+	if neg.Restarted(before) {
+		neg.Local = l.media.Restart()
+	}
+	l.neg = neg
+	l.crossOffer(neg.Alters(before))
+}
+
+// crossOffer tells the other side of a new offer where it must know. ICE restarts and session refreshes stay on this side; so
+// does, for now, what comes while the other side is busy with an offer of its own.
+func (l *leg) crossOffer(alters bool) {
+	far := l.call.far(l)
+	switch {
+	case !alters:
+		l.answerOpen()
+	case far.peer == nil: // a browser is never dialled
+		l.neg = l.neg.Rollback()
+		l.dropOpen(480, "the browser's connection is gone")
+		l.offer(answerSaid)
+	case far.offers.Phase == offersStable && far.state == legConfirmed:
+		l.open.asking = true
+		if l.open.in.req.IsInvite() {
+			l.call.respond(l, l.open.in.tx, reply{status: 100})
+		}
+		far.offer(offerWanted)
+	default:
+		l.answerOpen()
+		far.offer(offerWanted)
+	}
+}
+
+// answerOpen answers the peer's offer by what the other side last said.
+func (l *leg) answerOpen() {
+	neg, _, err := l.neg.Answer(l.call.far(l).neg.Heard)
+	if err != nil {
+		l.log.Warn("offer refused", "error", err)
+		l.neg = l.neg.Rollback()
+		l.dropOpen(statusOf(err), err.Error())
+		l.offer(answerSaid)
+		return
+	}
+	l.neg = neg
+	l.media.SetRemote(neg.Remote())
+	l.say200(nil)
+	l.media.AnswerSent()
+	l.call.join(l.call.caller, l.call.callee)
+	l.offer(answerSaid)
+}
+
+// offerInAnswer makes our offer in the 200 to a re-INVITE without one; its ACK carries the answer (RFC 3261 §14.2).
+func (l *leg) offerInAnswer() {
+	before := l.neg
+	neg, _, err := before.Offer(l.call.far(l).neg.Heard)
+	if err != nil {
+		l.dropOpen(statusOf(err), err.Error())
+		l.offer(answerSaid)
+		return
+	}
+	l.neg = neg
+	l.say200(func(ack *sip.Request) {
+		if err := l.hearDelayed(ack); err != nil {
+			l.log.Warn("no usable answer in the ACK", "error", err)
+			l.neg = l.neg.Rollback()
+		}
+		l.call.join(l.call.caller, l.call.callee)
+		l.offer(answerSaid)
+		if l.neg.Alters(before) {
+			l.call.far(l).offer(offerWanted)
+		}
+	})
+}
+
+// say200 answers the open re-INVITE or UPDATE with our latest description.
+func (l *leg) say200(onAck func(*sip.Request)) {
+	tx := l.open.in.tx
+	invite := l.open.in.req.IsInvite()
+	l.open = nil
+	r := reply{status: 200, headers: l.sessionHeaders(), body: l.neg.Repeat()}
+	l.startTimer()
+	if !invite {
+		l.call.respond(l, tx, r)
+		return
+	}
+	if onAck == nil {
+		onAck = func(*sip.Request) {}
+	}
+	l.repeat2xx(tx, r, func() { l.call.fail(ackTimeout()) }).onAck = onAck
+}
+
+// dropOpen refuses the open offer; the session stays as it was.
+func (l *leg) dropOpen(status int, why string) {
+	if l.open == nil {
+		return
+	}
+	tx := l.open.in.tx
+	l.open = nil
+	l.call.respond(l, tx, reply{status: status, why: why})
+}

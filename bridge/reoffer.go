@@ -1,0 +1,147 @@
+package bridge
+
+import (
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/emiago/sipgo/sip"
+
+	"tandem/bridge/sdp"
+	"tandem/sipside/transaction"
+)
+
+// sentOffer is an offer of ours in a re-INVITE that is out.
+type sentOffer struct {
+	seq    uint32
+	before sdp.Leg
+	done   bool // answered or refused: what still comes are repetitions of its 2xx
+}
+
+// offer applies an input to the leg's offer table and does what it says.
+func (l *leg) offer(in offerInput) {
+	next, do := l.offers.take(in)
+	l.offers = next
+	switch do {
+	case offerSend:
+		l.sendOffer()
+	case offerWait:
+		l.call.after(l.glareWait(), "offer again", func() { l.offer(offerRetry) })
+	}
+}
+
+// glareWait is RFC 3261 §14.1's: whoever made the Call-ID waits longer.
+func (l *leg) glareWait() time.Duration {
+	if l == l.call.caller {
+		return time.Duration(rand.IntN(201)) * 10 * time.Millisecond
+	}
+	return 2100*time.Millisecond + time.Duration(rand.IntN(191))*10*time.Millisecond
+}
+
+// sendOffer sends a re-INVITE with our offer, made of what the other side says now. It is never an UPDATE: SIP.js knows none,
+// and an answer to UPDATE may not wait for a user.
+func (l *leg) sendOffer() {
+	if l.state != legConfirmed || l.peer == nil {
+		l.settleOffer(480, "the browser's connection is gone")
+		return
+	}
+	before := l.neg
+	neg, text, err := before.Offer(l.call.far(l).neg.Heard)
+	if err != nil {
+		l.log.Warn("no offer", "error", err)
+		l.settleOffer(statusOf(err), err.Error())
+		return
+	}
+	l.neg = neg
+	out := l.dialog.request(sip.INVITE)
+	for _, h := range l.timer.refreshHeaders() {
+		out.AppendHeader(h)
+	}
+	setSession(out.Request, text)
+	sent := &sentOffer{seq: l.dialog.LocalSeq, before: before}
+	l.sent = sent
+	l.send(out, func(ev transaction.Event) { l.onAnswer(sent, ev) })
+}
+
+// onAnswer is the final response to our re-INVITE, or a repetition of its 2xx.
+func (l *leg) onAnswer(sent *sentOffer, ev transaction.Event) {
+	res := ev.Response
+	if res != nil && res.IsSuccess() {
+		l.dialog.hear(res)
+		l.ack(l.dialog, sent.seq)
+	}
+	if sent.done || l.state != legConfirmed {
+		return
+	}
+	sent.done, l.sent = true, nil
+	switch {
+	case res == nil && errors.Is(ev.Err, transaction.ErrFlowLost):
+		l.refusedOffer(480, "the browser's connection is gone")
+	case res == nil || lostDialog(res.StatusCode) || res.StatusCode == 408:
+		l.neg = l.neg.Rollback()
+		l.lost()
+	case res.IsSuccess():
+		l.hearReanswer(res)
+	case res.StatusCode == 491:
+		l.neg = l.neg.Rollback()
+		l.offer(offerGlare)
+		l.call.far(l).answerWaiting() // the retry will tell this side later
+	default:
+		l.refusedOffer(res.StatusCode, "the other side refused: "+res.Reason)
+	}
+}
+
+// hearReanswer takes the answer to our re-INVITE.
+func (l *leg) hearReanswer(res *sip.Response) {
+	body, err := sessionBody(res)
+	if err == nil && body == nil {
+		err = errNoAnswer
+	}
+	neg := l.neg
+	if err == nil {
+		neg, err = l.neg.HearAnswer(body)
+	}
+	if err != nil {
+		l.log.Warn("answer not understood", "error", err)
+		l.refusedOffer(488, err.Error())
+		return
+	}
+	l.neg = neg
+	l.media.SetRemote(neg.Remote())
+	l.media.AnswerSent()
+	l.agreeTimer(res)
+	l.call.join(l.call.caller, l.call.callee)
+	l.offer(answerHeard)
+	l.call.far(l).answerWaiting()
+}
+
+// refusedOffer leaves the session as it was (RFC 3264 §4) and says so to the other side.
+func (l *leg) refusedOffer(status int, why string) {
+	l.neg = l.neg.Rollback()
+	l.log.Info("offer refused", "status", status, "reason", why)
+	l.settleOffer(status, why)
+}
+
+// settleOffer ends our offer without an answer. The offer of the other side that was its cause is refused too, but a browser's:
+// a refused re-INVITE ends JsSIP's call and leaves SIP.js stuck, so it gets an answer with unchanged media.
+func (l *leg) settleOffer(status int, why string) {
+	l.offer(answerHeard)
+	far := l.call.far(l)
+	if far == nil || far.open == nil || !far.open.asking {
+		return
+	}
+	if far.browser() {
+		far.answerOpen()
+		return
+	}
+	far.neg = far.neg.Rollback()
+	far.dropOpen(status, why)
+	far.offer(answerSaid)
+}
+
+// answerWaiting answers the offer for whose sake this side's counterpart was asked.
+func (l *leg) answerWaiting() {
+	if l.open != nil && l.open.asking {
+		l.answerOpen()
+	}
+}

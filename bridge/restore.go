@@ -1,0 +1,92 @@
+package bridge
+
+import (
+	"fmt"
+	"time"
+
+	"tandem/bridge/media"
+	"tandem/bridge/sdp"
+)
+
+// Restore goes on with a call that a Snapshot wrote down: its legs find their peers again, media is relayed at once, timers run
+// on. A browser whose connection is not here is one whose flow is lost.
+func (b *Bridge) Restore(s Snapshot) error {
+	if b.calls.find(s.Call) != nil {
+		return fmt.Errorf("%w: %q runs here", ErrRestore, s.Call)
+	}
+	c := b.newCall(s.Call)
+	c.state = callUp
+	c.record = s.Record
+	c.record.Media = nil
+	c.sessions = sessionIDs{Caller: s.Sessions[0], Callee: s.Sessions[1]}
+	var err error
+	if c.caller, err = c.restoreLeg(s.Caller); err == nil {
+		c.callee, err = c.restoreLeg(s.Callee)
+	}
+	var plan sdp.Plan
+	if err == nil {
+		plan, err = sdp.Join(c.caller.neg, c.callee.neg)
+	}
+	if err != nil {
+		for _, l := range []*leg{c.caller, c.callee} {
+			if l != nil && l.media != nil {
+				l.media.Close()
+			}
+		}
+		return fmt.Errorf("%w: %q: %w", ErrRestore, s.Call, err)
+	}
+	b.with.Media.Join(c.caller.media, c.callee.media, plan)
+	b.calls.add(c)
+	for _, l := range c.legs() {
+		l.register()
+	}
+	c.post("restored", c.restored)
+	go c.run()
+	return nil
+}
+
+// restoreLeg makes a confirmed leg of its snapshot.
+func (c *call) restoreLeg(s LegSnapshot) (*leg, error) {
+	l := &leg{
+		call: c, name: s.Name, profile: s.Profile, aor: s.AOR, flow: s.Flow, goneAt: s.GoneAt, backend: s.Backend,
+		state: legConfirmed, dialog: s.Dialog, neg: s.Session, offers: offers{Phase: offersStable, Queued: s.Queued},
+	}
+	l.timer.SessionTimer = s.Timer
+	name := s.Backend
+	if l.browser() {
+		if conn := c.bridge.with.Browsers.Find(s.Flow); conn != nil {
+			l.peer, l.goneAt, name = conn, time.Time{}, conn.Name()
+		} else if l.goneAt.IsZero() {
+			l.goneAt = time.Now()
+		}
+	} else if backend := c.bridge.with.Backends.Backend(s.Backend); backend != nil {
+		l.peer = backend
+	} else {
+		return nil, fmt.Errorf("backend %q is unknown here", s.Backend)
+	}
+	l.log = c.log.With("leg", l.name, "conn", name)
+	state := s.Media
+	m, err := c.bridge.with.Media.NewLeg(media.LegSpec{
+		Profile: l.profile, Call: c.id, Leg: l.name, Signalling: l.signalling(), Streams: 1, OnEvent: l.onMedia, Restore: &state,
+	})
+	if err != nil {
+		return nil, err
+	}
+	l.media = m
+	return l, nil
+}
+
+// restored starts what a running call has under way.
+func (c *call) restored() {
+	c.log.Info("call restored")
+	for _, l := range c.legs() {
+		l.startTimer()
+		if l.browser() && l.peer == nil {
+			c.awaitReturn(l)
+		}
+		if l.offers.Queued {
+			l.offers.Queued = false
+			l.offer(offerWanted)
+		}
+	}
+}

@@ -1,0 +1,62 @@
+package bridge
+
+import (
+	"maps"
+	"sync"
+)
+
+// Stats are the bridge's figures.
+type Stats struct {
+	Calls         int // running
+	Registrations int
+	CallsStarted  uint64
+	CallsEnded    map[string]uint64 // by reason
+	Registers     map[string]uint64 // by outcome
+	Failovers     uint64
+	Panics        uint64 // calls that ended by a fault of ours
+}
+
+// counters are the figures that nobody else keeps.
+type counters struct {
+	mu        sync.Mutex
+	started   uint64            // guarded by mu, as is what follows
+	failovers uint64            //
+	panics    uint64            //
+	ended     map[string]uint64 // by Termination.Reason
+	registers map[string]uint64 // by outcome
+}
+
+func newCounters() *counters {
+	return &counters{ended: map[string]uint64{}, registers: map[string]uint64{}}
+}
+
+func (c *counters) callStarted()            { c.add(func() { c.started++ }) }
+func (c *counters) failedOver()             { c.add(func() { c.failovers++ }) }
+func (c *counters) panicked()               { c.add(func() { c.panics++ }) }
+func (c *counters) callEnded(reason string) { c.add(func() { c.ended[reason]++ }) }
+func (c *counters) register(outcome string) { c.add(func() { c.registers[outcome]++ }) }
+
+func (c *counters) add(change func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	change()
+}
+
+// Stats may be called at any time.
+func (b *Bridge) Stats() Stats {
+	c := b.counters
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := Stats{
+		Calls:        b.calls.len(),
+		CallsStarted: c.started,
+		CallsEnded:   maps.Clone(c.ended),
+		Registers:    maps.Clone(c.registers),
+		Failovers:    c.failovers,
+		Panics:       c.panics,
+	}
+	if counted, ok := b.with.Store.(interface{ Len() int }); ok {
+		s.Registrations = counted.Len()
+	}
+	return s
+}

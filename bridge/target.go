@@ -1,0 +1,164 @@
+package bridge
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/emiago/sipgo/sip"
+
+	"tandem/bridge/identity"
+	"tandem/bridge/location"
+	"tandem/bridge/route"
+	"tandem/sipside"
+	"tandem/wss"
+)
+
+// addr shortens signatures.
+type addr = netip.Addr
+
+// target is where one branch goes: a backend, or a browser by its binding.
+type target struct {
+	backend *sipside.Backend
+	browser *wss.Conn
+	binding location.Binding
+
+	// The caller's credentials, towards backends.
+	credentials bool             // they go along
+	issuer      *identity.Issuer // on this leg: that is where their nonce was issued
+	stale       bool             // their issuer cannot be asked: a challenge says stale=true
+}
+
+func (t target) peer() peer {
+	if t.backend != nil {
+		return t.backend
+	}
+	return t.browser
+}
+
+// stage is a set of branches that run side by side; the next stage is tried when this one failed without a word of the callee.
+type stage []target
+
+// notRouted is why an INVITE has nowhere to go.
+type notRouted struct {
+	status int
+	why    string
+}
+
+// targets are the stages of an INVITE: the pool's members one after another, or all live browsers of the callee at once.
+func (b *Bridge) targets(in inbound, d route.Decision) ([]stage, *notRouted) {
+	if d.To == route.Browsers {
+		return b.browserTargets(in.req)
+	}
+	pool := b.with.Backends.Pool(d.To)
+	if pool == nil {
+		return nil, &notRouted{500, fmt.Sprintf("route %d: no pool or trunk %q", d.Rule, d.To)}
+	}
+	members := pool.Order(b.poolKey(in))
+	if len(members) == 0 {
+		return nil, &notRouted{480, fmt.Sprintf("no member of %q", d.To)}
+	}
+	if in.browser == nil {
+		return stagesOf(members, target{}), nil
+	}
+	return b.backendStages(in, b.registrarFirst(in, members)), nil
+}
+
+// poolKey keeps the calls of one address of record where its REGISTER went.
+func (b *Bridge) poolKey(in inbound) string {
+	if in.browser == nil {
+		return ""
+	}
+	return aorOf(in.req.From().Address)
+}
+
+// registrarFirst puts the member that registered the caller in front, for it knows the caller.
+func (b *Bridge) registrarFirst(in inbound, members []*sipside.Backend) []*sipside.Backend {
+	aor := aorOf(in.req.From().Address)
+	for _, binding := range b.with.Store.ByFlow(in.browser.Flow()) {
+		if binding.AOR != aor {
+			continue
+		}
+		i := slices.IndexFunc(members, func(m *sipside.Backend) bool { return m.Name() == binding.Backend && m.Alive() })
+		if i > 0 {
+			first := members[i]
+			members = append([]*sipside.Backend{first}, slices.Delete(slices.Clone(members), i, i+1)...)
+		}
+	}
+	return members
+}
+
+// backendStages puts the issuer of the caller's nonce first: credentials go to nobody else. A caller whose issuer is dead or
+// forgotten comes without them and is challenged anew with stale=true.
+func (b *Bridge) backendStages(in inbound, members []*sipside.Backend) []stage {
+	nonce := identity.NonceOf(in.req)
+	if nonce == "" {
+		return stagesOf(members, target{credentials: true})
+	}
+	rest := target{stale: true}
+	by, known := b.with.Nonces.Get(nonce)
+	if !known {
+		return stagesOf(members, rest)
+	}
+	issuer := b.with.Backends.Backend(by.Backend)
+	if issuer == nil || !issuer.Alive() {
+		return stagesOf(members, rest)
+	}
+	others := slices.DeleteFunc(slices.Clone(members), func(m *sipside.Backend) bool { return m == issuer })
+	first := stage{{backend: issuer, credentials: true, issuer: &by}}
+	return append([]stage{first}, stagesOf(others, rest)...)
+}
+
+func stagesOf(members []*sipside.Backend, like target) []stage {
+	var out []stage
+	for _, m := range members {
+		t := like
+		t.backend = m
+		out = append(out, stage{t})
+	}
+	return out
+}
+
+// browserTargets finds the callee by the token of its binding, else by its address of record. A browser is never dialled: where
+// every flow is gone the answer is 480 at once.
+func (b *Bridge) browserTargets(req *sip.Request) ([]stage, *notRouted) {
+	bindings := b.bindingsOf(req.Recipient)
+	if len(bindings) == 0 {
+		return nil, &notRouted{404, "no such user is registered here"}
+	}
+	var all stage
+	for _, binding := range bindings {
+		if conn := b.with.Browsers.Find(binding.Flow); binding.Flow != "" && conn != nil {
+			all = append(all, target{browser: conn, binding: binding})
+		}
+	}
+	if len(all) == 0 {
+		return nil, &notRouted{480, "the browser's connection is gone"}
+	}
+	return []stage{all}, nil
+}
+
+func (b *Bridge) bindingsOf(uri sip.Uri) []location.Binding {
+	if binding, ok := b.with.Store.ByToken(uri.User); ok {
+		return []location.Binding{binding}
+	}
+	return b.with.Store.ByAOR(aorOf(uri))
+}
+
+// signalling is where a leg's signalling comes from or goes to, for the learning of media addresses; zero where that is not known.
+func (l *leg) signalling() addr {
+	if l.browser() {
+		return addr{}
+	}
+	if l.incoming != nil {
+		if at, err := netip.ParseAddrPort(l.incoming.req.Source()); err == nil {
+			return at.Addr().Unmap()
+		}
+	}
+	_, hostPort, _ := strings.Cut(l.backend, "/")
+	if at, err := netip.ParseAddrPort(hostPort); err == nil {
+		return at.Addr()
+	}
+	return addr{}
+}
