@@ -1,0 +1,108 @@
+package wsstest
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/emiago/sipgo/sip"
+)
+
+// exchange is a client transaction: over a reliable flow all that is left of it is who gets the responses.
+type exchange struct {
+	browser *Browser
+	key     string
+	res     chan *sip.Response
+}
+
+func exchangeKey(via *sip.ViaHeader, cseq *sip.CSeqHeader) string {
+	return via.Params.GetOr("branch", "") + " " + string(cseq.MethodName)
+}
+
+// begin sends a request and gathers its responses until drop.
+func (b *Browser) begin(req *sip.Request) (*exchange, error) {
+	x := &exchange{browser: b, key: exchangeKey(req.Via(), req.CSeq()), res: make(chan *sip.Response, 256)}
+	b.mu.Lock()
+	b.pending[x.key] = x
+	b.mu.Unlock()
+	if err := b.Send(req); err != nil {
+		x.drop()
+		return nil, fmt.Errorf("wsstest: send %s: %w", req.Method, err)
+	}
+	return x, nil
+}
+
+func (x *exchange) drop() {
+	x.browser.mu.Lock()
+	defer x.browser.mu.Unlock()
+	delete(x.browser.pending, x.key)
+}
+
+// onResponse gives a response to its transaction, if JsSIP and SIP.js would take it.
+func (b *Browser) onResponse(res *sip.Response, data []byte) {
+	if why := b.insaneResponse(res, data); why != "" {
+		b.fault("%d to %s would be dropped: %s", res.StatusCode, method(res), why)
+		return
+	}
+	b.mu.Lock()
+	x := b.pending[exchangeKey(res.Via(), res.CSeq())]
+	b.mu.Unlock()
+	if x == nil {
+		b.fault("%d to %s matches no transaction", res.StatusCode, method(res))
+		return
+	}
+	select {
+	case x.res <- res:
+	default:
+		b.fault("more than %d responses to one %s", cap(x.res), method(res))
+	}
+}
+
+func method(msg sip.Message) sip.RequestMethod {
+	if cseq := msg.CSeq(); cseq != nil {
+		return cseq.MethodName
+	}
+	return "?"
+}
+
+// Do sends a request, answers a challenge once (again if stale) and gives the final response. Each attempt has a new branch and
+// CSeq + 1; req is changed accordingly.
+func (b *Browser) Do(ctx context.Context, req *sip.Request) (*sip.Response, error) {
+	for tried := false; ; tried = true {
+		res, err := b.once(ctx, req)
+		if err != nil {
+			return nil, err
+		}
+		again, err := b.answerChallenge(req, res, tried)
+		if err != nil {
+			return res, err
+		}
+		if !again {
+			return res, nil
+		}
+	}
+}
+
+// once sends a request and waits for the final response.
+func (b *Browser) once(ctx context.Context, req *sip.Request) (*sip.Response, error) {
+	x, err := b.begin(req)
+	if err != nil {
+		return nil, err
+	}
+	defer x.drop()
+	for {
+		select {
+		case res := <-x.res:
+			if res.IsProvisional() {
+				continue
+			}
+			if req.IsInvite() && !res.IsSuccess() {
+				_ = b.Send(b.belongingTo(req, sip.ACK, res.To())) // RFC 3261 §17.1.1.3
+			}
+			return res, nil
+		case <-b.done:
+			return nil, fmt.Errorf("wsstest: no final response to %s: %w\n%s", req.Method, b.Err(), b.Ladder())
+		case <-ctx.Done():
+			return nil, fmt.Errorf("wsstest: no final response to %s: %w\n%s", req.Method, ctx.Err(), b.Ladder())
+		}
+	}
+}
