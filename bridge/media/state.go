@@ -18,6 +18,7 @@ type LegState struct {
 	Listen     netip.AddrPort // WebRTC: the local address of the nominated pair
 	Pair       netip.AddrPort // WebRTC: the peer's; invalid before ICE is done
 	SRTP       *SRTPState     // nil before DTLS is done
+	Reached    netip.Addr     // WebRTC: the address of ours in that pair where Listen is a wildcard
 	Streams    []StreamState  // RTP: one for each port pair
 }
 
@@ -36,6 +37,7 @@ type SRTPState struct {
 // SSRCState is the packet index of one source.
 type SSRCState struct {
 	SSRC      uint32
+	RTP, RTCP bool   // which of the two it has sent
 	Rollover  uint32 // ROC
 	Sequence  uint16 // highest seen
 	RTCPIndex uint32
@@ -43,9 +45,6 @@ type SSRCState struct {
 
 // StreamState is where a stream of an RTP leg was learnt to come from.
 type StreamState struct {
-	RTP, RTCP netip.AddrPort // invalid: not learnt yet
-	SSRC      uint32
+	RTP, RTCP      netip.AddrPort // invalid: not learnt yet
+	SSRC, RTCPSSRC uint32
 }
-
-// Export is the leg's state now. Meant for Snapshots: it waits for the leg's worker, so call it from no OnEvent.
-func (l *Leg) Export() LegState { panic("skeleton") }

@@ -1,0 +1,95 @@
+package media
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"runtime"
+	"time"
+)
+
+// Config is the engine's part of the configuration.
+type Config struct {
+	Listen    []netip.AddrPort // for all browsers; port 0 picks one
+	Advertise netip.Addr       // in candidates; zero: LegSpec.Reached, else Listen's address
+	RTP       RTPConfig
+	Workers   int    // default: GOMAXPROCS
+	Node      uint16 // encoded in ufrags
+	Tap       Tap
+	Log       *slog.Logger
+	Limits    Limits
+}
+
+// RTPConfig is the side towards the SIP world.
+type RTPConfig struct {
+	Address, Advertise netip.Addr // Advertise defaults to Address
+	Low, High          uint16     // port range, inclusive; both zero: pairs that the system has free
+	Learn              string     // "strict", "signalling" (default), "any"
+}
+
+// Limits are the engine's times. A zero field takes its default.
+type Limits struct {
+	Consent   time.Duration // WebRTC: Dead without a STUN check for so long; 30 s
+	Check     time.Duration // WebRTC: Failed without a first check for so long after both descriptions; 30 s
+	Handshake time.Duration // WebRTC: for DTLS from its first record; 20 s
+	Silence   time.Duration // RTP: Dead without a packet from a peer that is to send; 60 s
+	Held      time.Duration // RTP: the same for a peer that is not to send; 1 h
+	Learn     time.Duration // RTP, mode any: how long after each SDP any source is learnt; 5 s
+	Drain     time.Duration // RTP: how long a freed port pair is not given out again; 5 s
+}
+
+func (l Limits) withDefaults() Limits {
+	l.Consent = cmp.Or(l.Consent, 30*time.Second)
+	l.Check = cmp.Or(l.Check, 30*time.Second)
+	l.Handshake = cmp.Or(l.Handshake, 20*time.Second)
+	l.Silence = cmp.Or(l.Silence, 60*time.Second)
+	l.Held = cmp.Or(l.Held, time.Hour)
+	l.Learn = cmp.Or(l.Learn, 5*time.Second)
+	l.Drain = cmp.Or(l.Drain, 5*time.Second)
+	return l
+}
+
+// Tap sees relayed packets (recorder, pcap). Nil in this version's gateway.
+type Tap interface {
+	// Packet is called from the packet path with the plain RTP packet that came from the leg; the bytes are valid only
+	// during the call. It must not block.
+	Packet(leg *Leg, stream int, packet []byte, at time.Time)
+}
+
+const maxWorkers = 256 // a ufrag names its worker in one byte
+
+func (c Config) withDefaults() (Config, error) {
+	c.Workers = cmp.Or(c.Workers, runtime.GOMAXPROCS(0))
+	c.Limits = c.Limits.withDefaults()
+	c.RTP.Learn = cmp.Or(c.RTP.Learn, "signalling")
+	if !c.RTP.Advertise.IsValid() {
+		c.RTP.Advertise = c.RTP.Address
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c, c.validate()
+}
+
+func (c Config) validate() error {
+	if c.Workers < 1 || c.Workers > maxWorkers {
+		return fmt.Errorf("media: workers %d: must be 1 to %d", c.Workers, maxWorkers)
+	}
+	for _, l := range c.Listen {
+		if !l.Addr().IsValid() {
+			return errors.New("media: listen address is missing")
+		}
+	}
+	if _, err := parseLearnMode(c.RTP.Learn); err != nil {
+		return err
+	}
+	if c.RTP.Low == 0 && c.RTP.High == 0 {
+		return nil
+	}
+	if c.RTP.Low == 0 || c.RTP.High <= c.RTP.Low {
+		return fmt.Errorf("media: rtp ports %d-%d: not a range of at least one pair", c.RTP.Low, c.RTP.High)
+	}
+	return nil
+}

@@ -1,0 +1,94 @@
+package media
+
+// DropReason says why a packet went no further. Its String is the metric's label.
+type DropReason uint8
+
+// The reasons, in the order in which a packet meets them.
+const (
+	dropNone DropReason = iota
+	DropOversize
+	DropProtocol
+	DropSTUNMalformed
+	DropSTUNUnexpected
+	DropSTUNUfrag
+	DropSTUNNode
+	DropSTUNIntegrity
+	DropSTUNRole
+	DropSTUNRate
+	DropHandoffFull
+	DropNotValidated
+	DropFailed
+	DropDTLSMalformed
+	DropDTLSEarly
+	DropDTLSAlert
+	DropDTLSUnexpected
+	DropDTLSBusy
+	DropBeforeDTLS
+	DropSRTPAuth
+	DropSRTPReplay
+	DropSSRCLimit
+	DropRTPMalformed
+	DropRTCPMalformed
+	DropSource
+	DropInjected
+	DropSSRC
+	DropNotJoined
+	DropHeld
+	DropPayload
+	DropDigit
+	DropPeerNotReady
+	DropSRTPSend
+	DropSendBuffer
+	DropSendError
+	DropPanic
+	dropCount
+)
+
+func dropNames() [dropCount]string {
+	return [dropCount]string{
+		dropNone:           "none",
+		DropOversize:       "oversize",
+		DropProtocol:       "unknown-protocol",
+		DropSTUNMalformed:  "stun-malformed",
+		DropSTUNUnexpected: "stun-unexpected",
+		DropSTUNUfrag:      "stun-unknown-ufrag",
+		DropSTUNNode:       "stun-other-node",
+		DropSTUNIntegrity:  "stun-integrity",
+		DropSTUNRole:       "stun-role-conflict",
+		DropSTUNRate:       "stun-rate",
+		DropHandoffFull:    "handoff-full",
+		DropNotValidated:   "not-validated",
+		DropFailed:         "leg-failed",
+		DropDTLSMalformed:  "dtls-malformed",
+		DropDTLSEarly:      "dtls-early",
+		DropDTLSAlert:      "dtls-alert",
+		DropDTLSUnexpected: "dtls-unexpected",
+		DropDTLSBusy:       "dtls-busy",
+		DropBeforeDTLS:     "before-dtls",
+		DropSRTPAuth:       "srtp-auth",
+		DropSRTPReplay:     "srtp-replay",
+		DropSSRCLimit:      "ssrc-limit",
+		DropRTPMalformed:   "rtp-malformed",
+		DropRTCPMalformed:  "rtcp-malformed",
+		DropSource:         "source",
+		DropInjected:       "injected",
+		DropSSRC:           "ssrc-unlearnt",
+		DropNotJoined:      "not-joined",
+		DropHeld:           "held",
+		DropPayload:        "payload-type",
+		DropDigit:          "digit",
+		DropPeerNotReady:   "peer-not-ready",
+		DropSRTPSend:       "srtp-send",
+		DropSendBuffer:     "send-buffer",
+		DropSendError:      "send-error",
+		DropPanic:          "panic",
+	}
+}
+
+// String is the reason's label.
+func (r DropReason) String() string {
+	if r >= dropCount {
+		return "unknown"
+	}
+	return dropNames()[r]
+}

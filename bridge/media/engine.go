@@ -1,0 +1,129 @@
+package media
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// ErrClosed says that the engine is closed.
+var ErrClosed = errors.New("media: engine is closed")
+
+// Engine owns the sockets and the workers.
+type Engine struct {
+	// static after construction
+	cfg      Config
+	learn    learnMode
+	start    time.Time // monotonic zero of the workers' clocks
+	identity *identity
+	workers  []*worker
+	listens  []netip.AddrPort // bound
+	ports    *ports
+	table    *legTable
+	events   *dispatcher
+	ctx      context.Context // ends with Close
+	cancel   context.CancelFunc
+	slots    chan struct{} // handshakes that may run at once
+
+	// any goroutine
+	counters engineCounters
+	running  sync.WaitGroup
+	gate     sync.RWMutex // NewLeg reads, Close writes: no leg opens behind Close's back
+	closing  sync.Once
+	stopped  chan struct{}
+}
+
+// Open binds the browsers' port and starts the workers.
+func Open(cfg Config) (*Engine, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{
+		cfg:     cfg,
+		start:   time.Now(),
+		ports:   newPorts(cfg.RTP, cfg.Limits.Drain),
+		table:   newLegTable(),
+		events:  newDispatcher(),
+		slots:   make(chan struct{}, maxHandshakes),
+		stopped: make(chan struct{}),
+	}
+	if e.learn, err = parseLearnMode(cfg.RTP.Learn); err != nil {
+		return nil, err
+	}
+	if e.identity, err = newIdentity(); err != nil {
+		return nil, err
+	}
+	e.ctx, e.cancel = context.WithCancel(context.Background())
+	if err := e.openWorkers(); err != nil {
+		e.cancel()
+		for _, w := range e.workers {
+			w.free()
+		}
+		return nil, err
+	}
+	for _, w := range e.workers {
+		e.running.Go(w.run)
+	}
+	e.running.Go(func() { e.events.run(e.ctx.Done()) })
+	return e, nil
+}
+
+func (e *Engine) openWorkers() error {
+	for i := range e.cfg.Workers {
+		w, err := newWorker(e, i)
+		if err != nil {
+			return err
+		}
+		e.workers = append(e.workers, w)
+	}
+	for number, at := range e.cfg.Listen {
+		fds, bound, err := listenBrowsers(at, len(e.workers))
+		if err != nil {
+			return err
+		}
+		e.listens = append(e.listens, bound)
+		for i, w := range e.workers {
+			w.browsers = append(w.browsers, fds[i])
+		}
+		for i, w := range e.workers {
+			if err := w.poller.add(fds[i], forBrowser, int32(number)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Close ends all legs and frees the sockets. Safe to call twice.
+func (e *Engine) Close(ctx context.Context) error {
+	e.closing.Do(func() {
+		e.gate.Lock()
+		e.cancel()
+		e.gate.Unlock()
+		for _, w := range e.workers {
+			w.post(func(w *worker) { w.stopping = true })
+		}
+		go e.finish()
+	})
+	select {
+	case <-e.stopped:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// finish frees the legs that were between two workers when these stopped.
+func (e *Engine) finish() {
+	e.running.Wait()
+	for l := range e.table.all() {
+		l.release(e.workers[0])
+	}
+	close(e.stopped)
+}
+
+// Addrs are the bound addresses of Config.Listen.
+func (e *Engine) Addrs() []netip.AddrPort { return append([]netip.AddrPort(nil), e.listens...) }

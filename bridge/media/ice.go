@@ -1,0 +1,222 @@
+package media
+
+import (
+	"net/netip"
+
+	"github.com/pion/stun/v4"
+
+	"tandem/bridge/sdp"
+)
+
+const (
+	maxFlows   = 8  // validated pairs of a leg; a browser rarely has more than four
+	viaUnknown = -1 // a restored pair: any worker's socket may get its packets
+)
+
+// flow is a pair that a check validated: a far end and the listen address that it reaches.
+type flow struct {
+	key   source
+	leg   *Leg
+	to    endpoint
+	local localAddr // where it is a wildcard socket
+	via   int       // the worker whose socket the kernel picks for this far end
+	user  string    // the peer's ufrag by which it was validated
+	seen  int64     // last check
+}
+
+func (f *flow) comesBy(worker int) bool { return f.via == worker || f.via == viaUnknown }
+
+// iceState is an ICE-lite agent (RFC 8445 §2.5): it answers checks, sends none, and takes the pair that the peer nominated last.
+type iceState struct {
+	current, previous Credentials
+	flows             []*flow
+	selected          *flow // nominated last
+	nominated         bool  // selected by USE-CANDIDATE, not for want of better
+	firstCheck        int64
+	lastCheck         int64 // 0: none yet
+}
+
+// restart takes new credentials and lets the old ones work until the new ones are used.
+func (i *iceState) restart(c Credentials) {
+	if i.previous.Ufrag == "" {
+		i.previous = i.current
+	}
+	i.current = c
+}
+
+// receiveCheck answers a Binding request for the leg.
+func (l *Leg) receiveCheck(w *worker, d *datagram) {
+	key := d.from.source(d.listen)
+	f := w.flows[key]
+	if (f == nil || f.leg != l) && !w.stun.spend(w.clock) {
+		w.drop(l, DropSTUNRate)
+		return
+	}
+	c, verdict := l.judge(d)
+	if verdict.refusal != 0 {
+		w.drop(l, verdict.reason)
+		w.refuse(d, c, verdict)
+		return
+	}
+	if verdict.reason != dropNone {
+		w.drop(l, verdict.reason)
+		return
+	}
+	w.accept(d, c)
+	l.counters.checks.Add(1)
+	if c.local == l.ice.current.Ufrag {
+		l.ice.previous = Credentials{} // the new ones are in use
+	}
+	if l.remote.Ufrag != "" && c.remote != l.remote.Ufrag {
+		return // answered (its SDP may be on its way), but it validates nothing
+	}
+	l.validate(w, d, key, c)
+}
+
+// validate takes the pair of a good check in, and selects it where the peer nominates it.
+func (l *Leg) validate(w *worker, d *datagram, key source, c check) {
+	l.heard(w)
+	if l.ice.lastCheck == 0 {
+		l.ice.firstCheck = w.clock
+	}
+	l.ice.lastCheck = w.clock
+	f := l.ice.find(key)
+	if f == nil {
+		f = &flow{key: key, leg: l, local: d.to, via: int(d.via)}
+		f.to.name = *d.from
+		f.to.nameSize = f.to.name.size()
+		f.to.from(d.to)
+		w.learnFlow(l, f)
+	}
+	f.user, f.seen = c.remote, w.clock
+	if int(d.via) != f.via {
+		w.reroute(f, int(d.via))
+	}
+	switch {
+	case c.nominates && (l.ice.selected != f || !l.ice.nominated):
+		l.selectFlow(f, true)
+	case l.ice.selected == nil:
+		l.selectFlow(f, false)
+	default:
+		return
+	}
+	l.startActive(w)
+	w.follow(l, f.via)
+}
+
+func (i *iceState) find(key source) *flow {
+	for _, f := range i.flows {
+		if f.key == key {
+			return f
+		}
+	}
+	return nil
+}
+
+func (l *Leg) selectFlow(f *flow, nominated bool) {
+	l.ice.selected, l.ice.nominated = f, nominated
+	at := f.to.name.addrPort()
+	l.counters.remote.Store(&at)
+}
+
+// learnFlow makes a pair the leg's, the oldest making room.
+func (w *worker) learnFlow(l *Leg, f *flow) {
+	if other := w.flows[f.key]; other != nil {
+		other.leg.forgetFlow(w, other)
+	}
+	if len(l.ice.flows) >= maxFlows {
+		l.forgetFlow(w, l.ice.oldest())
+	}
+	l.ice.flows = append(l.ice.flows, f)
+	w.flows[f.key] = f
+	delete(w.away, f.key)
+	w.tellAway(f, l)
+}
+
+func (i *iceState) oldest() *flow {
+	var oldest *flow
+	for _, f := range i.flows {
+		if f != i.selected && (oldest == nil || f.seen < oldest.seen) {
+			oldest = f
+		}
+	}
+	return oldest
+}
+
+// tellAway has the worker whose socket gets the pair's packets pass them to the leg's worker; l nil takes that back.
+func (w *worker) tellAway(f *flow, l *Leg) {
+	for _, other := range w.engine.workers {
+		if other == w || !f.comesBy(other.id) {
+			continue
+		}
+		other.post(func(w *worker) {
+			switch {
+			case l == nil && (w.away[f.key] == nil || w.away[f.key] == f.leg):
+				delete(w.away, f.key)
+			case l != nil && w.flows[f.key] == nil:
+				w.away[f.key] = l
+			}
+		})
+	}
+}
+
+// reroute follows a pair whose packets come by another worker's socket than thought.
+func (w *worker) reroute(f *flow, via int) {
+	w.tellAway(f, nil)
+	f.via = via
+	w.tellAway(f, f.leg)
+}
+
+func (l *Leg) forgetFlow(w *worker, f *flow) {
+	for i, other := range l.ice.flows {
+		if other == f {
+			l.ice.flows = append(l.ice.flows[:i], l.ice.flows[i+1:]...)
+			break
+		}
+	}
+	if l.ice.selected == f {
+		l.ice.selected, l.ice.nominated = nil, false
+	}
+	if w.flows[f.key] == f {
+		delete(w.flows, f.key)
+	}
+	w.tellAway(f, nil)
+}
+
+func (l *Leg) forgetFlows(w *worker) {
+	w.out.flush(w)
+	for len(l.ice.flows) > 0 {
+		l.forgetFlow(w, l.ice.flows[0])
+	}
+}
+
+// setPeer takes the peer's SDP. Pairs that were validated under another ufrag than it says now stop being new ones' peers.
+func (l *Leg) setPeer(w *worker, r sdp.Remote) {
+	before := l.remote
+	l.remote = r
+	if before.Ufrag == "" {
+		for i := len(l.ice.flows) - 1; i >= 0; i-- {
+			if f := l.ice.flows[i]; r.Ufrag != "" && f.user != r.Ufrag {
+				l.forgetFlow(w, f)
+			}
+		}
+	}
+	l.dtls.renew(before, r)
+	l.releaseEarly(w)
+}
+
+// check is what a Binding request says.
+type check struct {
+	message       *stun.Message
+	local, remote string
+	password      string // "": unknown ufrag
+	nominates     bool
+}
+
+// remoteAddr is for LegStats.
+func (l *Leg) remoteAddr() netip.AddrPort {
+	if at := l.counters.remote.Load(); at != nil {
+		return *at
+	}
+	return netip.AddrPort{}
+}

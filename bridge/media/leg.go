@@ -1,0 +1,225 @@
+package media
+
+import (
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+
+	"tandem/bridge/sdp"
+)
+
+// LegSpec says what leg to open.
+type LegSpec struct {
+	Profile    sdp.Profile
+	Call, Leg  string      // keys for logs
+	Reached    netip.Addr  // WebRTC: the address that the browser's WebSocket reached
+	Signalling netip.Addr  // RTP: where the leg's signalling comes from (learning)
+	Streams    int         // RTP: port pairs wanted
+	OnEvent    func(Event) // called from the engine's event goroutine, one event at a time; must not block
+	Restore    *LegState   // from a Snapshot: take these ports, credentials and keys again and relay at once
+}
+
+// Leg is one leg's transport.
+type Leg struct {
+	// static after construction
+	engine *Engine
+	spec   LegSpec
+	slot   uint32
+	log    *slog.Logger
+
+	// guarded by mu: what signalling knows
+	mu     sync.Mutex
+	local  sdp.Local
+	joined *joining // by the last Join
+
+	// any goroutine
+	place    atomic.Uint32
+	commands queue[command]
+	closed   atomic.Bool
+	freed    chan struct{} // closed when the worker has let go
+	counters legCounters
+
+	// owned by the worker that owns the leg
+	pending *node[command]
+	index   int // in the worker's legs; -1: in none
+	remote  sdp.Remote
+	said    bool // our answer is out
+	failed  Reason
+	ice     iceState
+	dtls    dtlsState
+	srtp    *session
+	streams []rtpStream
+	relay   *relay
+	side    int // in the relay
+	wanted  *joining
+	alive   liveness
+	player  *player // digits being sent; nil: none
+}
+
+// NewLeg reserves a leg: ports, credentials. ErrNoPorts where the range is used up.
+func (e *Engine) NewLeg(spec LegSpec) (*Leg, error) {
+	e.gate.RLock()
+	defer e.gate.RUnlock()
+	if e.ctx.Err() != nil {
+		return nil, ErrClosed
+	}
+	l := &Leg{
+		engine: e, spec: spec, index: -1, freed: make(chan struct{}),
+		log: e.cfg.Log.With("call", spec.Call, "leg", spec.Leg),
+	}
+	w := e.table.add(l, len(e.workers))
+	l.place.Store(uint32(w))
+	var err error
+	switch spec.Profile {
+	case sdp.WebRTC:
+		err = l.openWebRTC(w)
+	case sdp.RTP:
+		err = l.openRTP()
+	default:
+		err = fmt.Errorf("media: unknown profile %d", spec.Profile)
+	}
+	if err != nil {
+		e.table.remove(l)
+		return nil, err
+	}
+	e.counters.legs.Add(1)
+	l.do(func(w *worker, l *Leg) {
+		l.open(w)
+		if spec.Restore != nil {
+			l.goOn(w, spec.Restore)
+		}
+	})
+	return l, nil
+}
+
+func (l *Leg) openWebRTC(worker int) error {
+	if len(l.engine.listens) == 0 {
+		return fmt.Errorf("media: no listen address for browsers configured")
+	}
+	l.local = sdp.Local{Fingerprint: l.engine.identity.fingerprint, Candidates: l.engine.candidates(l.spec.Reached)}
+	if r := l.spec.Restore; r != nil {
+		l.local.Ufrag, l.local.Password = r.Local.Ufrag, r.Local.Password
+		l.engine.table.adopt(r.Local.Ufrag, l)
+		l.engine.table.adopt(r.Previous.Ufrag, l)
+		return l.restoreWebRTC(r)
+	}
+	c := newCredentials(l.engine.cfg.Node, worker, l.slot)
+	l.local.Ufrag, l.local.Password = c.Ufrag, c.Password
+	l.ice.current = c
+	return nil
+}
+
+func (l *Leg) openRTP() error {
+	var pairs []portPair
+	var err error
+	if r := l.spec.Restore; r != nil {
+		pairs, err = l.engine.ports.takeExactly(r.Local.Ports)
+	} else {
+		pairs, err = l.engine.ports.take(max(l.spec.Streams, 1))
+	}
+	if err != nil {
+		return err
+	}
+	l.local.Addr = l.engine.cfg.RTP.Advertise
+	for i, p := range pairs {
+		l.local.Ports = append(l.local.Ports, p.port)
+		l.streams = append(l.streams, newRTPStream(l, i, p))
+	}
+	return nil
+}
+
+// open puts the leg into its first worker's hands.
+func (l *Leg) open(w *worker) {
+	w.attach(l)
+	l.alive.since = w.clock
+}
+
+// Local is what our SDP says.
+func (l *Leg) Local() sdp.Local {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	local := l.local
+	local.Candidates = append([]sdp.Candidate(nil), local.Candidates...)
+	local.Ports = append([]uint16(nil), local.Ports...)
+	return local
+}
+
+// Restart gives new ICE credentials; the old ones go on to work until the new ones are used.
+func (l *Leg) Restart() sdp.Local {
+	if l.spec.Profile == sdp.WebRTC {
+		c := newCredentials(l.engine.cfg.Node, l.home().worker(), l.slot)
+		l.mu.Lock()
+		l.local.Ufrag, l.local.Password = c.Ufrag, c.Password
+		l.mu.Unlock()
+		l.do(func(_ *worker, l *Leg) { l.ice.restart(c) })
+	}
+	return l.Local()
+}
+
+// SetRemote says what the peer's SDP said; ICE and DTLS need it, the RTP side sends and learns by it. May be called again.
+func (l *Leg) SetRemote(r sdp.Remote) {
+	l.do(func(w *worker, l *Leg) {
+		if l.spec.Profile == sdp.WebRTC {
+			l.setPeer(w, r)
+			return
+		}
+		l.setAddresses(w, r)
+	})
+}
+
+// AnswerSent releases early DTLS: after the peer's offer it is held until our answer is out.
+func (l *Leg) AnswerSent() {
+	l.do(func(w *worker, l *Leg) {
+		l.said = true
+		l.releaseEarly(w)
+	})
+}
+
+// Close frees the leg; its ports drain. It waits until the worker has let go, at most a tick, so that what the leg had can
+// be taken again; call it from no Tap. Safe to call twice.
+func (l *Leg) Close() {
+	if !l.closed.Swap(true) {
+		l.do(func(w *worker, l *Leg) { l.release(w) })
+	}
+	select {
+	case <-l.freed:
+	case <-l.engine.stopped:
+	}
+}
+
+// release takes the leg out of its relay and its worker, and frees what it holds.
+func (l *Leg) release(w *worker) {
+	w.out.flush(w)
+	l.closed.Store(true)
+	l.unjoin(w)
+	l.dtls.stop()
+	l.forgetFlows(w)
+	w.detach(l)
+	pairs := make([]portPair, 0, len(l.streams))
+	for i := range l.streams {
+		pairs = append(pairs, l.streams[i].pair)
+	}
+	l.streams = nil
+	l.engine.ports.release(pairs)
+	l.engine.table.remove(l)
+	l.engine.counters.legs.Add(-1)
+	close(l.freed)
+}
+
+// fail ends the leg's media for good and tells its owner why.
+func (l *Leg) fail(w *worker, why Reason) {
+	if l.failed != "" {
+		return
+	}
+	l.failed = why
+	l.srtp = nil
+	l.dtls.stop()
+	l.tell(w, Event{Kind: Failed, Reason: why})
+}
+
+func (l *Leg) tell(w *worker, e Event) {
+	e.At = w.wall()
+	l.engine.events.post(notice{leg: l, event: e})
+}

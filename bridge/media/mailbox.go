@@ -1,0 +1,114 @@
+package media
+
+import "sync/atomic"
+
+// queue is a lock-free list for many producers and one consumer: signalling never makes a worker wait.
+type queue[T any] struct{ head atomic.Pointer[node[T]] }
+
+type node[T any] struct {
+	value T
+	next  *node[T]
+}
+
+// push reports whether the queue was empty, so whether its consumer has to be told.
+func (q *queue[T]) push(v T) bool {
+	n := &node[T]{value: v}
+	for {
+		n.next = q.head.Load()
+		if q.head.CompareAndSwap(n.next, n) {
+			return n.next == nil
+		}
+	}
+}
+
+// take empties the queue and gives its values, oldest first.
+func (q *queue[T]) take() *node[T] {
+	if q.head.Load() == nil {
+		return nil
+	}
+	var first *node[T]
+	for n := q.head.Swap(nil); n != nil; {
+		next := n.next
+		n.next, first = first, n
+		n = next
+	}
+	return first
+}
+
+// command is what signalling wants done to a leg, by the worker that owns it.
+type command func(w *worker, l *Leg)
+
+// place is where a leg lives: the worker's number, and whether the leg is still on its way there.
+type place uint32
+
+const inTransit place = 1 << 31
+
+func (p place) worker() int      { return int(p &^ inTransit) }
+func (p place) travelling() bool { return p&inTransit != 0 }
+
+// do has the owning worker run c. Commands to one leg run in the order of do, whatever moves in between.
+func (l *Leg) do(c command) {
+	if l.commands.push(c) {
+		l.engine.workers[l.home().worker()].post(func(w *worker) { w.serve(l) })
+	}
+}
+
+func (l *Leg) home() place { return place(l.place.Load()) }
+
+// post has the worker run f between two batches. Safe from any goroutine, never blocks.
+func (w *worker) post(f func(*worker)) {
+	w.mailbox.push(f)
+	w.wake()
+}
+
+// wake ends the worker's sleep where it sleeps.
+func (w *worker) wake() {
+	if w.asleep.CompareAndSwap(true, false) {
+		w.poller.signal()
+	}
+}
+
+// serve runs a leg's commands; where the leg has moved on, its new worker is told instead.
+func (w *worker) serve(l *Leg) {
+	p := l.home()
+	if p.worker() != w.id {
+		w.engine.workers[p.worker()].post(func(to *worker) { to.serve(l) })
+		return
+	}
+	if p.travelling() {
+		return // adopt will serve it
+	}
+	for {
+		if l.pending == nil {
+			if l.pending = l.commands.take(); l.pending == nil {
+				return
+			}
+		}
+		c := l.pending.value
+		l.pending = l.pending.next
+		w.attempt(l, c)
+		if !w.owns(l) {
+			return // it moved away, and what is pending went along
+		}
+	}
+}
+
+// drainMailbox runs what was posted and reports how much.
+func (w *worker) drainMailbox() int {
+	count := 0
+	for n := w.mailbox.take(); n != nil; n = n.next {
+		n.value(w)
+		count++
+	}
+	return count
+}
+
+func (w *worker) owns(l *Leg) bool { return l.home() == place(w.id) }
+
+// attempt runs one command and keeps a panic to its leg.
+func (w *worker) attempt(l *Leg, c command) {
+	w.current = l
+	defer w.contain()
+	c(w, l)
+	w.current = nil
+}

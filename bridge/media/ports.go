@@ -1,0 +1,182 @@
+package media
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrNoPorts says that the RTP range is used up.
+var ErrNoPorts = errors.New("media: no free RTP ports")
+
+// portPair is an even RTP port's socket and that of the RTCP port one above.
+type portPair struct {
+	port      uint16
+	rtp, rtcp int
+}
+
+// ports gives out the pairs of the range, the longest unused first.
+type ports struct {
+	// static after construction
+	address   netip.Addr
+	drain     time.Duration
+	low, high int
+	total     int
+	ephemeral bool // no range: the system's free ports
+
+	// guarded by mu
+	mu   sync.Mutex
+	free []freePort // in the order of release
+	used int
+}
+
+type freePort struct {
+	port  uint16
+	since time.Time // not before this plus drain; zero: at once
+}
+
+func newPorts(cfg RTPConfig, drain time.Duration) *ports {
+	p := &ports{address: cfg.Address, drain: drain, ephemeral: cfg.Low == 0, low: int(cfg.Low), high: int(cfg.High)}
+	if p.ephemeral {
+		return p
+	}
+	for port := int(cfg.Low) + int(cfg.Low)&1; port+1 <= int(cfg.High); port += 2 {
+		p.free = append(p.free, freePort{port: uint16(port)})
+	}
+	rand.Shuffle(len(p.free), func(i, j int) { p.free[i], p.free[j] = p.free[j], p.free[i] })
+	p.total = len(p.free)
+	return p
+}
+
+// take binds count pairs, or none.
+func (p *ports) take(count int) ([]portPair, error) {
+	if !p.address.IsValid() {
+		return nil, errors.New("media: no RTP address configured")
+	}
+	pairs := make([]portPair, 0, count)
+	for range count {
+		pair, err := p.takeOne()
+		if err != nil {
+			p.release(pairs)
+			return nil, err
+		}
+		pairs = append(pairs, pair)
+	}
+	return pairs, nil
+}
+
+func (p *ports) takeOne() (portPair, error) {
+	if p.ephemeral {
+		return p.takeEphemeral()
+	}
+	for range p.total {
+		port, ok := p.next()
+		if !ok {
+			break
+		}
+		if pair, err := p.bind(port); err == nil {
+			return pair, nil
+		}
+		p.giveBack(port) // somebody else's socket is in the way: the next one
+	}
+	return portPair{}, ErrNoPorts
+}
+
+func (p *ports) next() (uint16, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.free) == 0 || time.Since(p.free[0].since) < p.drain {
+		return 0, false
+	}
+	port := p.free[0].port
+	p.free = p.free[1:]
+	p.used++
+	return port, true
+}
+
+func (p *ports) giveBack(port uint16) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.used--
+	if !p.ephemeral && int(port) >= p.low && int(port) < p.high { // a restored leg's may lie outside
+		p.free = append(p.free, freePort{port: port, since: time.Now()})
+	}
+}
+
+const ephemeralTries = 64
+
+func (p *ports) takeEphemeral() (portPair, error) {
+	for range ephemeralTries {
+		at, err := freeAddr(netip.AddrPortFrom(p.address, 0))
+		if err != nil {
+			return portPair{}, err
+		}
+		if pair, err := p.bind(at.Port() &^ 1); err == nil {
+			p.mu.Lock()
+			p.used++
+			p.mu.Unlock()
+			return pair, nil
+		}
+	}
+	return portPair{}, ErrNoPorts
+}
+
+// takeExactly binds the pairs of a restored leg, drained or not.
+func (p *ports) takeExactly(wanted []uint16) ([]portPair, error) {
+	pairs := make([]portPair, 0, len(wanted))
+	for _, port := range wanted {
+		p.withdraw(port)
+		pair, err := p.bind(port)
+		if err != nil {
+			p.giveBack(port)
+			p.release(pairs)
+			return nil, fmt.Errorf("media: restore RTP port %d: %w", port, err)
+		}
+		pairs = append(pairs, pair)
+	}
+	return pairs, nil
+}
+
+func (p *ports) withdraw(port uint16) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.used++
+	for i, f := range p.free {
+		if f.port == port {
+			p.free = append(p.free[:i:i], p.free[i+1:]...)
+			return
+		}
+	}
+}
+
+func (p *ports) bind(port uint16) (portPair, error) {
+	rtp, err := udpSocket(netip.AddrPortFrom(p.address, port), false)
+	if err != nil {
+		return portPair{}, err
+	}
+	rtcp, err := udpSocket(netip.AddrPortFrom(p.address, port+1), false)
+	if err != nil {
+		unix.Close(rtp)
+		return portPair{}, err
+	}
+	return portPair{port: port, rtp: rtp, rtcp: rtcp}, nil
+}
+
+// release closes the sockets and lets the ports drain.
+func (p *ports) release(pairs []portPair) {
+	for _, pair := range pairs {
+		closeAll([]int{pair.rtp, pair.rtcp})
+		p.giveBack(pair.port)
+	}
+}
+
+func (p *ports) counts() (used, free int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.used, len(p.free)
+}

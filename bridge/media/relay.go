@@ -1,0 +1,238 @@
+package media
+
+import (
+	"encoding/binary"
+
+	"tandem/bridge/sdp"
+)
+
+const anyStream = -1 // a bundled packet: the payload type says which stream's
+
+// joining is a Join on its way to the workers. Never changed once made, so it is safe to share.
+type joining struct {
+	legs [2]*Leg
+	plan sdp.Plan
+}
+
+// relay joins two legs; owned by the worker that owns both.
+type relay struct {
+	legs  [2]*Leg
+	plan  *sdp.Plan
+	paths [2][]path // of what comes from leg 0 and leg 1, one for each stream
+}
+
+// path is one stream in one direction, as it leaves us.
+type path struct {
+	started   bool
+	muted     bool   // a digit plays instead
+	ssrc      uint32 // of the packets that pass now
+	offset    uint16 // added to sequence numbers, for packets that we put in or left out
+	sequence  uint16 // highest that left
+	timestamp uint32 // of that packet
+	at        int64  // when it left
+}
+
+// Join relays between two legs by a plan, from the next packet on; again with a new plan swaps it. A leg joined
+// elsewhere is taken out of its old relay.
+func (e *Engine) Join(a, b *Leg, plan sdp.Plan) {
+	if a == b {
+		return
+	}
+	j := &joining{legs: [2]*Leg{a, b}, plan: plan}
+	for _, l := range j.legs {
+		l.mu.Lock()
+		l.joined = j
+		l.mu.Unlock()
+	}
+	anchor := j.anchor()
+	anchor.do(func(w *worker, l *Leg) {
+		l.wanted = j
+		l.join(w, j)
+	})
+}
+
+// anchor is the leg to whose worker the other comes: the browser's, whose packets already come in somewhere.
+func (j *joining) anchor() *Leg {
+	a, b := j.legs[0], j.legs[1]
+	if a.spec.Profile != b.spec.Profile {
+		if a.spec.Profile == sdp.WebRTC {
+			return a
+		}
+		return b
+	}
+	if a.slot < b.slot {
+		return a
+	}
+	return b
+}
+
+func (j *joining) other(l *Leg) *Leg {
+	if j.legs[0] == l {
+		return j.legs[1]
+	}
+	return j.legs[0]
+}
+
+// join runs on the anchor's worker. Where the other leg lives elsewhere it is sent for, and join runs again when it comes.
+func (l *Leg) join(w *worker, j *joining) {
+	if l.wanted != j || l.closed.Load() {
+		return // a newer Join stands
+	}
+	other := j.other(l)
+	if other.closed.Load() {
+		return
+	}
+	if w.owns(other) {
+		l.wanted = nil
+		w.relate(j)
+		return
+	}
+	to := w.id
+	other.do(func(w *worker, o *Leg) {
+		o.unjoin(w)
+		retry := func(*worker) { l.do(func(w *worker, l *Leg) { l.join(w, j) }) }
+		if w.id == to {
+			retry(w)
+			return
+		}
+		w.move(to, retry, o)
+	})
+}
+
+// relate makes or renews the relay of two legs that are both here.
+func (w *worker) relate(j *joining) {
+	a, b := j.legs[0], j.legs[1]
+	plan := j.plan
+	r := a.relay
+	if r == nil || r != b.relay || r.legs[0] != a {
+		a.unjoin(w)
+		b.unjoin(w)
+		r = &relay{legs: j.legs}
+		a.relay, a.side = r, 0
+		b.relay, b.side = r, 1
+		w.engine.counters.relays.Add(1)
+	}
+	r.plan = &plan
+	for side := range r.paths {
+		for len(r.paths[side]) < len(plan.Streams) {
+			r.paths[side] = append(r.paths[side], path{})
+		}
+	}
+	for _, l := range j.legs {
+		l.alive.since = w.clock
+	}
+}
+
+// unjoin takes the leg out of its relay.
+func (l *Leg) unjoin(w *worker) {
+	r := l.relay
+	if r == nil {
+		return
+	}
+	for _, leg := range r.legs {
+		leg.endDigits(w)
+		leg.relay = nil
+	}
+	w.engine.counters.relays.Add(-1)
+}
+
+// streamOf is the stream that a leg's payload type belongs to; the first where no stream takes it.
+func (r *relay) streamOf(side int, payload byte) int {
+	for i := range r.plan.Streams {
+		if r.plan.Streams[i].Payload[side][payload] != noPayload {
+			return i
+		}
+	}
+	return 0
+}
+
+const noPayload = 0xff
+
+// relayRTP passes a plain RTP packet that came from the leg to the other one. The header is known to be whole.
+func (l *Leg) relayRTP(w *worker, stream int, p []byte) {
+	r := l.relay
+	if r == nil {
+		w.drop(l, DropNotJoined)
+		return
+	}
+	payload := p[1] &^ rtpMarkerBit
+	if stream == anyStream {
+		stream = r.streamOf(l.side, payload)
+	}
+	if stream >= len(r.plan.Streams) {
+		w.drop(l, DropNotJoined)
+		return
+	}
+	planned := &r.plan.Streams[stream]
+	if !planned.Forward[l.side] {
+		w.drop(l, DropHeld)
+		return
+	}
+	mapped := planned.Payload[l.side][payload]
+	if mapped == noPayload {
+		w.drop(l, DropPayload)
+		return
+	}
+	if tap := w.engine.cfg.Tap; tap != nil {
+		tap.Packet(l, stream, p, w.wall())
+	}
+	p = stripExtension(p)
+	p[1] = p[1]&rtpMarkerBit | mapped
+	if !r.paths[l.side][stream].pass(w, p) {
+		w.drop(l, DropDigit)
+		return
+	}
+	r.legs[1-l.side].sendRTP(w, stream, p)
+}
+
+// pass renumbers a packet; false where a digit plays in its stead.
+func (t *path) pass(w *worker, p []byte) bool {
+	ssrc, sequence := rtpSSRC(p), rtpSequence(p)
+	if !t.started || ssrc != t.ssrc {
+		t.started, t.ssrc, t.offset = true, ssrc, 0
+		t.sequence = sequence - 1
+	}
+	if t.muted {
+		t.offset-- // the gap closes behind it
+		return false
+	}
+	sequence += t.offset
+	binary.BigEndian.PutUint16(p[2:], sequence)
+	if int16(sequence-t.sequence) > 0 {
+		t.sequence, t.timestamp, t.at = sequence, rtpTimestamp(p), w.clock
+	}
+	return true
+}
+
+// sendRTP sends a plain packet to the leg's peer, encrypted where the leg is.
+func (l *Leg) sendRTP(w *worker, stream int, p []byte) {
+	if l.spec.Profile == sdp.WebRTC {
+		if l.srtp == nil {
+			w.drop(l, DropPeerNotReady)
+			return
+		}
+		sealed, reason := l.srtp.sealRTP(&w.scratch, p)
+		if reason != dropNone {
+			w.drop(l, reason)
+			return
+		}
+		l.sendSelected(w, sealed)
+		return
+	}
+	if stream >= len(l.streams) || !l.streams[stream].rtp.to.known() {
+		w.drop(l, DropPeerNotReady)
+		return
+	}
+	s := &l.streams[stream]
+	w.queue(s.pair.rtp, l, &s.rtp.to, p)
+}
+
+// sendSelected sends to the nominated pair.
+func (l *Leg) sendSelected(w *worker, p []byte) {
+	f := l.ice.selected
+	if f == nil {
+		w.drop(l, DropPeerNotReady)
+		return
+	}
+	w.queue(w.browsers[f.key.listen], l, &f.to, p)
+}

@@ -1,0 +1,109 @@
+package media
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	browserReceiveBuffer = 4 << 20
+	browserSendBuffer    = 4 << 20
+)
+
+// listenBrowsers binds one socket for each worker to the same address (SO_REUSEPORT) and gives the address.
+func listenBrowsers(at netip.AddrPort, count int) ([]int, netip.AddrPort, error) {
+	if at.Port() == 0 {
+		var err error
+		if at, err = freeAddr(at); err != nil {
+			return nil, at, err
+		}
+	}
+	fds := make([]int, 0, count)
+	for range count {
+		fd, err := udpSocket(at, true)
+		if err != nil {
+			closeAll(fds)
+			return nil, at, fmt.Errorf("media: listen %s: %w", at, err)
+		}
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, browserReceiveBuffer)
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, browserSendBuffer)
+		fds = append(fds, fd)
+	}
+	return fds, at, nil
+}
+
+// freeAddr finds a port that nobody has. Binding port 0 with SO_REUSEPORT could share another engine's.
+func freeAddr(at netip.AddrPort) (netip.AddrPort, error) {
+	fd, err := udpSocket(at, false)
+	if err != nil {
+		return at, fmt.Errorf("media: listen %s: %w", at, err)
+	}
+	defer unix.Close(fd)
+	return localAddrPort(fd)
+}
+
+// udpSocket opens and binds a non-blocking socket. On a wildcard address it learns where each datagram was sent to.
+func udpSocket(at netip.AddrPort, shared bool) (int, error) {
+	family := unix.AF_INET6
+	if at.Addr().Unmap().Is4() {
+		family = unix.AF_INET
+	}
+	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, os.NewSyscallError("socket", err)
+	}
+	if err := prepareSocket(fd, family, at, shared); err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+func prepareSocket(fd, family int, at netip.AddrPort, shared bool) error {
+	if family == unix.AF_INET6 {
+		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1); err != nil {
+			return os.NewSyscallError("setsockopt", err)
+		}
+	}
+	if shared {
+		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1); err != nil {
+			return os.NewSyscallError("setsockopt", err)
+		}
+	}
+	if at.Addr().IsUnspecified() {
+		level, option := unix.IPPROTO_IP, unix.IP_PKTINFO
+		if family == unix.AF_INET6 {
+			level, option = unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO
+		}
+		if err := unix.SetsockoptInt(fd, level, option, 1); err != nil {
+			return os.NewSyscallError("setsockopt", err)
+		}
+	}
+	var address unix.Sockaddr = &unix.SockaddrInet6{Port: int(at.Port()), Addr: at.Addr().As16()}
+	if family == unix.AF_INET {
+		address = &unix.SockaddrInet4{Port: int(at.Port()), Addr: at.Addr().Unmap().As4()}
+	}
+	return os.NewSyscallError("bind", unix.Bind(fd, address))
+}
+
+func localAddrPort(fd int) (netip.AddrPort, error) {
+	switch a, err := unix.Getsockname(fd); a := a.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port)), nil
+	case *unix.SockaddrInet6:
+		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr), uint16(a.Port)), nil
+	default:
+		return netip.AddrPort{}, os.NewSyscallError("getsockname", err)
+	}
+}
+
+func closeAll(fds []int) {
+	for _, fd := range fds {
+		if fd >= 0 {
+			_ = unix.Close(fd)
+		}
+	}
+}

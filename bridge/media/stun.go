@@ -1,0 +1,110 @@
+package media
+
+import "encoding/binary"
+
+const (
+	stunHeader      = 20
+	stunMagic       = 0x2112A442
+	stunUsername    = 0x0006
+	stunBindRequest = 0x0001
+	stunBindHint    = 0x0011 // Binding indication
+	unproven        = 4000   // checks of unknown far ends looked at in a second, by each worker
+)
+
+// stunBudget bounds the work for checks that nothing vouches for yet.
+type stunBudget struct {
+	second int64
+	left   int
+}
+
+func (b *stunBudget) spend(clock int64) bool {
+	if second := clock/1e9 + 1; second != b.second {
+		b.second, b.left = second, unproven
+	}
+	if b.left == 0 {
+		return false
+	}
+	b.left--
+	return true
+}
+
+// check finds a STUN message's leg by the ufrag in its USERNAME and gives it to the leg's worker.
+func (w *worker) check(d *datagram) {
+	kind, user, ok := scanSTUN(d.data)
+	switch {
+	case !ok:
+		w.drop(nil, DropSTUNMalformed)
+		return
+	case kind != stunBindRequest: // an indication keeps a NAT open and wants no answer; an ICE-lite agent asks for none
+		w.drop(nil, DropSTUNUnexpected)
+		return
+	}
+	ufrag, _, found := cutColon(user)
+	if !found {
+		w.drop(nil, DropSTUNMalformed)
+		return
+	}
+	l := w.legOf(ufrag)
+	if l == nil {
+		return
+	}
+	if !w.owns(l) {
+		w.handOff(l, d)
+		return
+	}
+	w.current = l
+	l.receiveCheck(w, d)
+	w.current = nil
+}
+
+// legOf counts the check where it gives nil.
+func (w *worker) legOf(ufrag []byte) *Leg {
+	if l := w.engine.table.byForeign(string(ufrag)); l != nil {
+		return l
+	}
+	node, slot, ok := parseUfrag(ufrag)
+	if ok && node != w.engine.cfg.Node {
+		w.drop(nil, DropSTUNNode)
+		return nil
+	}
+	l := w.engine.table.get(slot)
+	if !ok || l == nil {
+		w.drop(nil, DropSTUNUfrag)
+		return nil
+	}
+	return l
+}
+
+// scanSTUN reads a message's type and USERNAME without allocating (RFC 8489 §5); false where it is none.
+//
+//	|0 0|  type  | length | magic cookie | transaction |  type | length | value, padded to 4 | …
+func scanSTUN(p []byte) (kind uint16, user []byte, ok bool) {
+	if len(p) < stunHeader || binary.BigEndian.Uint32(p[4:]) != stunMagic {
+		return 0, nil, false
+	}
+	kind = binary.BigEndian.Uint16(p)
+	if int(binary.BigEndian.Uint16(p[2:])) != len(p)-stunHeader {
+		return 0, nil, false
+	}
+	for rest := p[stunHeader:]; len(rest) >= 4; {
+		attribute, size := binary.BigEndian.Uint16(rest), int(binary.BigEndian.Uint16(rest[2:]))
+		padded := 4 + (size+3)&^3
+		if padded > len(rest) {
+			return 0, nil, false
+		}
+		if attribute == stunUsername {
+			return kind, rest[4 : 4+size], true
+		}
+		rest = rest[padded:]
+	}
+	return kind, nil, true
+}
+
+func cutColon(user []byte) (before, after []byte, found bool) {
+	for i, c := range user {
+		if c == ':' {
+			return user[:i], user[i+1:], true
+		}
+	}
+	return user, nil, false
+}

@@ -1,0 +1,288 @@
+package media
+
+import (
+	"runtime/debug"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	tick        = time.Millisecond // the longest that a busy worker lets packets collect
+	busyPackets = 3                // in one tick: from here on collecting pays
+	browserRuns = 4                // batches read from the browsers' socket before others have their turn
+)
+
+// worker owns relays: their legs' sockets, keys and state. Nothing of that is touched by another goroutine.
+type worker struct {
+	// static after construction
+	id       int
+	engine   *Engine
+	poller   *poller
+	browsers []int // one socket for each listen address
+	ring     *ring // datagrams that other workers passed
+
+	// any goroutine
+	mailbox  queue[func(*worker)]
+	asleep   atomic.Bool
+	counters workerCounters
+
+	// owned by run
+	clock     int64 // ns since Engine.start, taken once for each round
+	in        *inbox
+	out       *outbox
+	flows     map[source]*flow // validated pairs of this worker's legs
+	away      map[source]*Leg  // pairs that come in here but belong to another worker's leg
+	legs      []*Leg
+	sockets   socketTable
+	digits    []*Leg // into which digits are playing
+	sweepAt   int64  // next liveness sweep
+	scratch   scratch
+	stun      stunBudget
+	current   *Leg // whose packet is being handled; a panic is its
+	packets   int  // handled in this round
+	lastRound int64
+	stopping  bool
+}
+
+// datagram is one in the worker's hands; valid until the end of the batch.
+type datagram struct {
+	data   []byte // with room behind for tags
+	from   *sockaddr
+	to     localAddr
+	listen uint8
+	via    uint8 // the worker whose socket it came in by
+}
+
+func newWorker(e *Engine, id int) (*worker, error) {
+	p, err := newPoller()
+	if err != nil {
+		return nil, err
+	}
+	return &worker{
+		id: id, engine: e, poller: p,
+		ring:  newRing(),
+		in:    newInbox(),
+		out:   newOutbox(),
+		flows: map[source]*flow{},
+		away:  map[source]*Leg{},
+	}, nil
+}
+
+func (w *worker) run() {
+	defer w.free()
+	for !w.stopping {
+		w.clock = int64(time.Since(w.engine.start))
+		w.packets = 0
+		w.drainMailbox()
+		w.drainRing()
+		if w.poller.poll() > 0 {
+			w.readAll()
+		}
+		w.out.flush(w)
+		w.expire()
+		w.rest()
+	}
+}
+
+// rest waits for the next round: a quiet worker until something comes, a busy one for a tick in which packets collect
+// (what costs is the wake-up for each packet, not the system call).
+func (w *worker) rest() {
+	span := max(w.clock-w.lastRound, 1)
+	w.lastRound = w.clock
+	if int64(w.packets)*int64(tick) >= busyPackets*span {
+		time.Sleep(tick)
+		return
+	}
+	w.asleep.Store(true)
+	if w.mailbox.head.Load() != nil || w.ring.peek() != nil {
+		w.asleep.Store(false)
+		return
+	}
+	if next := w.nextDeadline(); next != 0 {
+		w.poller.arm(next, time.Duration(next-int64(time.Since(w.engine.start))))
+	}
+	w.poller.wait()
+	w.asleep.Store(false)
+}
+
+// readAll reads every ready socket.
+func (w *worker) readAll() {
+	for i := range w.poller.ready {
+		switch event := &w.poller.events[i]; event.Pad {
+		case forWake, forTimer:
+			w.poller.quench(event.Pad)
+		case forBrowser:
+			w.readBrowsers(uint8(event.Fd))
+		case forPort:
+			if s := w.sockets.get(event.Fd); s != nil {
+				w.readPort(s)
+			}
+		}
+	}
+}
+
+func (w *worker) readBrowsers(listen uint8) {
+	for range browserRuns {
+		w.out.flush(w)
+		w.in.next = 0
+		n, errno := w.in.receive(w.browsers[listen], batchSize/2)
+		if errno != 0 || n == 0 {
+			return
+		}
+		w.in.next = n
+		for at := 0; at < n; {
+			at = w.browserBatch(listen, at, n)
+		}
+		if n < batchSize/2 {
+			return
+		}
+	}
+}
+
+// browserBatch handles datagrams from at on; it returns early where one of them panicked.
+func (w *worker) browserBatch(listen uint8, at, end int) (next int) {
+	next = at
+	defer w.contain()
+	for next < end {
+		d := datagram{listen: listen, via: uint8(w.id)}
+		whole := w.in.load(next, &d)
+		next++
+		w.packets++
+		if !whole {
+			w.drop(nil, DropOversize)
+			continue
+		}
+		w.demux(&d)
+	}
+	return next
+}
+
+func (w *worker) readPort(s *portSocket) {
+	if w.in.full(portBatch) {
+		w.out.flush(w)
+		w.in.next = 0
+	}
+	first := w.in.next
+	n, errno := w.in.receive(s.fd, portBatch)
+	if errno != 0 {
+		w.portError(errno)
+		return
+	}
+	w.in.next = first + n
+	for at := first; at < first+n; {
+		at = w.portBatch(s, at, first+n)
+	}
+}
+
+// portError takes a socket's pending ICMP error off by having read it.
+func (w *worker) portError(errno syscall.Errno) {
+	if errno != unix.EAGAIN {
+		w.counters.drops[DropSendError].Add(1)
+	}
+}
+
+func (w *worker) portBatch(s *portSocket, at, end int) (next int) {
+	next = at
+	defer w.contain()
+	w.current = s.leg
+	for next < end {
+		var d datagram
+		whole := w.in.load(next, &d)
+		next++
+		w.packets++
+		if !whole {
+			w.drop(s.leg, DropOversize)
+			continue
+		}
+		w.receivePort(s, &d)
+	}
+	w.current = nil
+	return next
+}
+
+// drainRing handles what other workers passed here.
+func (w *worker) drainRing() {
+	for c := w.ring.peek(); c != nil; c = w.ring.peek() {
+		if w.in.full(1) {
+			w.out.flush(w)
+			w.in.next = 0
+		}
+		w.ringOne(c)
+		w.ring.advance()
+		w.packets++
+	}
+}
+
+func (w *worker) ringOne(c *ringCell) {
+	defer w.contain()
+	d := datagram{data: w.in.copyIn(c.data[:c.length]), from: &c.from, to: c.to, listen: c.listen, via: c.via}
+	w.demux(&d)
+}
+
+// handOff passes a datagram to the worker that owns its leg.
+func (w *worker) handOff(l *Leg, d *datagram) {
+	p := l.home()
+	if p.worker() == w.id || d.via != uint8(w.id) { // on its way here, or passed once already
+		w.drop(nil, DropNotValidated)
+		return
+	}
+	to := w.engine.workers[p.worker()]
+	if !to.ring.push(d) {
+		w.drop(nil, DropHandoffFull)
+		return
+	}
+	w.counters.handoffs.Add(1)
+	to.wake()
+}
+
+// contain keeps a panic to the leg whose packet or command caused it.
+func (w *worker) contain() {
+	fault := recover()
+	if fault == nil {
+		return
+	}
+	l := w.current
+	w.current = nil
+	w.drop(nil, DropPanic)
+	w.engine.cfg.Log.Error("media fault", "worker", w.id, "fault", fault, "stack", string(debug.Stack()))
+	if l != nil && w.owns(l) {
+		l.fail(w, InternalFault)
+	}
+}
+
+// drop counts a packet that goes no further; l is nil where it belongs to nobody.
+func (w *worker) drop(l *Leg, r DropReason) {
+	w.counters.drops[r].Add(1)
+	if l != nil {
+		l.counters.drops[r].Add(1)
+	}
+}
+
+// sent counts a packet that the kernel took.
+func (w *worker) sent(l *Leg, size int) {
+	w.counters.packetsOut.Add(1)
+	if l != nil {
+		l.counters.packetsOut.Add(1)
+		l.counters.bytesOut.Add(uint64(size))
+	}
+}
+
+// queue puts a packet into the outbox.
+func (w *worker) queue(fd int, l *Leg, to *endpoint, packet []byte) {
+	if !w.out.add(fd, l, to, packet) {
+		w.out.flush(w)
+		w.out.add(fd, l, to, packet)
+	}
+}
+
+// free closes everything when run has ended or Open failed.
+func (w *worker) free() {
+	for len(w.legs) > 0 {
+		w.legs[len(w.legs)-1].release(w)
+	}
+	closeAll(w.browsers)
+	w.poller.close()
+}
