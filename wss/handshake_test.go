@@ -67,7 +67,7 @@ func TestHandshake(t *testing.T) {
 
 // TestHandshakeOfOthers is what is no WebSocket handshake at all.
 func TestHandshakeOfOthers(t *testing.T) {
-	d := open(t, wss.Config{}, false)
+	d := open(t, wss.Config{Origins: []string{"https://a.test"}}, false)
 	upgrade := http.Header{"Connection": {"keep-alive, Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"13"},
 		"Sec-Websocket-Protocol": {"sip"}, "Sec-Websocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="}}
 	with := func(name string, values ...string) http.Header {
@@ -87,7 +87,7 @@ func TestHandshakeOfOthers(t *testing.T) {
 		{"POST", "POST", upgrade, 400},
 		{"no key", "GET", with("Sec-Websocket-Key"), 400},
 		{"a broken key", "GET", with("Sec-Websocket-Key", "short"), 400},
-		{"two origins, one listed", "GET", with("Origin", "https://a.test", "https://b.test"), 101},
+		{"two origins, one listed", "GET", with("Origin", "https://a.test", "https://b.test"), 403},
 		{"the protocol in two lines", "GET", with("Sec-Websocket-Protocol", "xmpp", "sip"), 101},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
