@@ -52,10 +52,15 @@ type served struct {
 	tx      *transaction.Server
 }
 
-// handler keeps what it is given.
+// handler keeps what it is given, and panics where the request says so.
 type handler chan served
 
-func (h handler) ServeBackend(b *Backend, tx *transaction.Server) { h <- served{b, tx} }
+func (h handler) ServeBackend(b *Backend, tx *transaction.Server) {
+	if tx.Request().GetHeader("X-Panic") != nil {
+		panic("as asked")
+	}
+	h <- served{b, tx}
+}
 
 // door is an open sipside under test.
 type door struct {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"syscall"
 	"time"
 
 	"tandem/sipside/transaction"
@@ -39,6 +40,9 @@ func openUDP(e *Endpoints, addr netip.AddrPort) (*udpListener, error) {
 	// Best effort: where the kernel's limit is lower it grants that.
 	_ = sock.SetReadBuffer(socketBuffer)
 	_ = sock.SetWriteBuffer(socketBuffer)
+	if err := watchICMP(sock); err != nil {
+		e.log.Info("ICMP errors are not seen, a dead UDP peer is known by timeouts", "listener", addr.String(), "error", err)
+	}
 	return &udpListener{e: e, sock: sock, local: sock.LocalAddr().(*net.UDPAddr).AddrPort()}, nil
 }
 
@@ -59,12 +63,33 @@ func (u *udpListener) read() error {
 			u.arrived(buf[:n], netip.AddrPortFrom(from.Addr().Unmap(), from.Port()))
 		case errors.Is(err, net.ErrClosed):
 			return nil
-		default: // an ICMP error of an earlier datagram, or the kernel out of memory
+		case saidByICMP(err):
+			u.unreachable()
+		default: // the kernel is out of memory
 			u.e.log.Warn("read from UDP socket", "listener", u.local.String(), "error", err)
 			if !u.e.pause(retryAfter) {
 				return nil
 			}
 		}
+	}
+}
+
+// saidByICMP says whether a socket's error is an earlier datagram's fate.
+func saidByICMP(err error) bool {
+	for _, errno := range []syscall.Errno{syscall.ECONNREFUSED, syscall.EHOSTUNREACH, syscall.ENETUNREACH,
+		syscall.EHOSTDOWN, syscall.ENOPROTOOPT, syscall.EACCES, syscall.EMSGSIZE, syscall.EPROTO} {
+		if errors.Is(err, errno) {
+			return true
+		}
+	}
+	return false
+}
+
+// unreachable ends the transactions with peers that ICMP declares unreachable (RFC 3261 §18.4, §17.1.4).
+func (u *udpListener) unreachable() {
+	for _, peer := range unreachable(u.sock) {
+		u.e.log.Debug("unreachable by ICMP", "listener", u.local.String(), "peer", peer.String())
+		u.e.layer.FlowLost(u.flow(peer))
 	}
 }
 
@@ -87,14 +112,26 @@ type datagram struct {
 
 var _ transaction.Flow = (*datagram)(nil)
 
-// Send never blocks beyond the copy into the socket's buffer.
+// Send never blocks beyond the copy into the socket's buffer. A write reports, instead of writing, what ICMP said of an
+// earlier datagram, perhaps to somebody else: then it is tried again.
 func (d *datagram) Send(data []byte) error {
-	if _, err := d.u.sock.WriteToUDPAddrPort(data, d.to); err != nil {
+	_, err := d.u.sock.WriteToUDPAddrPort(data, d.to)
+	for range maxPendingErrors {
+		if err == nil || !saidByICMP(err) {
+			break
+		}
+		d.u.e.spawn(d.u.unreachable)
+		_, err = d.u.sock.WriteToUDPAddrPort(data, d.to)
+	}
+	if err != nil {
 		return fmt.Errorf("send to %s: %w", d.to, err)
 	}
 	d.u.e.sent(data, udp, d.u.local, d.to)
 	return nil
 }
+
+// maxPendingErrors is how many other peers' errors one write steps over.
+const maxPendingErrors = 3
 
 func (d *datagram) Reliable() bool   { return false }
 func (d *datagram) Identity() string { return "udp/" + d.u.local.String() + "/" + d.to.String() }

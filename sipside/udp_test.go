@@ -141,9 +141,8 @@ func TestUDPMalformedGets400(t *testing.T) {
 func TestHandlersPanicCostsOneMessage(t *testing.T) {
 	peer := newDatagramPeer(t, "127.0.0.1")
 	d := openDoor(t, trunk(t, "sip:"+peer.at.String()), testLimits())
-	close(d.requests) // a send on a closed channel panics
 	for i := range 2 {
-		peer.send(d.Addrs()[0], wire("OPTIONS", fmt.Sprintf("SIP/2.0/UDP 127.0.0.1;rport;branch=z9hG4bK%d", i), "", ""))
+		peer.send(d.Addrs()[0], wire("OPTIONS", fmt.Sprintf("SIP/2.0/UDP 127.0.0.1;rport;branch=z9hG4bK%d", i), "X-Panic: yes\r\n", ""))
 		if text, _ := peer.read(); !strings.HasPrefix(text, "SIP/2.0 500 ") {
 			t.Errorf("answered %q", text)
 		}
@@ -207,5 +206,30 @@ func TestUnreachableIsAnEvent(t *testing.T) {
 	}
 	if s := d.Stats().Backends[0]; s.Requests != 1 || s.Fails != 1 {
 		t.Errorf("stats %+v", s)
+	}
+}
+
+func TestDeadUDPPeerIsKnownAtOnce(t *testing.T) {
+	dead, alive := newDatagramPeer(t, "127.0.0.1"), newDatagramPeer(t, "127.0.0.1")
+	_ = dead.sock.Close()
+	d := openDoor(t, Config{Pools: []PoolConfig{{Name: "pbx", Members: []Member{
+		{URI: uri(t, "sip:"+dead.at.String())}, {URI: uri(t, "sip:"+alive.at.String())},
+	}}}}, testLimits())
+	got, on := events()
+	_, never := events()
+	for range 20 { // whatever ICMP says of the dead one, requests to the other go out
+		if _, err := d.Backend("pbx/"+dead.at.String()).Request(request(t, "OPTIONS", "sip:bob@example.com", ""), on); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.Backend("pbx/"+alive.at.String()).Request(request(t, "MESSAGE", "sip:bob@example.com", ""), never); err != nil {
+			t.Fatal(err)
+		}
+		alive.read()
+		if e := receive(t, "the peer is known to be dead", got); e.Err == nil {
+			t.Errorf("%+v", e)
+		}
+	}
+	if s := d.Stats(); s.Backends[0].Fails != 20 || s.Backends[1].Fails != 0 || s.Transactions.Timeouts != 0 {
+		t.Errorf("%+v", s)
 	}
 }

@@ -1,0 +1,55 @@
+package sipside
+
+import (
+	"net/netip"
+	"strconv"
+	"testing"
+
+	"tandem/sipside/transaction"
+)
+
+type respondAll struct{}
+
+func (respondAll) ServeBackend(_ *Backend, tx *transaction.Server) {
+	_ = tx.Respond(transaction.NewResponse(tx.Request(), 200, "OK")) // the socket of a benchmark does not fail
+}
+
+// BenchmarkUDPRequest is one request from datagram to the response on the wire.
+func BenchmarkUDPRequest(b *testing.B) {
+	cfg := Config{
+		Listen: []Listen{{Network: "udp", Addr: anyPort}},
+		Trunks: []TrunkConfig{{Name: "pbx"}},
+	}
+	cfg.Trunks[0].URI.Scheme, cfg.Trunks[0].URI.Host, cfg.Trunks[0].URI.Port = "sip", "127.0.0.1", 9
+	e, err := Open(cfg)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer e.Close()
+	for _, backend := range e.backends {
+		backend.serve = func(tx *transaction.Server) { respondAll{}.ServeBackend(backend, tx) }
+	}
+	u := e.listeners[0].(*udpListener)
+	from := netip.MustParseAddrPort("127.0.0.1:9")
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		u.arrived([]byte(wire("OPTIONS", "SIP/2.0/UDP 127.0.0.1:9;rport;branch=z9hG4bK"+strconv.Itoa(i), "", "")), from)
+	}
+}
+
+// BenchmarkStranger is what a datagram of nobody costs.
+func BenchmarkStranger(b *testing.B) {
+	cfg := Config{Listen: []Listen{{Network: "udp", Addr: anyPort}}}
+	e, err := Open(cfg)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer e.Close()
+	u := e.listeners[0].(*udpListener)
+	data := []byte(wire("INVITE", "SIP/2.0/UDP 10.0.0.1:9;rport;branch=z9hG4bKx", "", ""))
+	from := netip.MustParseAddrPort("10.0.0.1:9")
+	b.ReportAllocs()
+	for b.Loop() {
+		u.arrived(data, from)
+	}
+}
