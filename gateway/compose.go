@@ -153,6 +153,7 @@ func (c Config) bridge(o Options, log *slog.Logger) bridge.Config {
 		TryTimeout:  c.Call.TryTimeout,
 		FlowGrace:   c.Call.FlowGrace,
 		OrphanLimit: c.Call.OrphanLimit,
+		RingLimit:   c.Call.RingLimit,
 		MaxExpires:  c.Registration.MaxExpires,
 		T1:          o.Timers.T1,
 		Log:         log,

@@ -63,11 +63,12 @@ type Gateway struct {
 	opened  []func()     // closes what was opened, last first
 	started time.Time
 
-	ready   atomic.Bool
-	running atomic.Bool
-	hurry   chan struct{} // closed by Close
-	once    sync.Once
-	done    chan struct{} // closed when all is closed
+	running  atomic.Bool // Run or Close was called
+	ready    atomic.Bool
+	draining atomic.Bool
+	hurry    chan struct{} // closed by Close
+	once     sync.Once
+	done     chan struct{} // closed when all is closed
 }
 
 // New opens everything in the order of the picture: the doors, the media, the bridge, the listeners. Nothing is served yet.
@@ -106,7 +107,7 @@ func New(cfg Config, o Options) (_ *Gateway, err error) {
 	if g.media, err = media.Open(cfg.media(o, g.log)); err != nil {
 		return nil, err
 	}
-	g.onClose(g.within(g.media.Close))
+	g.onClose(g.within("media", g.media.Close))
 	g.bridge = bridge.New(cfg.bridge(o, g.log), bridge.Wiring{
 		Router:   route.New(cfg.routes()),
 		Events:   sinks{g.records, o.Events},
@@ -118,11 +119,11 @@ func New(cfg Config, o Options) (_ *Gateway, err error) {
 	})
 
 	sip := func(w http.ResponseWriter, r *http.Request) { g.wss.Serve(w, r, g.bridge) }
-	g.onClose(g.within(g.wss.Shutdown))
+	g.onClose(g.within("browsers", g.wss.Shutdown))
 	if g.web, err = openWeb(cfg.HTTPS.Listen, webCerts, pages(sip, web.Handler(), cfg.HTTPS.Origins), g.log); err != nil {
 		return nil, err
 	}
-	g.onClose(g.within(g.web.shutdown))
+	g.onClose(g.within("https", g.web.shutdown))
 	if cfg.Admin.Listen.IsValid() {
 		if g.admin, err = openAdmin(cfg.Admin.Listen, g, g.log); err != nil {
 			return nil, err
@@ -153,12 +154,12 @@ func (g *Gateway) openCertificates() (forWeb, forSIP *certificates, err error) {
 func (g *Gateway) onClose(f func()) { g.opened = append(g.opened, f) }
 
 // within makes a close function of a Shutdown(ctx), bounded by closeTimeout.
-func (g *Gateway) within(shutdown func(context.Context) error) func() {
+func (g *Gateway) within(what string, shutdown func(context.Context) error) func() {
 	return func() {
 		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 		defer cancel()
 		if err := shutdown(ctx); err != nil {
-			g.log.Warn("closed with an error", "error", err)
+			g.log.Warn("not closed in order", "what", what, "error", err)
 		}
 	}
 }
@@ -179,7 +180,13 @@ func (g *Gateway) Run(ctx context.Context) error {
 	}
 	serving, stop := context.WithCancel(context.Background())
 	failed := make(chan error, 3)
-	serve := func(f func() error) { go func() { failed <- f() }() }
+	serve := func(f func() error) {
+		go func() {
+			if err := f(); err != nil {
+				failed <- err
+			}
+		}()
+	}
 	serve(func() error { return g.sip.Serve(serving, g.bridge) })
 	serve(g.web.serve)
 	if g.admin != nil {
@@ -203,6 +210,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 }
 
 func (g *Gateway) drain() {
+	g.draining.Store(true)
 	g.ready.Store(false)
 	ctx, cancel := context.WithTimeout(context.Background(), g.cfg.shutdownTimeout())
 	defer cancel()
@@ -269,7 +277,7 @@ type figures struct {
 
 func (g *Gateway) figures() figures {
 	return figures{
-		Draining: g.running.Load() && !g.ready.Load(),
+		Draining: g.draining.Load(),
 		WSS:      g.wss.Stats(),
 		SIP:      g.sip.Stats(),
 		Media:    g.media.Stats(),

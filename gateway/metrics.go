@@ -77,6 +77,7 @@ func (s scrape) calls(f figures) {
 	s.counter("calls_started_total", "Calls begun.", b.CallsStarted)
 	s.counters("calls_ended_total", "Calls ended, by why.", "reason", b.CallsEnded)
 	s.counters("registers_total", "REGISTER requests of browsers, by outcome.", "outcome", b.Registers)
+	s.counter("call_panics_total", "Calls that ended by a fault of the process, each confined to its call.", b.Panics)
 	s.counter("failovers_total", "Requests tried again at another member of the pool.", b.Failovers)
 }
 
@@ -136,6 +137,7 @@ func (s scrape) media(f figures) {
 	s.counter("media_packets_total", "Packets, by direction.", m.PacketsOut, "direction", "out")
 	s.counters("media_drops_total", "Packets dropped, by why.", "reason", m.Drops)
 	s.counter("media_handoffs_total", "Datagrams passed to the worker that owns their relay.", m.Handoffs)
+	s.counter("media_moves_total", "Legs that changed their worker.", m.Moves)
 	s.counter("media_handshakes_total", "DTLS handshakes done.", m.Handshakes)
 	s.counters("media_handshake_failures_total", "DTLS handshakes failed, by why.", "reason", m.HandshakeFailures)
 }
