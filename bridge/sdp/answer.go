@@ -20,7 +20,7 @@ func (l Leg) Answer(other *Description) (Leg, []byte, error) {
 		return l, nil, err
 	}
 	stream := Stream{
-		Kind: heard.Kind, Protocol: heard.Protocol, Format: heard.Format, Relayed: true, Bundled: heard.Bundled,
+		Kind: heard.Kind, Protocol: heard.Protocol, Format: heard.Format, Map: heard.Map, Relayed: true, Bundled: heard.Bundled,
 		MID: heard.MID, Direction: far.Direction & heard.Direction.Reverse(), Ptime: far.Ptime, Reduced: heard.Reduced,
 		Codecs: shared(heard.Codecs, far.Codecs), Remote: RemoteStream{Mux: heard.Remote.Mux},
 	}
@@ -97,6 +97,9 @@ func (d *Description) answers(offer *Description, profile Profile) error {
 		d.Streams = append(d.Streams, offer.Streams[i].rejected()) // forgotten by old phones; RFC 3264 §6 wants them
 	}
 	i := offer.relayed()
+	if i < 0 {
+		return fmt.Errorf("%w: our offer relays nothing", ErrNoState)
+	}
 	heard, offered := &d.Streams[i], &offer.Streams[i]
 	for j, c := range heard.Codecs {
 		k := slices.IndexFunc(offered.Codecs, func(o Codec) bool { return o.PayloadType == c.PayloadType })

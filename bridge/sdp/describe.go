@@ -59,6 +59,7 @@ func (d document) stream(s section, profile Profile, bundle []string) (Stream, e
 	stream := Stream{Kind: f[0], Protocol: f[2]}
 	if len(f) > 3 {
 		stream.Format = f[3]
+		stream.Map = s.rtpmap(f[3])
 	}
 	stream.MID, _ = s.get("mid")
 	stream.Bundled = stream.MID != "" && slices.Contains(bundle, stream.MID)

@@ -12,7 +12,8 @@ type Description struct {
 type Stream struct {
 	Kind      string // "audio", "video", "application", …
 	Protocol  string // "UDP/TLS/RTP/SAVPF", …
-	Format    string // the first of the m-line, repeated where we reject it
+	Format    string // the first of the m-line, repeated where we reject it, with its rtpmap
+	Map       string // the rtpmap of Format
 	Rejected  bool   // port 0 (and not bundle-only)
 	Relayed   bool   // the bridge carries it; at most one
 	Bundled   bool   // its mid stands in the BUNDLE group
@@ -49,5 +50,5 @@ func (d *Description) stream() *Stream {
 
 // rejected is the same m-line refused: it keeps its place for ever (RFC 3264 §8.2).
 func (s Stream) rejected() Stream {
-	return Stream{Kind: s.Kind, Protocol: s.Protocol, Format: s.Format, Rejected: true, MID: s.MID}
+	return Stream{Kind: s.Kind, Protocol: s.Protocol, Format: s.Format, Map: s.Map, Rejected: true, MID: s.MID}
 }

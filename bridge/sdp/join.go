@@ -29,6 +29,9 @@ type PlannedStream struct {
 	// the leg's peer.
 	Codec     [2]Codec
 	Telephone [2]Codec
+	// Reoffer says whether the peer of leg 0 (1) prefers a voice codec that the other leg lacks, so that what it sends
+	// now is dropped: it needs a new Offer from the other leg's Heard.
+	Reoffer [2]bool
 }
 
 // Join plans the media between two legs by their latest finished exchanges: an offer that is still open changes nothing
@@ -36,7 +39,7 @@ type PlannedStream struct {
 func Join(a, b Leg) (Plan, error) {
 	legs := [2]Leg{a.agreed(), b.agreed()}
 	for i, l := range legs {
-		if l.Heard == nil || l.Said == nil {
+		if l.Heard.stream() == nil || l.Said.stream() == nil {
 			return Plan{}, fmt.Errorf("%w: leg %c has finished no offer and answer", ErrNoState, 'a'+i)
 		}
 	}
@@ -51,6 +54,8 @@ func Join(a, b Leg) (Plan, error) {
 		chosen := both[slices.IndexFunc(both, func(p pair) bool { return p.codec[i].heard.voice() })]
 		s.Codec[i] = chosen.codec[i].heard
 		s.Telephone[i] = l.telephone(s.Codec[i].Clock)
+		first := firstVoice(l.commons())
+		s.Reoffer[i] = !slices.ContainsFunc(both, func(p pair) bool { return p.codec[i].said.Same(first) })
 		far := legs[1-i]
 		s.Forward[i] = l.sends() && far.receives()
 		s.Expect[i] = l.sends() && l.receives()
@@ -93,6 +98,16 @@ func (l Leg) commons() []common {
 		}
 	}
 	return all
+}
+
+// firstVoice is the voice codec that the answer put first.
+func firstVoice(all []common) Codec {
+	for _, c := range all {
+		if c.said.voice() {
+			return c.said
+		}
+	}
+	return Codec{}
 }
 
 // commons are the codecs that both legs have, in the order of the peer that answered: our own answer repeats its.

@@ -41,14 +41,12 @@ func (l Leg) Offer(other *Description) (Leg, []byte, error) {
 // where we decide; elsewhere every m-line keeps its place (RFC 3264 §8).
 func (l Leg) layout() (*Description, *Stream) {
 	d := &Description{}
-	if l.Said != nil {
+	if old := l.Said.stream(); old != nil {
 		for _, s := range l.Said.Streams {
 			d.Streams = append(d.Streams, s.rejected())
 		}
-		old := l.Said.stream()
 		s := &d.Streams[l.Said.relayed()]
-		s.Rejected, s.Relayed, s.Remote.Mux = false, true, l.Heard.stream().Remote.Mux
-		s.Reduced = old.Reduced
+		s.Rejected, s.Relayed, s.Remote.Mux, s.Reduced = false, true, old.Remote.Mux, old.Reduced
 		return d, s
 	}
 	d.Streams = []Stream{{Kind: "audio", Protocol: l.Profile.protocol(), Relayed: true}}

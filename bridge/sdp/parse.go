@@ -53,6 +53,17 @@ func (s section) has(key string) bool {
 	return ok
 }
 
+// rtpmap is the rtpmap of one format, empty where there is none.
+func (s section) rtpmap(format string) string {
+	format += " "
+	for _, a := range s.attributes {
+		if value, ok := strings.CutPrefix(a.value, format); ok && a.key == "rtpmap" {
+			return value
+		}
+	}
+	return ""
+}
+
 // document is a text cut into sections.
 type document struct {
 	origin  string

@@ -39,7 +39,7 @@ func TestScenarios(t *testing.T) {
 type txtarFile struct{ name, text string }
 
 // readTxtar splits the format of golang.org/x/tools/txtar.
-func readTxtar(t *testing.T, name string) (comment string, files []txtarFile) {
+func readTxtar(t testing.TB, name string) (comment string, files []txtarFile) {
 	t.Helper()
 	data, err := os.ReadFile(name)
 	if err != nil {
@@ -171,6 +171,9 @@ func step(t *testing.T, legs map[string]Leg, section txtarFile) (got string, com
 		return "", false
 	}
 	legs[words[0]] = roundTrip(t, next)
+	if text != nil && words[1] != "repeats" {
+		checkSaid(t, next, text)
+	}
 	return strings.ReplaceAll(string(text), "\r\n", "\n"), text != nil
 }
 
@@ -219,6 +222,9 @@ func planText(p Plan) string {
 		fmt.Fprintf(&b, "%s\n", s.Kind)
 		for i, arrow := range []string{"a→b", "b→a"} {
 			fmt.Fprintf(&b, "%s forward=%t expect=%t", arrow, s.Forward[i], s.Expect[i])
+			if s.Reoffer[i] {
+				b.WriteString(" reoffer")
+			}
 			for from, to := range s.Payload[i] {
 				if to != Drop {
 					fmt.Fprintf(&b, " %d→%d", from, to)

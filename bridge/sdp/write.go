@@ -49,6 +49,9 @@ func writeRejected(line func(string, ...any), profile Profile, s Stream) {
 	if s.MID != "" {
 		line("a=mid:%s", s.MID)
 	}
+	if s.Map != "" {
+		line("a=rtpmap:%s %s", format, s.Map) // pion/webrtc refuses a whole answer for a payload type without one
+	}
 	if s.Kind != "application" {
 		line("a=inactive")
 	}

@@ -1,0 +1,95 @@
+package sdp
+
+import (
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// seed adds every description that the scenarios hear.
+func seed(f *testing.F) {
+	files, err := filepath.Glob("testdata/*.txtar")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, name := range files {
+		_, sections := readTxtar(f, name)
+		for _, s := range sections {
+			if strings.Contains(s.name, "hears") {
+				f.Add([]byte(crlf(s.text)), true)
+				f.Add([]byte(s.text), false)
+			}
+		}
+	}
+	f.Add(rtpText(1, "0.0.0.0", "sendonly"), false)
+}
+
+// Whatever is accepted is answered: the answer parses again, has the offer's m-lines and only its payload types, and can
+// be offered to the other profile, joined, and offered anew.
+func FuzzHearOffer(f *testing.F) {
+	seed(f)
+	f.Fuzz(func(t *testing.T, text []byte, browser bool) {
+		near, far := WebRTC, RTP
+		if !browser {
+			near, far = RTP, WebRTC
+		}
+		a, err := testLeg(near, 'a').HearOffer(text)
+		if err != nil {
+			if !errors.Is(err, ErrMalformed) && !errors.Is(err, ErrNotAcceptable) {
+				t.Fatalf("error without a class: %v", err)
+			}
+			return
+		}
+		b, offer, err := testLeg(far, 'b').Offer(a.Heard)
+		if err != nil {
+			t.Fatalf("not offered: %v", err)
+		}
+		checkSaid(t, b, offer)
+		b = must(b.HearAnswer([]byte(strings.ReplaceAll(string(offer), "a=setup:actpass", "a=setup:active"))))(t)
+		a, answer, err := a.Answer(b.Heard)
+		if err != nil {
+			t.Fatalf("not answered: %v", err)
+		}
+		checkSaid(t, a, answer)
+		if _, err := parse(answer); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Join(a, b); err != nil {
+			t.Fatalf("not joined: %v", err)
+		}
+		a, again, err := roundTrip(t, a).Offer(b.Heard)
+		if err != nil {
+			t.Fatalf("not offered anew: %v", err)
+		}
+		checkSaid(t, a, again)
+	})
+}
+
+// An answer from the network never panics, and what is accepted can be joined.
+func FuzzHearAnswer(f *testing.F) {
+	seed(f)
+	f.Fuzz(func(t *testing.T, text []byte, browser bool) {
+		profile := RTP
+		if browser {
+			profile = WebRTC
+		}
+		b, _, err := testLeg(profile, 'b').Offer(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err = b.HearAnswer(text)
+		if err != nil {
+			if !errors.Is(err, ErrMalformed) && !errors.Is(err, ErrNotAcceptable) {
+				t.Fatalf("error without a class: %v", err)
+			}
+			return
+		}
+		if _, err := Join(b, b); err != nil {
+			t.Fatalf("not joined: %v", err)
+		}
+		if _, _, err := b.Offer(b.Heard); err != nil {
+			t.Fatalf("not offered anew: %v", err)
+		}
+	})
+}
