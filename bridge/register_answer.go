@@ -84,7 +84,7 @@ func (x *exchange) binding(c contact, member *sipside.Backend, expires time.Time
 }
 
 // grantOf is the expiry that the backend gave our Contact: its expires parameter, else the Expires header, else what was asked;
-// never more than that, and never nothing.
+// never more than that, and never nothing: a client that is told 0 or 1 would refresh without end.
 func grantOf(res *sip.Response, c contact, asked int) int {
 	seconds := asked
 	if h := res.GetHeader("Expires"); h != nil {
@@ -101,7 +101,10 @@ func grantOf(res *sip.Response, c contact, asked int) int {
 			}
 		}
 	}
-	return max(1, min(seconds, asked))
+	if seconds == 0 {
+		return asked
+	}
+	return min(seconds, asked)
 }
 
 // own lists, for a query, those of the backend's bindings that are this connection's.
