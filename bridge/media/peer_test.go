@@ -1,0 +1,378 @@
+package media
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/binary"
+	"errors"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/pion/dtls/v3"
+	"github.com/pion/dtls/v3/pkg/crypto/selfsign"
+	"github.com/pion/rtp"
+	"github.com/pion/srtp/v3"
+	"github.com/pion/stun/v4"
+	"github.com/pion/transport/v4/deadline"
+
+	"tandem/bridge/sdp"
+)
+
+const patience = 5 * time.Second
+
+// peer is a browser's transport in the hands of a test: one socket, ICE checks, DTLS, SRTP, each step by itself.
+type peer struct {
+	t            testing.TB
+	conn         *net.UDPConn
+	to           netip.AddrPort
+	local        sdp.Local // the gateway's
+	own          Credentials
+	certificate  tls.Certificate
+	answers      chan *stun.Message
+	records      chan []byte
+	packets      chan []byte // SRTP and SRTCP as they came
+	dropRecords  atomic.Int32
+	in, out      *srtp.Context
+	profile      dtls.SRTPProtectionProfile
+	dtlsConn     *dtls.Conn
+	profiles     []dtls.SRTPProtectionProfile
+	sequence     uint16
+	ssrc         uint32
+	controlled   bool
+	fromRecords  *recordConn
+	answerSealed bool
+}
+
+func newPeer(t testing.TB, local sdp.Local) *peer {
+	t.Helper()
+	certificate, err := selfsign.GenerateSelfSigned()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &peer{
+		t: t, local: local, to: local.Candidates[0].Addr, certificate: certificate,
+		own:      Credentials{"peerufrag", "peerpasswordpeerpassword"},
+		answers:  make(chan *stun.Message, 64),
+		records:  make(chan []byte, 64),
+		packets:  make(chan []byte, 4096),
+		profiles: srtpProfiles(),
+		ssrc:     0x11223344,
+		sequence: 65000,
+	}
+	p.bind()
+	return p
+}
+
+// bind takes a new socket, as a NAT rebinding does.
+func (p *peer) bind() {
+	p.t.Helper()
+	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if p.conn != nil {
+		p.conn.Close()
+	}
+	p.conn = conn
+	p.t.Cleanup(func() { conn.Close() })
+	go p.read(conn)
+}
+
+func (p *peer) read(conn *net.UDPConn) {
+	b := make([]byte, 2048)
+	for {
+		n, _, err := conn.ReadFromUDPAddrPort(b)
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil || n == 0 {
+			continue
+		}
+		d := append([]byte(nil), b[:n]...)
+		switch {
+		case d[0] <= 3:
+			m := &stun.Message{Raw: d}
+			if m.Decode() == nil {
+				p.answers <- m
+			}
+		case d[0] < 64:
+			if p.dropRecords.Load() > 0 {
+				p.dropRecords.Add(-1)
+				continue
+			}
+			p.records <- d
+		default:
+			p.packets <- d
+		}
+	}
+}
+
+func (p *peer) send(d []byte) {
+	p.t.Helper()
+	if _, err := p.conn.WriteToUDPAddrPort(d, p.to); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// remote is what the peer's SDP says.
+func (p *peer) remote() sdp.Remote {
+	sum := sha256.Sum256(p.certificate.Certificate[0])
+	return sdp.Remote{
+		Ufrag: p.own.Ufrag, Password: p.own.Password, Setup: "actpass",
+		Fingerprints: []sdp.Fingerprint{{Algorithm: "sha-256", Value: colonHex(sum[:])}},
+	}
+}
+
+// request makes a Binding request as a controlling agent sends it.
+func (p *peer) request(extra ...stun.Setter) *stun.Message {
+	p.t.Helper()
+	setters := []stun.Setter{stun.TransactionID, stun.BindingRequest,
+		stun.NewUsername(p.local.Ufrag + ":" + p.own.Ufrag), stun.RawAttribute{Type: stun.AttrPriority, Value: []byte{1, 2, 3, 4}}}
+	setters = append(setters, extra...)
+	setters = append(setters, stun.NewShortTermIntegrity(p.local.Password), stun.Fingerprint)
+	m, err := stun.Build(setters...)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return m
+}
+
+type controlling struct{}
+
+func (controlling) AddTo(m *stun.Message) error {
+	m.Add(stun.AttrICEControlling, []byte{1, 2, 3, 4, 5, 6, 7, 8})
+	return nil
+}
+
+type useCandidate struct{}
+
+func (useCandidate) AddTo(m *stun.Message) error {
+	m.Add(stun.AttrUseCandidate, nil)
+	return nil
+}
+
+// check sends a nominating check until its answer comes.
+func (p *peer) check() *stun.Message {
+	p.t.Helper()
+	m := p.request(controlling{}, useCandidate{})
+	for range 50 {
+		p.send(m.Raw)
+		select {
+		case a := <-p.answers:
+			if a.TransactionID == m.TransactionID {
+				return a
+			}
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	p.t.Fatal("no answer to a check")
+	return nil
+}
+
+// handshake is the DTLS client's part.
+func (p *peer) handshake() error {
+	p.fromRecords = &recordConn{peer: p, deadline: deadline.New(), closed: make(chan struct{})}
+	conn, err := dtls.ClientWithOptions(p.fromRecords, p.conn.LocalAddr(),
+		dtls.WithCertificates(p.certificate), dtls.WithSRTPProtectionProfiles(p.profiles...),
+		dtls.WithInsecureSkipVerify(true), dtls.WithFlightInterval(100*time.Millisecond), dtls.WithMTU(600),
+		dtls.WithLoggerFactory(quietLogs{}))
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := conn.HandshakeContext(ctx); err != nil {
+		return err
+	}
+	p.dtlsConn = conn
+	p.t.Cleanup(func() { p.fromRecords.Close() })
+	p.profile, _ = conn.SelectedSRTPProtectionProfile()
+	keys, err := exportKeys(conn, true)
+	if err != nil {
+		return err
+	}
+	return p.useKeys(keys)
+}
+
+func (p *peer) useKeys(keys SRTPState) (err error) {
+	if p.in, err = srtp.CreateContext(keys.RemoteKey, keys.RemoteSalt, srtp.ProtectionProfile(keys.Profile)); err != nil {
+		return err
+	}
+	p.out, err = srtp.CreateContext(keys.LocalKey, keys.LocalSalt, srtp.ProtectionProfile(keys.Profile))
+	return err
+}
+
+// connect does everything up to keys.
+func (p *peer) connect(l *Leg) {
+	p.t.Helper()
+	l.SetRemote(p.remote())
+	l.AnswerSent()
+	p.check()
+	if err := p.handshake(); err != nil {
+		p.t.Fatal(err)
+	}
+	waitFor(p.t, "the leg to have its keys", func() bool { return !l.Stats().ConnectedAt.IsZero() })
+}
+
+// next makes the stream's next packet.
+func (p *peer) next(payloadType uint8, payload string) []byte {
+	p.t.Helper()
+	p.sequence++
+	return packet(p.t, payloadType, p.ssrc, p.sequence, payload)
+}
+
+func packet(t testing.TB, payloadType uint8, ssrc uint32, sequence uint16, payload string) []byte {
+	t.Helper()
+	b, err := (&rtp.Packet{
+		Header: rtp.Header{Version: 2, PayloadType: payloadType, SSRC: ssrc, SequenceNumber: sequence,
+			Timestamp: uint32(sequence) * 160},
+		Payload: []byte(payload),
+	}).Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func (p *peer) sendRTP(plain []byte) {
+	p.t.Helper()
+	sealed, err := p.out.EncryptRTP(nil, plain, nil)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.send(sealed)
+}
+
+// receiveRTP gives the next packet that comes, decrypted.
+func (p *peer) receiveRTP() *rtp.Packet {
+	p.t.Helper()
+	select {
+	case d := <-p.packets:
+		plain, err := p.in.DecryptRTP(nil, d, nil)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		return parse(p.t, plain)
+	case <-time.After(patience):
+		p.t.Fatal("no RTP came")
+		return nil
+	}
+}
+
+func parse(t testing.TB, plain []byte) *rtp.Packet {
+	t.Helper()
+	r := &rtp.Packet{}
+	if err := r.Unmarshal(plain); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// recordConn is the DTLS client's net.PacketConn.
+type recordConn struct {
+	peer     *peer
+	deadline *deadline.Deadline
+	closed   chan struct{}
+	once     atomic.Bool
+}
+
+func (c *recordConn) ReadFrom(b []byte) (int, net.Addr, error) {
+	select {
+	case <-c.closed:
+		return 0, nil, net.ErrClosed
+	case <-c.deadline.Done():
+		return 0, nil, c.deadline.Err()
+	case d := <-c.peer.records:
+		return copy(b, d), c.LocalAddr(), nil
+	}
+}
+
+func (c *recordConn) WriteTo(b []byte, _ net.Addr) (int, error) {
+	return c.peer.conn.WriteToUDPAddrPort(b, c.peer.to)
+}
+
+func (c *recordConn) Close() error {
+	if !c.once.Swap(true) {
+		close(c.closed)
+	}
+	return nil
+}
+
+func (c *recordConn) LocalAddr() net.Addr                { return &net.UDPAddr{} }
+func (c *recordConn) SetDeadline(t time.Time) error      { return c.SetReadDeadline(t) }
+func (c *recordConn) SetReadDeadline(t time.Time) error  { c.deadline.Set(t); return nil }
+func (c *recordConn) SetWriteDeadline(_ time.Time) error { return nil }
+
+// phone is the SIP world's end of an RTP leg: an RTP and an RTCP socket.
+type phone struct {
+	t         testing.TB
+	rtp, rtcp *net.UDPConn
+	to        netip.AddrPort // the leg's RTP port
+	ssrc      uint32
+	sequence  uint16
+}
+
+func newPhone(t testing.TB, local sdp.Local) *phone {
+	t.Helper()
+	f := &phone{t: t, to: netip.AddrPortFrom(local.Addr, local.Ports[0]), ssrc: 0x55667788, sequence: 100}
+	for _, c := range []**net.UDPConn{&f.rtp, &f.rtcp} {
+		conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		*c = conn
+	}
+	return f
+}
+
+func addrOf(c *net.UDPConn) netip.AddrPort { return c.LocalAddr().(*net.UDPAddr).AddrPort() }
+
+func (f *phone) remote() sdp.Remote {
+	return sdp.Remote{Streams: []sdp.RemoteStream{{RTP: addrOf(f.rtp), RTCP: addrOf(f.rtcp)}}}
+}
+
+func (f *phone) sendRTP(payloadType uint8, payload string) {
+	f.t.Helper()
+	f.sequence++
+	sendTo(f.t, f.rtp, f.to, packet(f.t, payloadType, f.ssrc, f.sequence, payload))
+}
+
+func sendTo(t testing.TB, c *net.UDPConn, to netip.AddrPort, d []byte) {
+	t.Helper()
+	if _, err := c.WriteToUDPAddrPort(d, to); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// receive reads one datagram.
+func receive(t testing.TB, c *net.UDPConn) []byte {
+	t.Helper()
+	b := make([]byte, 2048)
+	if err := c.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	n, _, err := c.ReadFromUDPAddrPort(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b[:n]
+}
+
+func (f *phone) receiveRTP() *rtp.Packet {
+	f.t.Helper()
+	return parse(f.t, receive(f.t, f.rtp))
+}
+
+// senderReport is an RTCP sender report of its own.
+func senderReport(ssrc uint32) []byte {
+	b := make([]byte, 28)
+	b[0], b[1] = 0x80, 200
+	binary.BigEndian.PutUint16(b[2:], 6)
+	binary.BigEndian.PutUint32(b[4:], ssrc)
+	return b
+}
