@@ -35,7 +35,6 @@ type call struct {
 	again    *timer // repeats the last provisional
 	orphan   *timer
 	rung     bool // Events heard of it
-	faults   int
 	record   Record
 }
 
@@ -77,18 +76,18 @@ func (c *call) do(e event) {
 	e.do()
 }
 
-// panicked ends the call in an orderly way, and at the second fault by force.
+// panicked ends the call in an orderly way; where the ending itself is at fault, by force.
 func (c *call) panicked(err errPanic) {
-	c.faults++
 	c.bridge.counters.panicked()
 	c.log.Error("fault in a call", "error", err, "stack", string(debug.Stack()))
-	if c.faults == 1 {
+	switch {
+	case c.state < callEnding:
 		c.do(event{name: "end after a fault", do: func() { c.fail(internalError()) }})
-		return
-	}
-	c.state = callEnded
-	if c.faults == 2 {
+	case c.state == callEnding:
+		c.state = callEnded
+		c.because(internalError())
 		c.do(event{name: "forced end", do: c.finish})
+		c.bridge.calls.remove(c)
 	}
 }
 

@@ -6,13 +6,17 @@ import (
 
 // onMedia is called by a media worker.
 func (l *leg) onMedia(ev media.Event) {
-	l.call.post("media", func() { l.hearMedia(ev) })
+	l.call.post("media", func() {
+		if l.media != nil { // nil: what was under way when it closed
+			l.judge(ev)
+		}
+	})
 }
 
-// hearMedia judges a leg by its media: the WebSocket may be lost and the call goes on; media that is dead ends it.
-func (l *leg) hearMedia(ev media.Event) {
+// judge judges a leg by its media: the WebSocket may be lost and the call goes on; media that is dead ends it.
+func (l *leg) judge(ev media.Event) {
 	c := l.call
-	if l.media == nil || c.state >= callEnding || !c.concerns(l) {
+	if c.state >= callEnding || !c.concerns(l) {
 		return
 	}
 	switch ev.Kind {

@@ -121,10 +121,14 @@ func internalError() Termination {
 
 // reasonFor is the value of the Reason header that a BYE, CANCEL or refusal carries.
 func (t Termination) reasonFor() string {
-	if t.Header != "" || t.Reason == "hangup" || t.Reason == "cancelled" {
+	switch t.Reason {
+	case "hangup", "cancelled", "refused", "challenged": // a peer's own doing: only its own words
 		return t.Header
 	}
-	return reasonValue(t.Status, t.Reason)
+	if t.Header == "" {
+		return reasonValue(t.Status, t.Reason)
+	}
+	return t.Header
 }
 
 func reasonValue(cause int, text string) string { return reasonHeader("SIP", cause, text).Value() }

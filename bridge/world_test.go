@@ -1,0 +1,341 @@
+package bridge
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/emiago/sipgo/sip"
+
+	"tandem/bridge/identity"
+	"tandem/bridge/location"
+	"tandem/bridge/media"
+	"tandem/bridge/route"
+	"tandem/sipside"
+	"tandem/sipside/siptest"
+	"tandem/sipside/transaction"
+	"tandem/wss"
+	"tandem/wss/wsstest"
+)
+
+// world is a bridge between its real doors and a real media engine, with browsers and agents around it.
+type world struct {
+	t        *testing.T
+	bridge   *Bridge
+	wss      *wss.Server
+	sip      *sipside.Endpoints
+	media    *media.Engine
+	store    *location.Memory
+	agents   []*siptest.Agent // the members of pool "pbx"
+	url      string
+	events   eventLog
+	log      safeBuffer
+	browsers []*wsstest.Browser
+}
+
+// conditions change a world before it opens.
+type conditions struct {
+	members int // default 1
+	bridge  Config
+	media   media.Limits
+	order   string
+	timers  transaction.Config
+	guard   Guard
+	handler func(member int) func(*siptest.Incoming) bool
+}
+
+func newWorld(t *testing.T, with conditions) *world {
+	t.Helper()
+	w := &world{t: t}
+	log := slog.New(slog.NewTextHandler(&w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	loopback := netip.MustParseAddr("127.0.0.1")
+	w.openSIP(with, log)
+	var err error
+	w.wss, err = wss.New(wss.Config{Timers: with.timers, Log: log})
+	w.check(err)
+	w.media, err = media.Open(media.Config{
+		Listen: []netip.AddrPort{netip.AddrPortFrom(loopback, 0)}, RTP: media.RTPConfig{Address: loopback}, Limits: with.media, Log: log,
+	})
+	w.check(err)
+	w.store = location.NewMemory(time.Now)
+	with.bridge.Node, with.bridge.Secret, with.bridge.Log = "n1", []byte("of the tests"), log
+	w.bridge = New(with.bridge, Wiring{
+		Router: route.New([]route.Rule{
+			{From: "browsers", User: regexp.MustCompile("^900"), Reject: 403},
+			{From: "browsers", To: "pbx"},
+			{From: "pbx", To: "browsers"},
+		}),
+		Events: &w.events, Store: w.store, Nonces: identity.NewNonces(100, time.Minute, time.Now), Media: w.media,
+		Browsers: w.wss, Backends: w.sip, Guard: with.guard,
+	})
+	w.serve()
+	return w
+}
+
+func (w *world) openSIP(with conditions, log *slog.Logger) {
+	w.t.Helper()
+	pool := sipside.PoolConfig{Name: "pbx", Order: with.order}
+	for i := range max(with.members, 1) {
+		cfg := siptest.AgentConfig{Timers: with.timers}
+		handler := acceptRegister
+		if with.handler != nil {
+			handler = either(with.handler(i), acceptRegister)
+		}
+		cfg.Handler = handler
+		agent, err := siptest.NewAgent(cfg)
+		w.check(err)
+		w.agents = append(w.agents, agent)
+		w.t.Cleanup(func() { agent.Close() })
+		pool.Members = append(pool.Members, sipside.Member{URI: agent.URI("")})
+	}
+	listen := netip.MustParseAddrPort("127.0.0.1:0")
+	var err error
+	w.sip, err = sipside.Open(sipside.Config{
+		Listen: []sipside.Listen{{Network: "udp", Addr: listen}, {Network: "tcp", Addr: listen}},
+		Pools:  []sipside.PoolConfig{pool}, Timers: with.timers, Log: log,
+	})
+	w.check(err)
+}
+
+func (w *world) serve() {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { defer close(done); w.sip.Serve(ctx, w.bridge) }()
+	web := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.wss.Serve(rw, r, w.bridge) }))
+	w.url = "ws" + strings.TrimPrefix(web.URL, "http") + "/sip"
+	w.t.Cleanup(func() {
+		w.diagnose()
+		for _, b := range w.browsers {
+			b.Close()
+		}
+		ended, stop := context.WithCancel(context.Background())
+		stop()
+		w.bridge.Shutdown(ended)
+		closing, over := context.WithTimeout(context.Background(), 5*time.Second)
+		defer over()
+		w.wss.Shutdown(closing)
+		web.Close()
+		cancel()
+		w.sip.Close()
+		<-done
+		w.media.Close(closing)
+	})
+}
+
+// diagnose prints the ladders of a failed test, and finds what JsSIP would have stumbled over in any.
+func (w *world) diagnose() {
+	for _, b := range w.browsers {
+		for _, fault := range b.Faults() {
+			w.t.Errorf("the browser would have stumbled: %s", fault)
+		}
+	}
+	if !w.t.Failed() {
+		return
+	}
+	for i, b := range w.browsers {
+		w.t.Logf("browser %d\n%s", i, b.Ladder())
+	}
+	for i, a := range w.agents {
+		w.t.Logf("agent %d\n%s", i, a.Ladder())
+	}
+	w.t.Logf("log\n%s", w.log.String())
+}
+
+func (w *world) check(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// ctx bounds one step of a test.
+func (w *world) ctx() context.Context {
+	ctx, cancel := context.WithTimeout(w.t.Context(), 15*time.Second)
+	w.t.Cleanup(cancel)
+	return ctx
+}
+
+// browser opens a browser.
+func (w *world) browser(opt wsstest.Options) *wsstest.Browser {
+	w.t.Helper()
+	b, err := wsstest.Dial(w.ctx(), w.url, opt)
+	w.check(err)
+	w.browsers = append(w.browsers, b)
+	return b
+}
+
+// registered opens a browser and registers it; the agents accept any REGISTER.
+func (w *world) registered(user string, opt wsstest.Options) *wsstest.Browser {
+	w.t.Helper()
+	b := w.browser(opt)
+	_, err := b.Register(w.ctx(), user, "")
+	w.check(err)
+	return b
+}
+
+// toBrowser is the URI by which a backend calls a registered user: the Contact that the registrar was given.
+func (w *world) toBrowser(user string) sip.Uri {
+	w.t.Helper()
+	bindings := w.store.ByAOR("sip:" + user + "@example.com")
+	if len(bindings) != 1 {
+		w.t.Fatalf("%d bindings of %s", len(bindings), user)
+	}
+	at := w.sip.Addrs()[0]
+	return sip.Uri{Scheme: "sip", User: bindings[0].Token, Host: at.Addr().String(), Port: int(at.Port())}
+}
+
+// rtp opens an agent's media.
+func (w *world) rtp() *siptest.Media {
+	w.t.Helper()
+	m, err := siptest.NewMedia(netip.MustParseAddr("127.0.0.1"))
+	w.check(err)
+	w.t.Cleanup(func() { m.Close() })
+	return m
+}
+
+// answered accepts the next INVITE of an agent with media that sends a tone.
+func (w *world) answered(agent *siptest.Agent, m *siptest.Media, tone float64) *siptest.Dialog {
+	w.t.Helper()
+	in, err := agent.Expect(w.ctx(), sip.INVITE)
+	w.check(err)
+	w.check(in.Respond(siptest.Reply{Status: 180}))
+	answer, err := m.Answer(in.SDP())
+	w.check(err)
+	m.Tone(tone)
+	d, err := in.Accept(w.ctx(), siptest.Reply{SDP: answer})
+	w.check(err)
+	return d
+}
+
+// record waits for the record of the only call.
+func (w *world) record() Record {
+	w.t.Helper()
+	var r *Record
+	w.until("the record of the call", func() bool { r = w.events.record(); return r != nil })
+	return *r
+}
+
+// until polls for a condition, with a reason.
+func (w *world) until(reason string, ok func() bool) {
+	w.t.Helper()
+	limit := time.NewTimer(15 * time.Second)
+	defer limit.Stop()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-limit.C:
+			w.t.Fatalf("in vain waited for %s", reason)
+		}
+	}
+}
+
+// either tries handlers in turn.
+func either(handlers ...func(*siptest.Incoming) bool) func(*siptest.Incoming) bool {
+	return func(in *siptest.Incoming) bool {
+		return slices.ContainsFunc(handlers, func(h func(*siptest.Incoming) bool) bool { return h != nil && h(in) })
+	}
+}
+
+// acceptRegister is a registrar that trusts everybody: the Contact comes back with its expiry.
+func acceptRegister(in *siptest.Incoming) bool {
+	if in.Request().Method != sip.REGISTER {
+		return false
+	}
+	var headers []sip.Header
+	for _, h := range in.Request().GetHeaders("Contact") {
+		contact := h.(*sip.ContactHeader).Clone()
+		if !contact.Params.Has("expires") {
+			contact.Params.Add("expires", "120")
+		}
+		headers = append(headers, contact)
+	}
+	in.Respond(siptest.Reply{Status: 200, Headers: headers})
+	return true
+}
+
+// eventLog keeps the events of a bridge.
+type eventLog struct {
+	mu  sync.Mutex
+	all []Event
+}
+
+func (l *eventLog) CallEvent(e Event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all = append(l.all, e)
+}
+
+// record is the newest record, nil before one.
+func (l *eventLog) record() *Record {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := len(l.all) - 1; i >= 0; i-- {
+		if l.all[i].Record != nil {
+			return l.all[i].Record
+		}
+	}
+	return nil
+}
+
+// call is the id of the newest call.
+func (l *eventLog) call() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.all) == 0 {
+		return ""
+	}
+	return l.all[len(l.all)-1].Call
+}
+
+// safeBuffer is a log that a test may read while it is written.
+type safeBuffer struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (b *safeBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *safeBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+// header is a header's value, "" where it is missing.
+func header(msg interface{ GetHeader(string) sip.Header }, name string) string {
+	return headerValue(msg, name)
+}
+
+func tagOf(params sip.HeaderParams) string { return params.GetOr("tag", "") }
+
+// closedPort is an address where nobody listens.
+func closedPort(t *testing.T) sip.Uri {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := l.Addr().(*net.TCPAddr)
+	l.Close()
+	var uri sip.Uri
+	if err := sip.ParseUri(fmt.Sprintf("sip:127.0.0.1:%d;transport=tcp", at.Port), &uri); err != nil {
+		t.Fatal(err)
+	}
+	return uri
+}
