@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"encoding"
+	"errors"
 	"os"
 	"reflect"
 	"regexp"
@@ -15,6 +16,31 @@ const sampleFile = "../tandem.sample.yaml"
 func TestSampleIsAConfiguration(t *testing.T) {
 	if _, err := Load(sampleFile); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// What the documents show as a configuration is one.
+func TestDocumentsShowConfigurations(t *testing.T) {
+	found := 0
+	pair := writeCertificate(t, t.TempDir(), "phone")
+	files := strings.NewReplacer("/etc/tandem/cert.pem", pair.Certificate, "/etc/tandem/key.pem", pair.Key)
+	for _, file := range []string{"../README.md", "../ARCHITECTURE.md"} {
+		text, err := os.ReadFile(file)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, block := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllSubmatch(text, -1) {
+			found++
+			if _, err := Parse(file, []byte(files.Replace(string(block[1]))), func(string) (string, bool) { return "sixteen characters", true }); err != nil {
+				t.Errorf("%v\nin\n%s", err, block[1])
+			}
+		}
+	}
+	if found == 0 {
+		t.Error("README.md shows no configuration: the test has lost its way")
 	}
 }
 
