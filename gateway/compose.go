@@ -131,6 +131,7 @@ func (c Config) media(o Options, log *slog.Logger) media.Config {
 		Node:    c.node(),
 		Tap:     o.Tap,
 		Log:     log,
+		Limits:  o.Limits,
 	}
 }
 

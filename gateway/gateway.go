@@ -39,6 +39,7 @@ type Options struct {
 	Timers transaction.Config // of both doors' transactions; T1 also of the bridge
 	Events bridge.Events      // gets the events of calls, beside the records; must not block
 	Tap    media.Tap          // sees relayed packets
+	Limits media.Limits       // of the media engine
 }
 
 func (o Options) logTo() io.Writer {

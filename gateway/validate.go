@@ -159,8 +159,8 @@ func isHost(text string) bool {
 
 func (v *validator) media(c Config) {
 	m := c.Media
-	if m.Workers < 0 || m.Workers > 1024 {
-		v.fail("media.workers", "%d is not between 1 and 1024", m.Workers)
+	if m.Workers < 0 || m.Workers > 256 {
+		v.fail("media.workers", "%d is not between 1 and 256", m.Workers)
 	}
 	for path, addr := range map[string]netip.Addr{"media.advertise": m.Advertise, "media.rtp.advertise": m.RTP.Advertise} {
 		if addr.IsValid() && (addr.IsUnspecified() || addr.IsMulticast()) {
