@@ -64,20 +64,23 @@ func (t *track) Bind(ctx webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, e
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	codecs := ctx.CodecParameters()
-	for _, name := range []string{t.opt.Send, "PCMU", "PCMA", ""} {
+	wanted := []string{"PCMU", "PCMA", anyCodec}
+	if t.opt.Send != "" {
+		wanted = []string{t.opt.Send}
+	}
+	for _, name := range wanted {
 		for _, codec := range codecs {
 			this := codecName(codec.MimeType)
-			if strings.EqualFold(this, name) || name == "" && t.opt.Send == "" && this != telephoneEvent {
+			if strings.EqualFold(this, name) || name == anyCodec && this != telephoneEvent {
 				t.use(ctx, codec, codecs)
 				return codec, nil
 			}
 		}
-		if t.opt.Send != "" {
-			break
-		}
 	}
 	return webrtc.RTPCodecParameters{}, fmt.Errorf("wsstest: nothing to send with: %q is not among the negotiated %v", t.opt.Send, codecs)
 }
+
+const anyCodec = "*"
 
 const telephoneEvent = "telephone-event"
 

@@ -1,0 +1,5 @@
+//go:build !race
+
+package wss_test
+
+const raceEnabled = false
