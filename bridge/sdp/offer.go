@@ -25,7 +25,7 @@ func (l Leg) Offer(other *Description) (Leg, []byte, error) {
 	said, stream := l.layout()
 	stream.Codecs, stream.Direction, stream.Ptime = codecs, far.Direction, far.Ptime
 	if l.Profile == WebRTC {
-		stream.Bundled, stream.Remote.Mux = true, true
+		stream.Bundled, stream.Remote.Mux = stream.MID != "", true // a peer without mids gets none
 		stream.ICE.Setup = l.Setup
 		if l.Setup == "" {
 			stream.ICE.Setup = "actpass"

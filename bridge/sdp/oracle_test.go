@@ -29,6 +29,9 @@ func checkSaid(t *testing.T, l Leg, text []byte) {
 		t.Fatalf("%d m-lines in answer to %d:\n%s", len(d.MediaDescriptions), len(l.Heard.Streams), text)
 	}
 	for _, a := range d.Attributes {
+		if a.Key == "group" && strings.TrimSpace(a.Value) == "BUNDLE" {
+			t.Fatalf("an empty group:\n%s", text)
+		}
 		if a.Key == "sendrecv" || a.Key == "sendonly" || a.Key == "recvonly" || a.Key == "inactive" {
 			t.Fatalf("a direction at session level:\n%s", text)
 		}
@@ -47,7 +50,7 @@ func checkSaid(t *testing.T, l Leg, text []byte) {
 func checkMedia(t *testing.T, l Leg, i int, m *pion.MediaDescription) {
 	t.Helper()
 	if l.Profile == WebRTC {
-		if _, ok := m.Attribute("mid"); !ok && (!l.Said.Answer || l.Heard.Streams[i].MID != "") {
+		if _, ok := m.Attribute("mid"); !ok && (l.Heard == nil || l.Heard.Streams[i].MID != "") {
 			t.Fatalf("m-line %d without mid", i)
 		}
 	}
