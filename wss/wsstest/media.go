@@ -100,6 +100,7 @@ func newAPI(codecs []string) (*webrtc.API, error) {
 	set.SetHostAcceptanceMinWait(0)
 	set.SetPrflxAcceptanceMinWait(0)
 	set.SetSDPMediaLevelFingerprints(true)
+	set.SetHandleUndeclaredSSRCWithoutAnswer(true) // as browsers: a relay announces no SSRC
 	return webrtc.NewAPI(webrtc.WithMediaEngine(engine), webrtc.WithInterceptorRegistry(registry),
 		webrtc.WithSettingEngine(set)), nil
 }
