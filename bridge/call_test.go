@@ -98,7 +98,7 @@ func TestBackendCallsBrowser(t *testing.T) {
 			w := newWorld(t, conditions{})
 			b := w.registered("alice", wsstest.Options{})
 			m := w.rtp()
-			out, err := w.agents[0].Invite(w.ctx(), siptest.Call{To: w.toBrowser("alice"), SDP: m.Offer("sendrecv")})
+			out, err := w.agents[0].Invite(siptest.Call{To: w.toBrowser("alice"), SDP: m.Offer("sendrecv")})
 			w.check(err)
 			call, err := b.NextCall(w.ctx())
 			w.check(err)

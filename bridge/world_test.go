@@ -41,6 +41,7 @@ type world struct {
 	events   eventLog
 	log      safeBuffer
 	browsers []*wsstest.Browser
+	order    func(aor string) // see registerWith
 }
 
 // conditions change a world before it opens.
@@ -180,6 +181,9 @@ func (w *world) registered(user string, opt wsstest.Options) *wsstest.Browser {
 	b := w.browser(opt)
 	_, err := b.Register(w.ctx(), user, "")
 	w.check(err)
+	if w.order != nil {
+		w.order("sip:" + user + "@example.com")
+	}
 	return b
 }
 
