@@ -3,12 +3,14 @@ package bridge
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
 
 	"tandem/bridge/location"
+	"tandem/sipside/transaction"
 )
 
 // bareRegistrar is a registrar with a store and nothing around it.
@@ -167,4 +169,44 @@ func TestGrantOf(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What a browser says of its Contact goes back to it and names a binding: no text of it may break a header or a token.
+func FuzzRegistration(f *testing.F) {
+	for _, seed := range []string{
+		`<sip:7k3@q1.invalid;transport=ws>;+sip.ice;reg-id=1;+sip.instance="<urn:uuid:AB-1>";expires=600`, "sip:a@b.invalid ; expires = 5",
+		`"A, \"B\"" <sip:a@b.invalid>;expires=0, <sips:[::1]:5061;ob?x=y>;q=1`, "*", "<tel:+49>;expires=-1", `<sip:a@b>;x="a;b";expires="7"`,
+	} {
+		f.Add(seed)
+	}
+	r := bareRegistrar(Config{Node: "n1", Secret: []byte("k")})
+	f.Fuzz(func(t *testing.T, value string) {
+		const head = "REGISTER sip:x SIP/2.0\r\nVia: SIP/2.0/WSS x.invalid;branch=z9hG4bK1\r\nFrom: <sip:a@x>;tag=1\r\nTo: <sip:a@x>\r\n" +
+			"Call-ID: c\r\nCSeq: 1 REGISTER\r\nContact: "
+		msg, err := transaction.Parse([]byte(head + value + "\r\n\r\n"))
+		if err != nil {
+			return
+		}
+		wish, err := r.registrationOf(msg.Message.(*sip.Request))
+		if err != nil {
+			return
+		}
+		for _, c := range wish.contacts {
+			if c.want < 0 || c.token == "" || c.token != alphanumeric(c.token) {
+				t.Fatalf("%+v", c)
+			}
+			back := c.granted(60).Value()
+			if !oneLine(back) || !strings.HasSuffix(back, ";expires=60") {
+				t.Fatalf("%q", back)
+			}
+			again, err := transaction.Parse([]byte(head + back + "\r\n\r\n"))
+			if err != nil {
+				t.Fatalf("%q cannot be read: %v", back, err)
+			}
+			same, err := r.registrationOf(again.Message.(*sip.Request))
+			if err != nil || len(same.contacts) != 1 || same.contacts[0].token != c.token || same.contacts[0].want != 60 {
+				t.Fatalf("%q became %+v, %v", value, same.contacts, err)
+			}
+		}
+	})
 }

@@ -35,6 +35,9 @@ type registerRig struct {
 	store  *location.Memory
 	url    string
 	log    *lockedBuffer
+
+	browsers *wss.Server
+	backends *sipside.Endpoints
 }
 
 // lockedBuffer is a log that may be read while it is written.
@@ -86,7 +89,9 @@ func newGuardedRig(t *testing.T, guard Guard, doubles ...*registrarDouble) *regi
 	if err != nil {
 		t.Fatal(err)
 	}
-	rig := &registerRig{t: t, ctx: ctx, store: location.NewMemory(time.Now), log: &lockedBuffer{}}
+	rig := &registerRig{
+		t: t, ctx: ctx, store: location.NewMemory(time.Now), log: &lockedBuffer{}, browsers: browsers, backends: backends,
+	}
 	rig.bridge = New(Config{
 		Node: "n1", Secret: []byte("secret"), TryTimeout: rigTryTimeout,
 		Log: slog.New(slog.NewTextHandler(rig.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
@@ -305,6 +310,26 @@ func TestReconnectReplacesItsOwnBinding(t *testing.T) {
 	if len(pbx.contacts()) != 1 {
 		t.Errorf("bindings pile up upstream: %v", pbx.contacts())
 	}
+}
+
+// The page is closed while its REGISTER is on the way: the backend has a binding, so it is known here, but as dormant.
+func TestAcceptedAfterTheFlowIsGone(t *testing.T) {
+	pbx := newRegistrarDouble(t, "")
+	rig := newRegisterRig(t, pbx)
+	pbx.set(func() { pbx.deaf = true })
+	page := rig.dial(wsstest.Options{})
+	req := page.NewRequest(sip.REGISTER, "sip:example.com")
+	req.To().Address.User = "alice"
+	req.AppendHeader(&sip.ContactHeader{Address: page.Contact()})
+	if err := page.Send(req); err != nil {
+		t.Fatal(err)
+	}
+	rig.until("the REGISTER is on the way", func() bool { return rig.backends.Stats().Transactions.Clients > 0 })
+	page.Drop()
+	rig.until("the connection is gone", func() bool { return rig.browsers.Stats().Connections == 0 })
+	pbx.set(func() { pbx.deaf = false })
+	rig.until("there is a binding", func() bool { return rig.store.Len() == 1 })
+	rig.until("it is dormant", func() bool { return rig.only().Flow == "" })
 }
 
 func TestUnregister(t *testing.T) {
