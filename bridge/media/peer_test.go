@@ -26,25 +26,24 @@ const patience = 5 * time.Second
 
 // peer is a browser's transport in the hands of a test: one socket, ICE checks, DTLS, SRTP, each step by itself.
 type peer struct {
-	t            testing.TB
-	conn         *net.UDPConn
-	to           netip.AddrPort
-	local        sdp.Local // the gateway's
-	own          Credentials
-	certificate  tls.Certificate
-	answers      chan *stun.Message
-	records      chan []byte
-	packets      chan []byte // SRTP and SRTCP as they came
-	dropRecords  atomic.Int32
-	in, out      *srtp.Context
-	profile      dtls.SRTPProtectionProfile
-	dtlsConn     *dtls.Conn
-	profiles     []dtls.SRTPProtectionProfile
-	sequence     uint16
-	ssrc         uint32
-	controlled   bool
-	fromRecords  *recordConn
-	answerSealed bool
+	t                    testing.TB
+	conn                 *net.UDPConn
+	to                   netip.AddrPort
+	local                sdp.Local // the gateway's
+	own                  Credentials
+	certificate          tls.Certificate
+	answers              chan *stun.Message
+	records              chan []byte
+	packets              chan []byte // SRTP and SRTCP as they came
+	dropRecords          atomic.Int32
+	loseChangeCipherSpec atomic.Bool // once
+	in, out              *srtp.Context
+	profile              dtls.SRTPProtectionProfile
+	dtlsConn             *dtls.Conn
+	profiles             []dtls.SRTPProtectionProfile
+	sequence             uint16
+	ssrc                 uint32
+	fromRecords          *recordConn
 }
 
 func newPeer(t testing.TB, local sdp.Local) *peer {
@@ -102,6 +101,9 @@ func (p *peer) read(conn *net.UDPConn) {
 		case d[0] < 64:
 			if p.dropRecords.Load() > 0 {
 				p.dropRecords.Add(-1)
+				continue
+			}
+			if d[0] == recordChangeCCS && p.loseChangeCipherSpec.CompareAndSwap(true, false) {
 				continue
 			}
 			p.records <- d
@@ -175,23 +177,44 @@ func (p *peer) check() *stun.Message {
 
 // handshake is the DTLS client's part.
 func (p *peer) handshake() error {
-	p.fromRecords = &recordConn{peer: p, deadline: deadline.New(), closed: make(chan struct{})}
-	conn, err := dtls.ClientWithOptions(p.fromRecords, p.conn.LocalAddr(),
+	conn, err := dtls.ClientWithOptions(p.recordConn(), p.conn.LocalAddr(),
 		dtls.WithCertificates(p.certificate), dtls.WithSRTPProtectionProfiles(p.profiles...),
 		dtls.WithInsecureSkipVerify(true), dtls.WithFlightInterval(100*time.Millisecond), dtls.WithMTU(600),
 		dtls.WithLoggerFactory(quietLogs{}))
 	if err != nil {
 		return err
 	}
+	return p.finish(conn, true)
+}
+
+// acceptHandshake is the DTLS server's part.
+func (p *peer) acceptHandshake() error {
+	conn, err := dtls.ServerWithOptions(p.recordConn(), p.conn.LocalAddr(),
+		dtls.WithCertificates(p.certificate), dtls.WithSRTPProtectionProfiles(p.profiles...),
+		dtls.WithClientAuth(dtls.RequireAnyClientCert), dtls.WithFlightInterval(100*time.Millisecond),
+		dtls.WithLoggerFactory(quietLogs{}))
+	if err != nil {
+		return err
+	}
+	return p.finish(conn, false)
+}
+
+func (p *peer) recordConn() *recordConn {
+	c := &recordConn{peer: p, deadline: deadline.New(), closed: make(chan struct{})}
+	p.fromRecords = c
+	p.t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func (p *peer) finish(conn *dtls.Conn, client bool) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := conn.HandshakeContext(ctx); err != nil {
 		return err
 	}
 	p.dtlsConn = conn
-	p.t.Cleanup(func() { p.fromRecords.Close() })
 	p.profile, _ = conn.SelectedSRTPProtectionProfile()
-	keys, err := exportKeys(conn, true)
+	keys, err := exportKeys(conn, client)
 	if err != nil {
 		return err
 	}

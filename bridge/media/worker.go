@@ -73,10 +73,13 @@ func newWorker(e *Engine, id int) (*worker, error) {
 
 func (w *worker) run() {
 	defer w.free()
-	for !w.stopping {
+	for {
 		w.clock = int64(time.Since(w.engine.start))
 		w.packets = 0
 		w.drainMailbox()
+		if w.stopping {
+			return
+		}
 		w.drainRing()
 		if w.poller.poll() > 0 {
 			w.readAll()
