@@ -36,6 +36,8 @@ func (s Stream) unusable(profile Profile) string {
 		return name + ": not relayed"
 	case s.Rejected:
 		return name + ": rejected"
+	case s.Follows: // RFC 8843 §7.3.1: it cannot carry the bundle, and the m-line that could is refused
+		return name + ": bundle-only behind an m-line that is not relayed"
 	case !profile.speaks(s.Protocol) && strings.Contains(s.Protocol, "SAVP"):
 		return fmt.Sprintf("%s: secure RTP (%s) is not spoken on this leg, only RTP/AVP", name, s.Protocol)
 	case !profile.speaks(s.Protocol):

@@ -65,6 +65,7 @@ func (d document) stream(s section, profile Profile, bundle []string) (Stream, e
 	stream.Bundled = stream.MID != "" && slices.Contains(bundle, stream.MID)
 	bundleOnly := profile == WebRTC && stream.Bundled && s.has("bundle-only")
 	stream.Rejected = port == 0 && !bundleOnly
+	stream.Follows = port == 0 && bundleOnly
 	if stream.Rejected || stream.Kind != "audio" || !profile.speaks(stream.Protocol) {
 		return stream, nil
 	}

@@ -15,6 +15,7 @@ type Stream struct {
 	Format    string // the first of the m-line, repeated where we reject it, with its rtpmap
 	Map       string // the rtpmap of Format
 	Rejected  bool   // port 0 (and not bundle-only)
+	Follows   bool   // bundle-only with port 0: lives only by another m-line's transport
 	Relayed   bool   // the bridge carries it; at most one
 	Bundled   bool   // its mid stands in the BUNDLE group
 	MID       string
