@@ -180,8 +180,9 @@ func TestIncomingCallNotTaken(t *testing.T) {
 	if res := next(t, events); res.StatusCode != 487 {
 		t.Error(res)
 	}
-	if c.State() != wsstest.Ended || c.Why() != "CANCEL received" {
-		t.Error(c.State(), c.Why())
+	must(t, c.Wait(within(t), wsstest.Ended))
+	if c.Why() != "CANCEL received" {
+		t.Error(c.Why())
 	}
 }
 

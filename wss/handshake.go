@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 
@@ -111,14 +112,19 @@ func canonicalOrigin(text string) (string, bool) {
 		u.ForceQuery || strings.Contains(text, "#") {
 		return "", false
 	}
-	port := u.Port()
+	host, port := strings.ToLower(u.Hostname()), u.Port()
+	if strings.Contains(host, ":") {
+		if _, err := netip.ParseAddr(host); err != nil || u.Host[0] != '[' {
+			return "", false
+		}
+	}
 	if port == "" {
 		switch u.Scheme {
-		case "https", "wss":
+		case "https":
 			port = "443"
-		case "http", "ws":
+		case "http":
 			port = "80"
 		}
 	}
-	return u.Scheme + "://" + net.JoinHostPort(strings.ToLower(u.Hostname()), port), true
+	return u.Scheme + "://" + net.JoinHostPort(host, port), true
 }
