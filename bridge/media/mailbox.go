@@ -14,9 +14,10 @@ type node[T any] struct {
 func (q *queue[T]) push(v T) bool {
 	n := &node[T]{value: v}
 	for {
-		n.next = q.head.Load()
-		if q.head.CompareAndSwap(n.next, n) {
-			return n.next == nil
+		head := q.head.Load()
+		n.next = head // the consumer's from the moment of the swap
+		if q.head.CompareAndSwap(head, n) {
+			return head == nil
 		}
 	}
 }

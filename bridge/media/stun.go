@@ -48,8 +48,15 @@ func (w *worker) check(d *datagram) {
 	if l == nil {
 		return
 	}
+	if w.owns(l) && l.commands.head.Load() != nil {
+		w.serve(l) // what signalling said before the check was sent counts
+	}
 	if !w.owns(l) {
 		w.handOff(l, d)
+		return
+	}
+	if l.closed.Load() {
+		w.drop(nil, DropSTUNUfrag)
 		return
 	}
 	w.current = l

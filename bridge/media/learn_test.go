@@ -1,0 +1,179 @@
+package media
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"tandem/bridge/sdp"
+)
+
+func TestLearner(t *testing.T) {
+	const told, other, signalling, far = "10.0.0.1:4000", "10.0.0.1:5000", "10.0.0.9:6000", "192.0.2.1:7000"
+	type step struct {
+		from string
+		ssrc uint32
+		at   int64
+		want DropReason
+	}
+	repeat := func(n int, s step) (list []step) {
+		for range n {
+			list = append(list, s)
+		}
+		return list
+	}
+	join := func(lists ...[]step) (all []step) {
+		for _, l := range lists {
+			all = append(all, l...)
+		}
+		return all
+	}
+	for _, c := range []struct {
+		name  string
+		mode  learnMode
+		steps []step
+	}{
+		{"strict takes the address of the SDP only", learnStrict, join(
+			repeat(1, step{other, 1, 0, DropSource}), repeat(1, step{signalling, 1, 0, DropSource}), repeat(9, step{told, 1, 0, dropNone}))},
+		{"signalling takes another port", learnSignalling, repeat(9, step{other, 1, 0, dropNone})},
+		{"signalling takes the signalling's source", learnSignalling, repeat(9, step{signalling, 1, 0, dropNone})},
+		{"signalling takes nobody else", learnSignalling, repeat(9, step{far, 1, 0, DropSource})},
+		{"any takes all in time", learnAny, repeat(9, step{far, 1, 99, dropNone})},
+		{"any is over after its time", learnAny, join(repeat(1, step{far, 1, 101, DropSource}), repeat(1, step{told, 1, 101, dropNone}))},
+		{"any keeps what it learnt", learnAny, join(repeat(4, step{far, 1, 0, dropNone}), repeat(4, step{far, 1, 500, dropNone}))},
+		{"four in a row lock", learnSignalling, join(repeat(4, step{told, 1, 0, dropNone}), repeat(9, step{signalling, 2, 0, DropInjected}))},
+		{"three do not", learnSignalling, join(repeat(3, step{told, 1, 0, dropNone}), repeat(4, step{signalling, 2, 0, dropNone}),
+			repeat(1, step{told, 1, 0, DropInjected}))},
+		{"not in a row does not", learnSignalling, join(repeat(3, step{told, 1, 0, dropNone}), repeat(1, step{other, 2, 0, dropNone}),
+			repeat(3, step{told, 1, 0, dropNone}), repeat(1, step{other, 2, 0, dropNone}))},
+		{"a new SSRC proves itself", learnSignalling, join(repeat(4, step{told, 1, 0, dropNone}), repeat(3, step{told, 2, 0, DropSSRC}),
+			repeat(5, step{told, 2, 0, dropNone}), repeat(1, step{told, 1, 0, DropSSRC}))},
+		{"a spoofed SSRC between does not", learnSignalling, join(repeat(4, step{told, 1, 0, dropNone}), repeat(3, step{told, 2, 0, DropSSRC}),
+			repeat(1, step{told, 1, 0, dropNone}), repeat(3, step{told, 2, 0, DropSSRC}), repeat(1, step{told, 1, 0, dropNone}))},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := learner{mode: c.mode, signalling: netip.MustParseAddr("10.0.0.9")}
+			l.expect(netip.MustParseAddrPort(told), 100)
+			for i, s := range c.steps {
+				from := sockaddrOf(netip.MustParseAddrPort(s.from))
+				if got, _ := l.judge(&from, s.ssrc, s.at); got != s.want {
+					t.Fatalf("step %d, %s ssrc %d: %v, want %v", i, s.from, s.ssrc, got, s.want)
+				}
+			}
+		})
+	}
+}
+
+func TestLearnerAfterNewDescription(t *testing.T) {
+	l := learner{mode: learnSignalling, signalling: netip.MustParseAddr("10.0.0.9")}
+	told, moved := netip.MustParseAddrPort("10.0.0.1:4000"), netip.MustParseAddrPort("10.0.0.9:6000")
+	from, to := sockaddrOf(told), sockaddrOf(moved)
+	l.expect(told, 100)
+	for range lockAfter {
+		l.judge(&from, 1, 0)
+	}
+	l.expect(told, 100) // the same again: another source may prove itself
+	for i := range lockAfter {
+		if got, learnt := l.judge(&to, 2, 0); got != dropNone || learnt != (i == lockAfter-1) {
+			t.Fatalf("packet %d: %v, learnt %v", i, got, learnt)
+		}
+	}
+	if got, _ := l.judge(&from, 1, 0); got != DropInjected {
+		t.Errorf("the old source: %v", got)
+	}
+	l.expect(netip.MustParseAddrPort("10.0.0.1:4002"), 100)
+	if l.locked {
+		t.Error("still locked after the address changed")
+	}
+}
+
+// rtpCall is two phones joined by RTP legs.
+func rtpCall(t *testing.T, e *Engine) (legs [2]*Leg, phones [2]*phone) {
+	t.Helper()
+	for i := range legs {
+		legs[i] = newLeg(t, e, LegSpec{Profile: sdp.RTP, Streams: 1, Signalling: loopback(0).Addr()})
+		phones[i] = newPhone(t, legs[i].Local())
+		legs[i].SetRemote(phones[i].remote())
+	}
+	e.Join(legs[0], legs[1], opusPlan())
+	waitFor(t, "the legs to be joined", func() bool { return e.Stats().Relays == 1 })
+	return legs, phones
+}
+
+func TestInjectedPacketsGoNowhere(t *testing.T) {
+	legs, phones := rtpCall(t, open(t))
+	for range lockAfter {
+		phones[0].sendRTP(111, "real")
+		if p := phones[1].receiveRTP(); string(p.Payload) != "real" {
+			t.Fatalf("got %v", p)
+		}
+	}
+	injector := newPhone(t, legs[0].Local())
+	injector.sendRTP(111, "injected")
+	waitFor(t, "the injected packet to be counted", func() bool { return legs[0].Stats().Drops[DropInjected.String()] == 1 })
+	sendTo(t, injector.rtcp, netip.AddrPortFrom(phones[0].to.Addr(), phones[0].to.Port()+1), []byte("nonsense"))
+	waitFor(t, "nonsense to be counted", func() bool { return legs[0].Stats().Drops[DropRTCPMalformed.String()] == 1 })
+	phones[0].sendRTP(111, "real again")
+	if p := phones[1].receiveRTP(); string(p.Payload) != "real again" {
+		t.Fatalf("got %v", p)
+	}
+}
+
+// A phone behind a NAT sends from elsewhere than its SDP says; packets follow it once it is learnt.
+func TestPacketsFollowTheLearntSource(t *testing.T) {
+	legs, phones := rtpCall(t, open(t))
+	behind := newPhone(t, legs[0].Local())
+	phones[1].sendRTP(107, "to the SDP's address")
+	if p := phones[0].receiveRTP(); string(p.Payload) != "to the SDP's address" {
+		t.Fatalf("got %v", p)
+	}
+	for range lockAfter {
+		behind.sendRTP(111, "from behind")
+		phones[1].receiveRTP()
+	}
+	phones[1].sendRTP(107, "to the learnt one")
+	if p := behind.receiveRTP(); string(p.Payload) != "to the learnt one" {
+		t.Fatalf("got %v", p)
+	}
+}
+
+func TestRTCPCrosses(t *testing.T) {
+	c := newCall(t, open(t))
+	c.bothWays(t)
+	sealed, err := c.browser.out.EncryptRTCP(nil, senderReport(c.browser.ssrc), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.browser.send(sealed)
+	if got := receive(t, c.phone.rtcp); string(got) != string(senderReport(c.browser.ssrc)) {
+		t.Errorf("phone got %x", got)
+	}
+	sendTo(t, c.phone.rtcp, netip.AddrPortFrom(c.phone.to.Addr(), c.phone.to.Port()+1), senderReport(c.phone.ssrc))
+	checkBrowserReport(t, c)
+
+	r := c.phone.remote() // from now on muxed
+	r.Streams[0].Mux = true
+	c.b.SetRemote(r)
+	sendTo(t, c.phone.rtp, c.phone.to, senderReport(c.phone.ssrc))
+	checkBrowserReport(t, c)
+	if sealed, err = c.browser.out.EncryptRTCP(nil, senderReport(c.browser.ssrc), nil); err != nil {
+		t.Fatal(err)
+	}
+	c.browser.send(sealed)
+	if got := receive(t, c.phone.rtp); string(got) != string(senderReport(c.browser.ssrc)) {
+		t.Errorf("phone got %x", got)
+	}
+}
+
+func checkBrowserReport(t *testing.T, c *call) {
+	t.Helper()
+	select {
+	case d := <-c.browser.packets:
+		plain, err := c.browser.in.DecryptRTCP(nil, d, nil)
+		if err != nil || string(plain) != string(senderReport(c.phone.ssrc)) {
+			t.Errorf("browser got %x, %v", plain, err)
+		}
+	case <-time.After(patience):
+		t.Error("no RTCP came")
+	}
+}
