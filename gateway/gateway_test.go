@@ -243,7 +243,9 @@ func talk(t *testing.T) *talking {
 
 func (x *talking) browser(t *testing.T) *wsstest.Browser {
 	t.Helper()
-	b, err := wsstest.Dial(x.ctx, x.url, wsstest.Options{})
+	b, err := wsstest.Dial(x.ctx, x.url, wsstest.Options{NewSession: func() (wsstest.Session, error) {
+		return wsstest.NewMedia(wsstest.MediaOptions{Codecs: []string{"PCMU"}})
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
