@@ -178,6 +178,7 @@ func (c *call) endLegs() {
 	for _, l := range c.legs() {
 		l.closeMedia()
 	}
+	c.writeRecord()
 	c.settle()
 }
 
@@ -199,7 +200,7 @@ func (c *call) settle() {
 	c.step(callSettled, nil, nil)
 }
 
-// finish writes the record and frees everything.
+// finish frees everything.
 func (c *call) finish() {
 	for t := range c.timers {
 		t.stop()
@@ -210,7 +211,6 @@ func (c *call) finish() {
 	}
 	c.dropInvite()
 	c.writeRecord()
-	c.bridge.counters.callEnded(c.term.Reason)
 	c.bridge.calls.remove(c)
 }
 

@@ -51,8 +51,8 @@ const (
 	actEndRest                           // end the branches that did not win
 	actHangUpLate                        // ACK and BYE a 2xx that nobody waits for
 	actConfirmed                         // what waited for the ACK may go on
-	actEndLegs                           // end every leg in its own way (see legTable)
-	actFinish                            // write the record, free everything
+	actEndLegs                           // end every leg in its own way (see legTable), write the record
+	actFinish                            // free everything
 )
 
 type callStep struct {

@@ -29,7 +29,7 @@ func (br *branch) ended(why Termination, other bool) {
 		return
 	}
 	br.over = true
-	c.prefer(why)
+	c.prefer(br, why)
 	switch {
 	case c.running():
 		c.step(callRefused, br, nil)
@@ -78,9 +78,10 @@ func (c *call) running() bool {
 }
 
 // prefer keeps the refusal that is to be shown should nobody answer.
-func (c *call) prefer(why Termination) {
+func (c *call) prefer(br *branch, why Termination) {
 	if c.best == nil || better(refusal{status: why.Status}, refusal{status: c.best.Status}) {
 		c.best = &why
+		c.record.Backend = br.leg.backend
 	}
 }
 

@@ -84,8 +84,7 @@ func (w *world) registerWith(member int) {
 func TestNoFailoverAfterRinging(t *testing.T) {
 	for _, status := range []int{180, 183} {
 		t.Run(phrase(status), func(t *testing.T) {
-			w := newWorld(t, conditions{members: 2, bridge: Config{TryTimeout: 200 * time.Millisecond},
-				handler: behave(replies(status, 503), replies(486))})
+			w := newWorld(t, conditions{members: 2, handler: behave(replies(status, 503), replies(486))})
 			w.registerWith(0)
 			b := w.registered("alice", wsstest.Options{})
 			call, err := b.Invite(w.ctx(), "600", wsstest.InviteOptions{Session: wsstest.FixedAudio()})

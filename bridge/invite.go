@@ -126,10 +126,10 @@ func (b *Bridge) openCall(in inbound, tenant string, stages []stage) *call {
 	} else {
 		l.backend = in.backend.Name()
 	}
-	l.log = c.log.With("leg", l.name, "conn", l.peer.Name())
 	if tenant != "" {
 		c.log = c.log.With("tenant", tenant)
 	}
+	l.log = c.log.With("leg", l.name, "conn", l.peer.Name())
 	c.caller = l
 	c.sessions = sessionIDs{Caller: b.ids.sessionID(), Callee: nilSessionID}
 	c.hearSessionID(l, in.req)

@@ -40,9 +40,14 @@ func (c *call) keepFigures(l *leg) {
 	c.record.Media = append(c.record.Media, f)
 }
 
-// writeRecord gives Events the call's record, its last event.
+// writeRecord gives Events the call's record, its last event, as soon as the call is over for its users: a peer that does not
+// answer its BYE takes half a minute more. It is written once.
 func (c *call) writeRecord() {
 	r := &c.record
+	if !r.End.IsZero() {
+		return
+	}
+	c.bridge.counters.callEnded(c.term.Reason)
 	r.End, r.Reason, r.By = time.Now(), c.term.Reason, c.term.By
 	if r.Answer.IsZero() {
 		r.Status = c.term.Status

@@ -18,6 +18,9 @@ func (b *Bridge) Restore(s Snapshot) error {
 	c.state = callUp
 	c.record = s.Record
 	c.record.Media = nil
+	if s.Record.Tenant != "" {
+		c.log = c.log.With("tenant", s.Record.Tenant)
+	}
 	c.sessions = sessionIDs{Caller: s.Sessions[0], Callee: s.Sessions[1]}
 	var err error
 	if c.caller, err = c.restoreLeg(s.Caller); err == nil {
