@@ -70,13 +70,17 @@ func newRegisterRig(t *testing.T, doubles ...*registrarDouble) *registerRig {
 }
 
 func newGuardedRig(t *testing.T, guard Guard, doubles ...*registrarDouble) *registerRig {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	t.Cleanup(cancel)
 	pool := sipside.PoolConfig{Name: "pbx"}
 	for _, d := range doubles {
 		pool.Members = append(pool.Members, d.member())
 	}
+	return newPoolRig(t, guard, pool)
+}
+
+func newPoolRig(t *testing.T, guard Guard, pool sipside.PoolConfig) *registerRig {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	t.Cleanup(cancel)
 	backends, err := sipside.Open(sipside.Config{
 		Listen: []sipside.Listen{{Network: "udp", Addr: netip.MustParseAddrPort("127.0.0.1:0")}},
 		Pools:  []sipside.PoolConfig{pool},
