@@ -12,13 +12,13 @@ func TestSipp(t *testing.T) {
 	s := newSite(t, withSipp)
 	lab.StartAsterisk(t, "127.0.0.10")
 	chromium := lab.StartChromium(t)
-	for _, transport := range []string{"u1", "t1"} {
-		t.Run("callee "+transport, func(t *testing.T) {
+	for domain, transport := range map[string]string{"udp.example": "u1", "tcp.example": "t1"} {
+		t.Run("callee "+domain, func(t *testing.T) {
 			s.ladderOnFailure(t)
 			sipp := lab.StartSipp(t, "callee", "127.0.0.30", "", 1, "-t", transport)
 			account := s.account("alice", aliceTone)
-			account.URI = "sip:alice@sipp.example"
-			c := chromium.Open(t).Phone(t, lab.JsSIP, account).Call("sip:service@sipp.example")
+			account.URI = "sip:alice@" + domain
+			c := chromium.Open(t).Phone(t, lab.JsSIP, account).Call("sip:service@" + domain)
 			c.Wait("answered", 10*time.Second)
 			c.Hears(700)
 			c.Hangup()

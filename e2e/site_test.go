@@ -48,9 +48,11 @@ sip: {listen: ["udp://127.0.0.20:5060", "tcp://127.0.0.20:5060"]}
 media: {listen: "127.0.0.20:0", rtp: {ports: 30000-30999}}
 pools:
   pbx: {members: ["sip:127.0.0.10:5060"], probe: {every: 0s}}
-  sipp: {members: ["sip:127.0.0.30:5060"], probe: {every: 0s}}
+  sipp-udp: {members: ["sip:127.0.0.30:5060"], probe: {every: 0s}}
+  sipp-tcp: {members: ["sip:127.0.0.30:5060;transport=tcp"], probe: {every: 0s}}
 routes:
-  - {from: browsers, domain: sipp.example, to: sipp}
+  - {from: browsers, domain: udp.example, to: sipp-udp}
+  - {from: browsers, domain: tcp.example, to: sipp-tcp}
   - {from: browsers, to: pbx, register: forward}
   - {from: pbx, to: browsers}
 `
@@ -88,6 +90,8 @@ func newSite(t testing.TB, text string) *site {
 		}
 		if t.Failed() {
 			t.Logf("gateway's log:\n%s", log)
+			records, _ := os.ReadFile(s.records)
+			t.Logf("call records:\n%s", records)
 		}
 	})
 	return s

@@ -42,6 +42,7 @@ func StartAsterisk(t testing.TB, addr string) *Asterisk {
 	if err := a.configure(root); err != nil {
 		t.Fatalf("asterisk: %v", err)
 	}
+	t.Cleanup(a.Kill)
 	a.Start(t)
 	return a
 }
@@ -117,7 +118,6 @@ func (a *Asterisk) Start(t testing.TB) {
 	if err := a.cmd.Start(); err != nil {
 		t.Fatalf("asterisk: %v", err)
 	}
-	t.Cleanup(a.Kill)
 	Eventually(t, 30*time.Second, "asterisk at "+a.Addr+" is up", func() error {
 		_, err := a.CLI("core waitfullybooted")
 		return err

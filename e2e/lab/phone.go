@@ -126,7 +126,7 @@ func (c *Call) Hears(frequency float64) {
 	Eventually(c.phone.t, 10*time.Second, fmt.Sprintf("%s hears %v Hz", c.phone.name, frequency), func() error {
 		share, rms := c.measure(frequency)
 		if share < 0.7 || rms < 0.01 {
-			return fmt.Errorf("%.2f of the energy is there, loudness %.4f, %+v", share, rms, c.State())
+			return fmt.Errorf("%.2f of the energy is there, loudness %.4f, %+v, %s", share, rms, c.State(), c.traffic())
 		}
 		return nil
 	})
@@ -148,6 +148,13 @@ func (c *Call) measure(frequency float64) (share, rms float64) {
 	var m struct{ Share, RMS float64 }
 	c.phone.Tab.Do(c.phone.t, &m, "lab.measure", c.phone.name, c.id, frequency)
 	return m.Share, m.RMS
+}
+
+// traffic is what the browser counts.
+func (c *Call) traffic() (text string) {
+	c.phone.t.Helper()
+	c.phone.Tab.Do(c.phone.t, &text, "lab.traffic", c.phone.name, c.id)
+	return text
 }
 
 // FirstPacket waits for the first RTP packet and gives the milliseconds since the call's start.

@@ -58,6 +58,17 @@ const lab = {
     return { state: c.state, status: c.status, cause: c.cause, direction: c.direction, peer: c.peer, answeredAt: c.answeredAt, held: c.held, ice: c.pc ? c.pc.iceConnectionState : '' };
   },
   incoming(name) { return agents[name].calls.all.filter((c) => c.direction === 'in' && c.state !== 'ended').map((c) => c.id); },
+  // what the browser itself counts, for the message of a failing test
+  async traffic(name, id) {
+    const c = agents[name].calls.all[id];
+    const lines = [];
+    if (c && c.pc) for (const s of (await c.pc.getStats()).values()) {
+      if (s.type === 'inbound-rtp') lines.push(`in: ssrc ${s.ssrc} packets ${s.packetsReceived} lost ${s.packetsLost} energy ${s.totalAudioEnergy.toFixed(3)} concealed ${s.concealedSamples} of ${s.totalSamplesReceived}`);
+      if (s.type === 'outbound-rtp') lines.push(`out: ssrc ${s.ssrc} packets ${s.packetsSent}`);
+      if (s.type === 'media-source') lines.push(`source: energy ${s.totalAudioEnergy.toFixed(3)} level ${s.audioLevel}`);
+    }
+    return lines.join('; ');
+  },
   measure(name, id, frequency) {
     const c = agents[name].calls.all[id];
     return c && c.ear ? c.ear.measure(frequency) : { share: 0, rms: 0 };

@@ -41,7 +41,7 @@ class SIPJSAgent {
     const { SIP } = libs;
     session.delegate = {
       onSessionDescriptionHandler: (handler) => { watchTracks(call, handler.peerConnection); },
-      onBye: () => { call.cause = 'Terminated'; },
+      onBye: (bye) => { call.cause = 'Terminated'; bye.accept(); },
     };
     session.stateChange.addListener((state) => {
       if (state === SIP.SessionState.Established) { call.state = 'answered'; call.status = 200; call.answeredAt = performance.now() - call.startedAt; }
