@@ -25,6 +25,10 @@ func (w *worker) demux(d *datagram) {
 	}
 	key := d.from.source(d.listen)
 	f := w.flows[key]
+	if f == nil && w.mailbox.head.Load() != nil {
+		w.drainMailbox() // the pair may have been validated, or moved here, since this round began
+		f = w.flows[key]
+	}
 	if f == nil {
 		if l := w.away[key]; l != nil {
 			w.handOff(l, d)

@@ -129,13 +129,20 @@ func newCall(t testing.TB, e *Engine, change ...func(*peer)) *call {
 		f(c.browser)
 	}
 	c.b.SetRemote(c.phone.remote())
+	relays := e.Stats().Relays
 	e.Join(c.a, c.b, opusPlan())
+	waitFor(t, "the legs to be joined", func() bool { return e.Stats().Relays == relays+1 })
 	c.browser.connect(c.a)
 	return c
 }
 
 func (c *call) bothWays(t testing.TB) {
 	t.Helper()
+	defer func() {
+		if t.Failed() {
+			t.Logf("browser's leg %+v\nphone's leg %+v\nengine %+v", c.a.Stats(), c.b.Stats(), c.e.Stats())
+		}
+	}()
 	c.browser.sendRTP(c.browser.next(111, "from the browser"))
 	if p := c.phone.receiveRTP(); p.PayloadType != 107 || string(p.Payload) != "from the browser" || p.SSRC != c.browser.ssrc {
 		t.Fatalf("phone got %v", p)

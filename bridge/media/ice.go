@@ -62,7 +62,7 @@ func (l *Leg) receiveCheck(w *worker, d *datagram) {
 		w.drop(l, verdict.reason)
 		return
 	}
-	w.accept(d, c)
+	defer w.accept(d, c) // when the pair is known wherever its packets may come in
 	l.counters.checks.Add(1)
 	if c.local == l.ice.current.Ufrag {
 		l.ice.previous = Credentials{} // the new ones are in use

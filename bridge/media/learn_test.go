@@ -148,7 +148,7 @@ func TestRTCPCrosses(t *testing.T) {
 	if got := receive(t, c.phone.rtcp); string(got) != string(senderReport(c.browser.ssrc)) {
 		t.Errorf("phone got %x", got)
 	}
-	sendTo(t, c.phone.rtcp, netip.AddrPortFrom(c.phone.to.Addr(), c.phone.to.Port()+1), senderReport(c.phone.ssrc))
+	c.phone.sendRTCP(senderReport(c.phone.ssrc))
 	checkBrowserReport(t, c)
 
 	r := c.phone.remote() // from now on muxed

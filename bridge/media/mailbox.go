@@ -94,14 +94,16 @@ func (w *worker) serve(l *Leg) {
 	}
 }
 
-// drainMailbox runs what was posted and reports how much.
-func (w *worker) drainMailbox() int {
-	count := 0
+// drainMailbox runs what was posted.
+func (w *worker) drainMailbox() {
 	for n := w.mailbox.take(); n != nil; n = n.next {
-		n.value(w)
-		count++
+		w.runPosted(n.value)
 	}
-	return count
+}
+
+func (w *worker) runPosted(f func(*worker)) {
+	defer w.contain()
+	f(w)
 }
 
 func (w *worker) owns(l *Leg) bool { return l.home() == place(w.id) }

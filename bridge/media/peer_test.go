@@ -96,7 +96,10 @@ func (p *peer) read(conn *net.UDPConn) {
 		case d[0] <= 3:
 			m := &stun.Message{Raw: d}
 			if m.Decode() == nil {
-				p.answers <- m
+				select {
+				case p.answers <- m:
+				default: // nobody reads
+				}
 			}
 		case d[0] < 64:
 			if p.dropRecords.Load() > 0 {
@@ -363,6 +366,11 @@ func (f *phone) sendRTP(payloadType uint8, payload string) {
 	f.t.Helper()
 	f.sequence++
 	sendTo(f.t, f.rtp, f.to, packet(f.t, payloadType, f.ssrc, f.sequence, payload))
+}
+
+func (f *phone) sendRTCP(d []byte) {
+	f.t.Helper()
+	sendTo(f.t, f.rtcp, netip.AddrPortFrom(f.to.Addr(), f.to.Port()+1), d)
 }
 
 func sendTo(t testing.TB, c *net.UDPConn, to netip.AddrPort, d []byte) {

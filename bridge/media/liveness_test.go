@@ -1,0 +1,73 @@
+package media
+
+import (
+	"testing"
+	"time"
+
+	"tandem/bridge/sdp"
+)
+
+func TestNoCheckAtAll(t *testing.T) {
+	e := open(t, func(c *Config) { c.Limits.Check = 50 * time.Millisecond })
+	l, p, j := browserLeg(t, e)
+	l.SetRemote(p.remote()) // an offer: the clock runs once our answer is out
+	l.AnswerSent()
+	waitFor(t, "the leg to fail", func() bool { return j.has(Failed, NoConnectivity) })
+}
+
+func TestConsent(t *testing.T) {
+	e := open(t, func(c *Config) { c.Limits.Consent = 100 * time.Millisecond })
+	c := newCall(t, e)
+	waitFor(t, "the leg to die", func() bool {
+		c.phone.sendRTP(107, "packets to it are no sign of life")
+		return c.journals[0].has(Dead, "")
+	})
+	c.browser.check()
+	waitFor(t, "the leg to come back", func() bool { return c.journals[0].has(Alive, "") })
+}
+
+func TestSilence(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		expects bool
+		limits  Limits
+	}{
+		{"where the peer is to send", true, Limits{Silence: 80 * time.Millisecond, Held: time.Hour}},
+		{"where it is held", false, Limits{Silence: time.Hour, Held: 80 * time.Millisecond}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			e := open(t, func(cfg *Config) { cfg.Limits = c.limits })
+			var j journal
+			a := newLeg(t, e, LegSpec{Profile: sdp.RTP, Streams: 1, OnEvent: j.note})
+			b := newLeg(t, e, LegSpec{Profile: sdp.RTP, Streams: 1})
+			f := newPhone(t, a.Local())
+			a.SetRemote(f.remote())
+			plan := opusPlan()
+			plan.Streams[0].Expect = [2]bool{c.expects, false}
+			e.Join(a, b, plan)
+			waitFor(t, "the leg to die", func() bool { return j.has(Dead, "") })
+			f.sendRTP(111, "back")
+			waitFor(t, "the leg to come back", func() bool { return j.has(Alive, "") && j.has(Connected, "") })
+		})
+	}
+}
+
+func TestRTCPIsASignOfLife(t *testing.T) {
+	e := open(t, func(c *Config) { c.Limits.Silence = 300 * time.Millisecond })
+	var j journal
+	a := newLeg(t, e, LegSpec{Profile: sdp.RTP, Streams: 1, OnEvent: j.note})
+	b := newLeg(t, e, LegSpec{Profile: sdp.RTP, Streams: 1})
+	f := newPhone(t, a.Local())
+	a.SetRemote(f.remote())
+	e.Join(a, b, opusPlan())
+	every := time.NewTicker(20 * time.Millisecond)
+	defer every.Stop()
+	for range 50 { // for a second
+		<-every.C
+		f.sendRTCP(senderReport(f.ssrc))
+		if j.has(Dead, "") {
+			t.Fatal("died in spite of RTCP")
+		}
+	}
+	waitFor(t, "the leg to die without", func() bool { return j.has(Dead, "") })
+}
