@@ -72,7 +72,7 @@ func (m *Media) dial() {
 			payload[1] |= 0x80
 		}
 		binary.BigEndian.PutUint16(payload[2:], uint16(min(d.tick, eventFrames)*frame))
-		m.write(rtp.Header{PayloadType: number(m.events), Timestamp: d.stamp, Marker: d.tick == 1}, payload)
+		m.write(rtp.Header{PayloadType: payloadType(m.events), Timestamp: d.stamp, Marker: d.tick == 1}, payload)
 	}
 	if d.tick == eventFrames+endFrames+pauseFrames {
 		close(d.done)

@@ -147,7 +147,7 @@ func (m *Media) wait(ctx context.Context) error {
 	}
 }
 
-func number(format string) uint8 {
+func payloadType(format string) uint8 {
 	n, err := strconv.ParseUint(format, 10, 7)
 	if err != nil {
 		return 0x7f

@@ -172,7 +172,7 @@ func (m *Media) speak() {
 	for i, s := range samples {
 		payload[i] = m.law.encode(s)
 	}
-	m.write(rtp.Header{PayloadType: number(m.format), Timestamp: m.stamp, Marker: m.marker}, payload)
+	m.write(rtp.Header{PayloadType: payloadType(m.format), Timestamp: m.stamp, Marker: m.marker}, payload)
 	m.marker = false
 }
 
@@ -211,10 +211,10 @@ func (m *Media) take(p *rtp.Packet) {
 	m.stats.Received++
 	m.stats.Lost += m.heard.order(p)
 	switch {
-	case m.events != "" && p.PayloadType == number(m.events):
+	case m.events != "" && p.PayloadType == payloadType(m.events):
 		m.stats.Events++
 		m.heard.dialled(p)
-	case m.format != "" && p.PayloadType == number(m.format):
+	case m.format != "" && p.PayloadType == payloadType(m.format):
 		m.heard.audio(p, m.law)
 	default:
 		return
