@@ -47,7 +47,8 @@ type Call struct {
 	status    int
 	why       string
 	dialog    dialog
-	ack       *sip.Request // of the 2xx received
+	ack       *sip.Request // of the 2xx to the first INVITE
+	reAck     *sip.Request // of the 2xx to the latest re-INVITE
 	answer    string       // what of the SDP answer must not change any more
 	offering  bool         // an offer of ours is open
 	ringing   bool         // a provisional response came: CANCEL is allowed (RFC 3261 §9.1)

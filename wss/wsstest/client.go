@@ -45,7 +45,11 @@ func (b *Browser) onResponse(res *sip.Response, data []byte) {
 	}
 	b.mu.Lock()
 	x := b.pending[exchangeKey(res.Via(), res.CSeq())]
+	c := b.dialogs[string(*res.CallID())]
 	b.mu.Unlock()
+	if x == nil && c != nil && c.acknowledgeAgain(res) {
+		return
+	}
 	if x == nil {
 		b.fault("%d to %s matches no transaction", res.StatusCode, method(res))
 		return

@@ -126,3 +126,39 @@ func TestRequestFaults(t *testing.T) {
 		})
 	}
 }
+
+// TestRepeatedAnswer of a re-INVITE is acknowledged again, and is no fault.
+func TestRepeatedAnswer(t *testing.T) {
+	g := newGateway(t)
+	b := g.dial(t, Options{})
+	c, err := b.Invite(soon(t), "600", InviteOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer := func() *sip.Response {
+		res := respond(g.heard(t, Request(sip.INVITE)).(*sip.Request), 200, "OK", "tag")
+		res.AppendHeader(sip.NewHeader("Contact", "<sip:callee@127.0.0.1;transport=ws>"))
+		res.AppendHeader(sip.NewHeader("Content-Type", "application/sdp"))
+		res.SetBody([]byte(FixedAudio()))
+		g.out <- res.String()
+		g.heard(t, Request(sip.ACK))
+		return res
+	}
+	answer()
+	done := make(chan error, 1)
+	go func() {
+		if err := c.Wait(soon(t), Confirmed); err != nil {
+			done <- err
+			return
+		}
+		done <- c.Hold(soon(t))
+	}()
+	res := answer()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	g.out <- res.String()
+	if ack := g.heard(t, Request(sip.ACK)); ack.CSeq().SeqNo != res.CSeq().SeqNo || len(b.Faults()) > 0 {
+		t.Errorf("%s, faults %q", ack, b.Faults())
+	}
+}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -39,13 +38,12 @@ type Media struct {
 
 	mu sync.Mutex
 	// guarded by mu
-	wanted     string // our direction
-	before     string // ours before the last offer
-	heard      string // the peer's
-	failure    string
-	isClosed   bool
-	isUp       bool
-	hasStarted bool
+	wanted    string // our direction
+	before    string // ours before the last offer
+	heard     string // the peer's
+	isUp      bool
+	hasFailed bool
+	isClosed  bool
 }
 
 // NewMedia opens a PeerConnection.
@@ -152,12 +150,11 @@ func (m *Media) onState(s webrtc.PeerConnectionState) {
 	case s == webrtc.PeerConnectionStateConnected && !m.isUp:
 		m.isUp = true
 		close(m.connected)
-		if !m.opt.Silent && !m.hasStarted {
-			m.hasStarted = true
+		if !m.opt.Silent {
 			go m.track.run(m.closed)
 		}
-	case s == webrtc.PeerConnectionStateFailed && m.failure == "":
-		m.failure = s.String()
+	case s == webrtc.PeerConnectionStateFailed && !m.hasFailed:
+		m.hasFailed = true
 		close(m.failed)
 	}
 }
@@ -291,20 +288,6 @@ func poll(ctx context.Context, done func() bool) error {
 		}
 	}
 	return nil
-}
-
-// PeerConnection is pion's, for what is not offered here.
-func (m *Media) PeerConnection() *webrtc.PeerConnection { return m.pc }
-
-// CodecsOffered are the codecs of the options, telephone-event included, as SDP names them.
-func (m *Media) CodecsOffered() []string {
-	var names []string
-	for _, codec := range chromeCodecs(m.opt.Codecs) {
-		if name := codecName(codec.MimeType); !slices.Contains(names, name) {
-			names = append(names, name)
-		}
-	}
-	return names
 }
 
 func codecName(mime string) string { return strings.TrimPrefix(mime, "audio/") }

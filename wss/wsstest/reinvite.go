@@ -50,6 +50,7 @@ func (c *Call) Reinvite(ctx context.Context, ch Change) error {
 		c.dialog.target = contact.Address
 	}
 	ack := c.withinAt(sip.ACK, res.CSeq().SeqNo)
+	c.reAck = ack
 	c.mu.Unlock()
 	if err := b.Send(ack); err != nil {
 		return err
@@ -78,4 +79,15 @@ func (c *Call) Resume(ctx context.Context) error {
 // RestartICE offers new ICE credentials.
 func (c *Call) RestartICE(ctx context.Context) error {
 	return c.Reinvite(ctx, Change{RestartICE: true})
+}
+
+// acknowledgeAgain answers the repetition of a re-INVITE's 2xx (RFC 3261 §13.2.2.4); false for any other response.
+func (c *Call) acknowledgeAgain(res *sip.Response) bool {
+	c.mu.Lock()
+	ack, b := c.reAck, c.b
+	c.mu.Unlock()
+	if !res.IsSuccess() || method(res) != sip.INVITE || ack == nil || ack.CSeq().SeqNo != res.CSeq().SeqNo {
+		return false
+	}
+	return b.Send(ack) == nil
 }

@@ -27,14 +27,12 @@ func newUUID() string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", u[:4], u[4:6], u[6:8], u[8:10], u[10:])
 }
 
-// Via is a fresh Via of the browser: JsSIP's sent-by and its branch of at most 7 digits.
+// Via is a fresh Via of the browser: JsSIP's sent-by and its branch of at most 7 digits. The transport is WSS whatever the
+// scheme: a page behind a load balancer that does TLS says so too.
 func (b *Browser) Via() *sip.ViaHeader {
-	return &sip.ViaHeader{ProtocolName: "SIP", ProtocolVersion: "2.0", Transport: b.transport(), Host: b.viaHost,
+	return &sip.ViaHeader{ProtocolName: "SIP", ProtocolVersion: "2.0", Transport: "WSS", Host: b.viaHost,
 		Params: sip.HeaderParams{{K: "branch", V: "z9hG4bK" + digits(7)}}}
 }
-
-// transport is WSS whatever the scheme: JsSIP takes it from the socket's configuration, whose default it is.
-func (b *Browser) transport() string { return "WSS" }
 
 // Contact is the browser's Contact URI, the same as long as it lives.
 func (b *Browser) Contact() sip.Uri {
