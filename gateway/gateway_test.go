@@ -305,6 +305,23 @@ func TestDrainLetsCallsEnd(t *testing.T) {
 	}
 }
 
+// A call that does not end by itself gets its BYE when shutdown-timeout has passed.
+func TestDrainEndsCallsAfterTheLimit(t *testing.T) {
+	x := talk(t)
+	x.Gateway.cfg.ShutdownTimeout = 300 * time.Millisecond // nobody reads it before drain
+	start := time.Now()
+	x.drain()
+	if _, err := x.call.WaitReceived(x.ctx, wsstest.Request("BYE")); err != nil {
+		t.Error(err)
+	}
+	if err := inTime(t, x.ended, "after the limit"); err != nil || time.Since(start) < 300*time.Millisecond {
+		t.Errorf("%v after %s", err, time.Since(start))
+	}
+	if r := x.record(t); r.By != "gateway" {
+		t.Errorf("record: %+v", r)
+	}
+}
+
 // SIGTERM twice: both legs get their BYE, and the process ends.
 func TestCloseEndsCalls(t *testing.T) {
 	x := talk(t)
