@@ -85,6 +85,7 @@ func TestWinnerWithAnotherCodec(t *testing.T) {
 	pcma := sessionOf(m, 8, "PCMA/8000")
 	w.check(in.Respond(siptest.Reply{Status: 183, Tag: "one", SDP: pcma}))
 	w.check(call.Wait(w.ctx(), wsstest.Early))
+	w.check(call.Media().WaitConnected(w.ctx())) // pion takes an offer before that for an ICE restart
 	d, err := in.Accept(w.ctx(), siptest.Reply{Tag: "two", SDP: sessionOf(m, 0, "PCMU/8000")})
 	w.check(err)
 	w.check(call.Wait(w.ctx(), wsstest.Confirmed))
