@@ -1,4 +1,7 @@
-.PHONY: run build check test
+.PHONY: run build check lab test fuzz bench-setup
+
+UNIT := $(shell go list ./... | grep -v /e2e)
+FUZZTIME ?= 60s
 
 # The gateway with a PBX of its own; prints the URL of the phone.
 run:
@@ -7,9 +10,30 @@ run:
 build:
 	go build -trimpath -o bin/tandem ./gateway/cmd/tandem
 
+# What needs no peer: formatting, vet, the map of the folders, the go.mod.
 check:
 	test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
 	go vet ./...
+	go mod tidy -diff
+	go mod verify
 
-test:
-	go test -race ./...
+# The tests' peers, from packages.
+lab:
+	e2e/lab/install
+
+test: lab
+	go build ./...
+	go test -race $(UNIT)
+	go test -race -timeout 20m ./e2e/...
+
+# Every fuzz target for FUZZTIME.
+fuzz:
+	@grep -rno --include=*_test.go '^func Fuzz[A-Za-z]*' . | sed 's/:[0-9]*:func / /' | while read -r file target; do \
+		echo "$$target in $$file"; \
+		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$(dirname $$file)" || exit 1; \
+	done
+
+# Ten calls from Chromium to Asterisk through Tandem and through Kamailio + rtpengine, in turns.
+bench-setup:
+	e2e/lab/install kamailio kamailio-websocket-modules kamailio-tls-modules rtpengine-daemon coturn openssl
+	go test -run '^$$' -bench '^BenchmarkSetup$$' -benchtime 1x -timeout 20m ./e2e

@@ -50,32 +50,3 @@ func TestRefusals(t *testing.T) {
 		})
 	}
 }
-
-// Tabs closed in mid-call: both calls end once the browsers' ICE checks have been missing for 30 s.
-func TestClosedTab(t *testing.T) {
-	s := newSite(t, onePBX+"call: {flow-grace: 2s}")
-	lab.StartAsterisk(t, "127.0.0.10")
-	chromium := lab.StartChromium(t)
-	s.ladderOnFailure(t)
-	for user, library := range map[string]lab.Library{"alice": lab.JsSIP, "bob": lab.SIPJS} {
-		tab := chromium.Open(t)
-		p := tab.Phone(t, library, s.account(user, aliceTone))
-		p.Register()
-		c := p.Call("sip:600@example.com")
-		c.Wait("answered", 10*time.Second)
-		c.Hears(aliceTone)
-		tab.Close()
-	}
-	lab.Eventually(t, 60*time.Second, "the calls of the closed tabs end", func() error {
-		if n := s.Bridge().Stats().Calls; n != 0 {
-			return fmt.Errorf("%d calls", n)
-		}
-		return nil
-	})
-	s.lastRecord(t, func(r record) error {
-		if r.By != "gateway" || r.Answer.IsZero() {
-			return fmt.Errorf("record %+v", r)
-		}
-		return nil
-	})
-}

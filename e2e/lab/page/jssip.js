@@ -44,7 +44,8 @@ class JsSIPAgent {
   }
   call(target) {
     const call = this.calls.add('out', null);
-    const handlers = { peerconnection: ({ peerconnection }) => watchTracks(call, peerconnection) };
+    // the clock starts when the INVITE leaves, for gathering candidates before it is the browser's own time
+    const handlers = { sending: () => { call.startedAt = performance.now(); }, peerconnection: ({ peerconnection }) => watchTracks(call, peerconnection) };
     call.session = this.ua.call(target, { mediaStream: this.tone.stream, eventHandlers: handlers, pcConfig: { iceServers: [] } });
     this.watch(call, call.session);
     return call;
