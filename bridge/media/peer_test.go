@@ -28,6 +28,7 @@ const patience = 5 * time.Second
 type peer struct {
 	t                    testing.TB
 	conn                 *net.UDPConn
+	at                   netip.Addr
 	to                   netip.AddrPort
 	local                sdp.Local // the gateway's
 	own                  Credentials
@@ -48,12 +49,17 @@ type peer struct {
 
 func newPeer(t testing.TB, local sdp.Local) *peer {
 	t.Helper()
+	return newPeerOn(t, local, loopback(0).Addr())
+}
+
+func newPeerOn(t testing.TB, local sdp.Local, at netip.Addr) *peer {
+	t.Helper()
 	certificate, err := selfsign.GenerateSelfSigned()
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := &peer{
-		t: t, local: local, to: local.Candidates[0].Addr, certificate: certificate,
+		t: t, at: at, local: local, to: local.Candidates[0].Addr, certificate: certificate,
 		own:      Credentials{"peerufrag", "peerpasswordpeerpassword"},
 		answers:  make(chan *stun.Message, 64),
 		records:  make(chan []byte, 64),
@@ -69,7 +75,7 @@ func newPeer(t testing.TB, local sdp.Local) *peer {
 // bind takes a new socket, as a NAT rebinding does.
 func (p *peer) bind() {
 	p.t.Helper()
-	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(p.at, 0)))
 	if err != nil {
 		p.t.Fatal(err)
 	}

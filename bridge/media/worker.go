@@ -12,6 +12,7 @@ import (
 const (
 	tick        = time.Millisecond // the longest that a busy worker lets packets collect
 	busyPackets = 3                // in one tick: from here on collecting pays
+	loadWindow  = 8 * tick         // over which the load is judged, so that a single burst waits for nobody
 	browserRuns = 4                // batches read from the browsers' socket before others have their turn
 )
 
@@ -30,21 +31,22 @@ type worker struct {
 	counters workerCounters
 
 	// owned by run
-	clock     int64 // ns since Engine.start, taken once for each round
-	in        *inbox
-	out       *outbox
-	flows     map[source]*flow // validated pairs of this worker's legs
-	away      map[source]*Leg  // pairs that come in here but belong to another worker's leg
-	legs      []*Leg
-	sockets   socketTable
-	digits    []*Leg // into which digits are playing
-	sweepAt   int64  // next liveness sweep
-	scratch   scratch
-	stun      stunBudget
-	current   *Leg // whose packet is being handled; a panic is its
-	packets   int  // handled in this round
-	lastRound int64
-	stopping  bool
+	clock    int64 // ns since Engine.start, taken once for each round
+	in       *inbox
+	out      *outbox
+	flows    map[source]*flow // validated pairs of this worker's legs
+	away     map[source]*Leg  // pairs that come in here but belong to another worker's leg
+	legs     []*Leg
+	sockets  socketTable
+	digits   []*Leg // into which digits are playing
+	sweepAt  int64  // next liveness sweep
+	scratch  scratch
+	stun     stunBudget
+	current  *Leg // whose packet is being handled; a panic is its
+	packets  int  // handled in this window
+	window   int64
+	busy     bool // by the last window
+	stopping bool
 }
 
 // datagram is one in the worker's hands; valid until the end of the batch.
@@ -75,7 +77,6 @@ func (w *worker) run() {
 	defer w.free()
 	for {
 		w.clock = int64(time.Since(w.engine.start))
-		w.packets = 0
 		w.drainMailbox()
 		if w.stopping {
 			return
@@ -93,9 +94,11 @@ func (w *worker) run() {
 // rest waits for the next round: a quiet worker until something comes, a busy one for a tick in which packets collect
 // (what costs is the wake-up for each packet, not the system call).
 func (w *worker) rest() {
-	span := max(w.clock-w.lastRound, 1)
-	w.lastRound = w.clock
-	if int64(w.packets)*int64(tick) >= busyPackets*span {
+	if span := w.clock - w.window; span >= int64(loadWindow) {
+		w.busy = int64(w.packets)*int64(tick) >= busyPackets*span
+		w.window, w.packets = w.clock, 0
+	}
+	if w.busy {
 		time.Sleep(tick)
 		return
 	}
