@@ -30,10 +30,17 @@ func FuzzBrowserPort(f *testing.F) {
 			b.w.in.next = 0
 			d := datagram{data: b.w.in.copyIn(p), from: from}
 			b.w.demux(&d)
-			clear(b.w.out.legs[:])
 			b.w.out.count = 0
 		}
+		b.noFault(t)
 	})
+}
+
+func (b *bench) noFault(t *testing.T) {
+	t.Helper()
+	if b.w.counters.drops[DropPanic].Load() != 0 || b.a.failed != "" || b.b.failed != "" {
+		t.Fatalf("fault: legs %q %q", b.a.failed, b.b.failed)
+	}
 }
 
 // FuzzPort throws anything at an RTP leg's two ports.
@@ -53,6 +60,7 @@ func FuzzPort(f *testing.F) {
 			b.w.receivePort(s, &d)
 			b.w.out.count = 0
 		}
+		b.noFault(t)
 	})
 }
 
