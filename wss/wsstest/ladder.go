@@ -95,5 +95,5 @@ func describe(msg sip.Message) string {
 
 func firstLine(data []byte) string {
 	line, _, _ := bytes.Cut(bytes.TrimLeft(data, "\r\n"), []byte("\r\n"))
-	return string(line)
+	return fmt.Sprintf("%.100s", line)
 }
