@@ -80,7 +80,8 @@ func (l *Layer) receiveResponse(res *sip.Response) {
 	l.mu.Lock()
 	c := l.clients[responseKey(res)]
 	l.mu.Unlock()
-	if c == nil || !c.respond(res) {
+	// A second Via would mean that the response is another element's (RFC 3261 §8.1.3.3).
+	if c == nil || len(res.GetHeaders("Via")) > 1 || !c.respond(res) {
 		l.counters.strays.Add(1)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -239,9 +240,42 @@ func TestStrays(t *testing.T) {
 	l.Receive(Message{}, f, d.serve)
 	l.Receive(Message{Message: sip.NewResponse(200, "OK")}, f, d.serve)
 	l.Receive(Message{Message: sip.NewRequest("OPTIONS", sip.Uri{Host: "h"})}, f, d.serve)
-	want(t, "strays", l.Stats().Strays, 4)
+	forwarded := answer(req, 200, "x")
+	forwarded.AppendHeader(req.Via().Clone())
+	if _, err := l.Request(Outbound{Request: req}, f, func(e Event) { t.Errorf("event %+v", e) }); err != nil {
+		t.Fatal(err)
+	}
+	l.Receive(Message{Message: forwarded}, f, d.serve)
+	want(t, "strays", l.Stats().Strays, 5)
+	for c := range l.flows[f.Identity()] {
+		c.(*Client).Abandon()
+	}
+	l.FlowLost(f)
 	want(t, "served", d.log(), "")
 	empty(t, l)
+}
+
+func TestIdleTransactionsHaveNoGoroutines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, f, d := New(Config{}), newLine(true), &desk{}
+		before := runtime.NumGoroutine()
+		for i := range 500 {
+			c, err := l.Request(outbound(t, "INVITE", fmt.Sprint("z9hG4bKc", i)), f, func(Event) {})
+			if err != nil {
+				t.Fatal(err)
+			}
+			reply(l, c, 180, "a")
+			l.Receive(request(t, "INVITE", fmt.Sprint("z9hG4bKs", i)), f, d.serve)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		want(t, "running", l.Stats().Clients+l.Stats().Servers, 1000)
+		if now := runtime.NumGoroutine(); now > before {
+			t.Errorf("%d goroutines, %d before", now, before)
+		}
+		l.FlowLost(f)
+		empty(t, l)
+	})
 }
 
 // Two layers over a line that loses and repeats: every transaction ends, each user hears of one end, nothing is left.
