@@ -46,7 +46,7 @@ func TestStrangerCannotTakeOver(t *testing.T) {
 // A closed tab: no WebSocket, no media. The call ends after the grace, and the backend is told.
 func TestClosedTab(t *testing.T) {
 	limits := conditions{bridge: Config{FlowGrace: 300 * time.Millisecond}}
-	limits.media.Consent = 500 * time.Millisecond
+	limits.media.Consent = 3 * time.Second // pion checks every two
 	k := newTalk(t, limits, wsstest.Options{})
 	k.browser.Drop()
 	k.check(k.call.Media().Close())
@@ -61,7 +61,7 @@ func TestClosedTab(t *testing.T) {
 // A browser whose media died but whose WebSocket lives hears BYE.
 func TestDeadMediaEndsBothLegs(t *testing.T) {
 	limits := conditions{}
-	limits.media.Consent = 500 * time.Millisecond
+	limits.media.Consent = 3 * time.Second // pion checks every two
 	k := newTalk(t, limits, wsstest.Options{})
 	k.check(k.call.Media().Close())
 	bye, err := k.backend.Expect(k.ctx(), sip.BYE)

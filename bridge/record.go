@@ -55,5 +55,6 @@ func (c *call) writeRecord() {
 		r.Duration = r.End.Sub(r.Answer).Seconds()
 	}
 	c.log.Info("call ended", "reason", r.Reason, "by", r.By, "status", r.Status, "duration", r.Duration, "backend", r.Backend)
-	c.event(Event{Record: r})
+	written := *r // the sink's own
+	c.event(Event{Record: &written})
 }

@@ -113,6 +113,7 @@ func TestBackendThatDoesNotRefreshLosesTheCall(t *testing.T) {
 		c := established(browser, backend)
 		hear(c, func() { c.callee.agreeTimer(refreshed("120;refresher=uas")) })
 		time.Sleep(79 * time.Second)
+		synctest.Wait()
 		if backend.methods()+browser.methods() != "" {
 			t.Fatal("ended too early")
 		}
