@@ -121,7 +121,7 @@ func restoreSession(keys SRTPState) (*session, error) {
 		return nil, fmt.Errorf("media: srtp: %w", err)
 	}
 	var sc scratch
-	for _, o := range sent[:min(len(sent), maxSources)] {
+	for _, o := range sent[:min(len(sent), maxSent)] {
 		if o.RTP {
 			s.out.SetROC(o.SSRC, o.Rollover)
 			s.sealRTP(&sc, probe(o)) // never sent: it only moves the context to its place
@@ -131,7 +131,7 @@ func restoreSession(keys SRTPState) (*session, error) {
 			note(&s.sent.rtcp, o.SSRC, 0)
 		}
 	}
-	for _, o := range received[:min(len(received), maxSources)] {
+	for _, o := range received[:min(len(received), maxReceived)] {
 		if !o.RTP {
 			continue
 		}

@@ -173,7 +173,7 @@ func TestFaultStaysWithItsLeg(t *testing.T) {
 
 func TestSSRCFloodIsBounded(t *testing.T) {
 	c := newCall(t, open(t))
-	for i := range maxSources + 5 {
+	for i := range maxReceived + 5 {
 		c.browser.sendRTP(packet(t, 111, uint32(1000+i), 1, "flood"))
 	}
 	waitFor(t, "further sources to be refused", func() bool { return c.a.Stats().Drops[DropSSRCLimit.String()] == 5 })

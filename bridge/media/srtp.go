@@ -14,7 +14,8 @@ import (
 
 const (
 	replayWindow = 128 // packets
-	maxSources   = 64  // SSRCs of a leg in each direction; a context keeps state for each
+	maxReceived  = 64  // SSRCs that a peer may use in a leg's life; a context keeps state for each
+	maxSent      = 256 // the same towards it: an exchange changes them with each prompt or transfer
 	tagRoom      = 32  // that the largest profile adds behind a packet, SRTCP index included
 )
 
@@ -126,8 +127,8 @@ func note(list *[]sourceIndex, ssrc uint32, sequence uint16) {
 	}
 }
 
-func full(list []sourceIndex, ssrc uint32) bool {
-	return len(list) >= maxSources && find(list, ssrc) == nil
+func full(list []sourceIndex, ssrc uint32, limit int) bool {
+	return len(list) >= limit && find(list, ssrc) == nil
 }
 
 // openRTP decrypts in place.
@@ -137,7 +138,7 @@ func (s *session) openRTP(sc *scratch, p []byte) ([]byte, DropReason) {
 		return nil, DropRTPMalformed
 	}
 	ssrc := rtpSSRC(p)
-	if full(s.received.rtp, ssrc) {
+	if full(s.received.rtp, ssrc, maxReceived) {
 		return nil, DropSSRCLimit
 	}
 	plain, err := s.in.DecryptRTP(p[:0], p, &sc.rtp)
@@ -151,7 +152,7 @@ func (s *session) openRTP(sc *scratch, p []byte) ([]byte, DropReason) {
 // sealRTP encrypts in place; p needs tagRoom behind it.
 func (s *session) sealRTP(sc *scratch, p []byte) ([]byte, DropReason) {
 	ssrc := rtpSSRC(p)
-	if full(s.sent.rtp, ssrc) {
+	if full(s.sent.rtp, ssrc, maxSent) {
 		return nil, DropSSRCLimit
 	}
 	sealed, err := s.out.EncryptRTP(p[:0], p, &sc.rtp)
@@ -167,7 +168,7 @@ func (s *session) openRTCP(sc *scratch, p []byte) ([]byte, DropReason) {
 		return nil, DropRTCPMalformed
 	}
 	ssrc := binary.BigEndian.Uint32(p[4:])
-	if full(s.received.rtcp, ssrc) {
+	if full(s.received.rtcp, ssrc, maxReceived) {
 		return nil, DropSSRCLimit
 	}
 	plain, err := s.in.DecryptRTCP(p[:0], p, &sc.rtcp)
@@ -180,7 +181,7 @@ func (s *session) openRTCP(sc *scratch, p []byte) ([]byte, DropReason) {
 
 func (s *session) sealRTCP(sc *scratch, p []byte) ([]byte, DropReason) {
 	ssrc := binary.BigEndian.Uint32(p[4:])
-	if full(s.sent.rtcp, ssrc) {
+	if full(s.sent.rtcp, ssrc, maxSent) {
 		return nil, DropSSRCLimit
 	}
 	sealed, err := s.out.EncryptRTCP(p[:0], p, &sc.rtcp)

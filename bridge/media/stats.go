@@ -24,6 +24,7 @@ type Stats struct {
 	Drops                              map[string]uint64 // by reason
 	Handoffs, Handshakes               uint64            // datagrams passed between workers; DTLS handshakes begun
 	Moves                              uint64            // legs that changed their worker
+	Ticks                              uint64            // times that a busy worker let packets collect
 	HandshakeFailures                  map[string]uint64
 }
 
@@ -33,6 +34,7 @@ type workerCounters struct {
 	packetsIn  atomic.Uint64
 	packetsOut atomic.Uint64
 	handoffs   atomic.Uint64
+	ticks      atomic.Uint64
 	drops      [dropCount]atomic.Uint64
 	_          [64]byte
 }
@@ -111,6 +113,7 @@ func (e *Engine) Stats() Stats {
 		s.PacketsIn += w.counters.packetsIn.Load()
 		s.PacketsOut += w.counters.packetsOut.Load()
 		s.Handoffs += w.counters.handoffs.Load()
+		s.Ticks += w.counters.ticks.Load()
 		addDrops(s.Drops, &w.counters.drops)
 	}
 	for reason, n := range map[Reason]uint64{

@@ -99,6 +99,7 @@ func (w *worker) rest() {
 		w.window, w.packets = w.clock, 0
 	}
 	if w.busy {
+		w.counters.ticks.Add(1)
 		time.Sleep(tick)
 		return
 	}

@@ -125,3 +125,25 @@ func TestRing(t *testing.T) {
 		}
 	}
 }
+
+// A busy worker lets packets collect and loses none; a quiet one does not tick.
+func TestBusyWorkerTicks(t *testing.T) {
+	e := open(t, func(c *Config) { c.Workers = 1 })
+	legs, phones := rtpCall(t, e)
+	for range 3 {
+		phones[0].sendRTP(111, "now and then")
+		phones[1].receiveRTP()
+	}
+	if n := e.Stats().Ticks; n != 0 {
+		t.Errorf("%d ticks of a quiet worker", n)
+	}
+	sent := uint64(3)
+	waitFor(t, "the worker to tick", func() bool { // each millisecond
+		for range 20 {
+			phones[0].sendRTP(111, "many at once")
+			sent++
+		}
+		return e.Stats().Ticks > 20
+	})
+	waitFor(t, "all packets to be relayed", func() bool { return legs[1].Stats().PacketsOut == sent })
+}
