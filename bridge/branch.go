@@ -239,7 +239,6 @@ func (br *branch) hangUpLate(*sip.Response) {
 // onRefusal is a final response of 300 and above.
 func (br *branch) onRefusal(res *sip.Response) {
 	br.try.stop()
-	br.leg.final = true
 	br.leg.step(legHeardFinal)
 	br.call.hearSessionID(br.leg, res)
 	br.ended(br.refused(res), worthTrying(res.StatusCode))
@@ -262,4 +261,5 @@ func (br *branch) giveUp(reason string) {
 		br.leg.bye = reason
 	}
 	br.leg.step(legEnd)
+	br.leg.closeMedia()
 }

@@ -109,7 +109,7 @@ func New(cfg Config, with Wiring) *Bridge {
 		cfg:      cfg,
 		with:     with,
 		log:      cfg.Log,
-		ids:      minter{node: cfg.Node},
+		ids:      minter{node: alphanumeric(cfg.Node)},
 		calls:    newRegistry(),
 		counters: newCounters(),
 	}

@@ -34,7 +34,6 @@ type call struct {
 	ring     *timer // ends the search
 	again    *timer // repeats the last provisional
 	orphan   *timer
-	rung     bool // Events heard of it
 	record   Record
 }
 

@@ -56,13 +56,17 @@ func (c *call) passProgress(br *branch, res *sip.Response) {
 	}
 }
 
-// progress sends a provisional and repeats it each minute, lest a proxy give up (RFC 3261 §13.3.1.1).
+// progress sends a provisional and repeats it each minute, lest a proxy give up (RFC 3261 §13.3.1.1). Before a browser there is
+// none, and JsSIP would take the repeated SDP for another answer.
 func (c *call) progress(r reply) {
 	if c.caller.incoming == nil {
 		return
 	}
 	c.respond(c.caller, c.caller.incoming.tx, r)
 	c.again.stop()
+	if c.caller.browser() {
+		return
+	}
 	c.again = c.after(time.Minute, "provisional again", func() { c.progress(r) })
 }
 

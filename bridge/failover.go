@@ -29,6 +29,7 @@ func (br *branch) ended(why Termination, other bool) {
 		return
 	}
 	br.over = true
+	br.leg.closeMedia()
 	c.prefer(br, why)
 	switch {
 	case c.running():

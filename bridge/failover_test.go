@@ -50,7 +50,7 @@ func TestFailover(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			w := newWorld(t, conditions{members: 2, bridge: Config{TryTimeout: 300 * time.Millisecond},
+			w := newWorld(t, conditions{members: 2, bridge: Config{TryTimeout: 700 * time.Millisecond},
 				handler: behave(test.bad, replies(180, 486))})
 			w.registerWith(0)
 			b := w.registered("alice", wsstest.Options{})

@@ -39,7 +39,6 @@ type leg struct {
 	bye      string // value of the Reason header that a BYE or CANCEL to this peer carries
 	incoming *incomingInvite
 	outgoing *transaction.Client
-	final    bool // the INVITE of ours had its final response
 }
 
 // incomingInvite is the caller's INVITE while it has no final response.

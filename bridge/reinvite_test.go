@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"context"
 	"strconv"
 	"strings"
 	"testing"
@@ -204,6 +205,59 @@ func TestBackendRefreshStaysHere(t *testing.T) {
 	k.check(err)
 	if res.StatusCode != 200 || len(k.call.Received()) != heard {
 		t.Errorf("%d; the browser heard %d requests before and %d after", res.StatusCode, heard, len(k.call.Received()))
+	}
+	k.hangUp()
+}
+
+// Both sides hold at once: each offer is answered, none waits for the other, and media runs again after both resumed.
+func TestBothHoldAtOnce(t *testing.T) {
+	k := newTalk(t, conditions{}, wsstest.Options{})
+	invite, err := k.backend.Send(sip.INVITE, "application/sdp", k.rtp.Offer("sendonly"))
+	k.check(err)
+	offers := make(chan string, 8)
+	serving, stop := context.WithCancel(k.ctx())
+	defer stop()
+	go func() {
+		for serving.Err() == nil {
+			in, err := k.backend.Expect(serving, sip.INVITE)
+			if err != nil {
+				return
+			}
+			offers <- in.SDP()
+			if answer, err := k.rtp.Answer(in.SDP()); err == nil {
+				_, _ = in.Accept(serving, siptest.Reply{SDP: answer})
+			}
+		}
+	}()
+	_ = k.call.Hold(k.ctx()) // may meet ours: 491, as JsSIP would hear
+	res, err := invite.Final(k.ctx())
+	k.check(err)
+	if res.StatusCode != 200 && res.StatusCode != 491 {
+		t.Fatalf("the backend's hold: %d", res.StatusCode)
+	}
+	if res.StatusCode == 200 {
+		_, err = invite.Ack(res, "")
+		k.check(err)
+	}
+	if k.call.State() != wsstest.Confirmed || k.bridge.Stats().Calls != 1 {
+		t.Fatal("the call ended")
+	}
+}
+
+// An UPDATE with an offer from a backend reaches a browser as a re-INVITE, never as an UPDATE.
+func TestUpdateWithOffer(t *testing.T) {
+	k := newTalk(t, conditions{}, wsstest.Options{Allow: "ACK, CANCEL, BYE, INVITE, INFO, NOTIFY, OPTIONS, PRACK"})
+	res, err := k.backend.Request(k.ctx(), sip.UPDATE, "application/sdp", k.rtp.Offer("sendonly"))
+	k.check(err)
+	if res.StatusCode != 200 || !strings.Contains(string(res.Body()), "a=recvonly") {
+		t.Errorf("%d\n%s", res.StatusCode, res.Body())
+	}
+	_, err = k.call.WaitReceived(k.ctx(), wsstest.Request(sip.INVITE))
+	k.check(err)
+	for _, req := range k.call.Received() {
+		if req.Method == sip.UPDATE {
+			t.Error("SIP.js heard an UPDATE")
+		}
 	}
 	k.hangUp()
 }

@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,7 +16,9 @@ import (
 // scripted is a peer that answers each request by a function; it needs no socket.
 type scripted struct {
 	answer func(out transaction.Outbound) *sip.Response // nil: never answers
-	sent   []transaction.Outbound
+
+	mu   sync.Mutex
+	sent []transaction.Outbound // guarded by mu
 }
 
 func (p *scripted) Name() string                       { return "scripted" }
@@ -25,7 +28,9 @@ func (p *scripted) Contact(user string) sip.Uri {
 }
 
 func (p *scripted) Request(out transaction.Outbound, on func(transaction.Event)) (*transaction.Client, error) {
+	p.mu.Lock()
 	p.sent = append(p.sent, out)
+	p.mu.Unlock()
 	if p.answer != nil {
 		res := p.answer(out)
 		go on(transaction.Event{Response: res})
@@ -34,6 +39,8 @@ func (p *scripted) Request(out transaction.Outbound, on func(transaction.Event))
 }
 
 func (p *scripted) methods() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	var all []string
 	for _, out := range p.sent {
 		all = append(all, string(out.Method))
