@@ -36,6 +36,7 @@ type Outgoing struct {
 
 	mu sync.Mutex
 	// guarded by mu
+	sent      int          // requests: the first, and one for each challenge
 	req       *sip.Request // the latest
 	tx        *transaction.Client
 	answered  bool // a challenge
@@ -97,13 +98,24 @@ func (a *Agent) Do(ctx context.Context, method sip.RequestMethod, c Call) (*sip.
 
 // send starts the transaction of a request, the first or one with credentials.
 func (o *Outgoing) send(req *sip.Request) error {
+	o.mu.Lock()
+	o.sent++
+	o.req = req
+	latest := o.sent
+	o.mu.Unlock()
 	tx, err := o.agent.layer.Request(transaction.Outbound{Request: req}, o.flow, func(e transaction.Event) { o.event(req, e) })
 	if err != nil {
 		return err
 	}
 	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.req, o.tx = tx.Request().Request, tx
+	if latest == o.sent { // else its challenge has come and been answered already
+		o.tx = tx
+	}
+	hungUp, ringing := o.hungUp, o.ringing
+	o.mu.Unlock()
+	if hungUp != nil && ringing {
+		_ = tx.Cancel(hungUp...) // too late means that the final response is on its way
+	}
 	return nil
 }
 
@@ -284,6 +296,9 @@ func (o *Outgoing) Cancel(extra ...sip.Header) error {
 	o.mu.Lock()
 	tx := o.tx
 	o.mu.Unlock()
+	if tx == nil { // a challenge is just being answered
+		return transaction.ErrNoProceeding
+	}
 	return tx.Cancel(extra...)
 }
 
@@ -294,7 +309,7 @@ func (o *Outgoing) Hangup(extra ...sip.Header) {
 	ringing, finished, tx := o.ringing, o.finished, o.tx
 	o.hungUp = append([]sip.Header{}, extra...)
 	o.mu.Unlock()
-	if ringing && !finished {
+	if ringing && !finished && tx != nil {
 		_ = tx.Cancel(extra...) // too late means that the final response is on its way
 	}
 }

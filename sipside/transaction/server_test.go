@@ -270,7 +270,7 @@ func TestIdleTransactionsHaveNoGoroutines(t *testing.T) {
 		time.Sleep(time.Second)
 		synctest.Wait()
 		want(t, "running", l.Stats().Clients+l.Stats().Servers, 1000)
-		if now := runtime.NumGoroutine(); now > before {
+		if now := runtime.NumGoroutine(); now > before+10 { // other tests' last ones come and go
 			t.Errorf("%d goroutines, %d before", now, before)
 		}
 		l.FlowLost(f)
