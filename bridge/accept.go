@@ -224,6 +224,7 @@ func (l *leg) hearDelayed(ack *sip.Request) error {
 // confirmed is the caller's ACK: what waited for it may go on.
 func (c *call) confirmed() {
 	c.log.Info("confirmed")
+	c.expectMedia()
 	c.caller.startTimer()
 	c.caller.offer(offerConfirmed)
 }

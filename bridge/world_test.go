@@ -46,7 +46,8 @@ type world struct {
 
 // conditions change a world before it opens.
 type conditions struct {
-	members int // default 1
+	members int  // default 1
+	dead    bool // one more member, where nobody listens
 	bridge  Config
 	media   media.Limits
 	order   string
@@ -98,6 +99,9 @@ func (w *world) openSIP(with conditions, log *slog.Logger) {
 		w.agents = append(w.agents, agent)
 		w.t.Cleanup(func() { agent.Close() })
 		pool.Members = append(pool.Members, sipside.Member{URI: agent.URI("")})
+	}
+	if with.dead {
+		pool.Members = append(pool.Members, sipside.Member{URI: closedPort(w.t)})
 	}
 	listen := netip.MustParseAddrPort("127.0.0.1:0")
 	var err error
