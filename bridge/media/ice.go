@@ -1,8 +1,6 @@
 package media
 
 import (
-	"net/netip"
-
 	"github.com/pion/stun/v4"
 
 	"tandem/bridge/sdp"
@@ -211,12 +209,4 @@ type check struct {
 	local, remote string
 	password      string // "": unknown ufrag
 	nominates     bool
-}
-
-// remoteAddr is for LegStats.
-func (l *Leg) remoteAddr() netip.AddrPort {
-	if at := l.counters.remote.Load(); at != nil {
-		return *at
-	}
-	return netip.AddrPort{}
 }

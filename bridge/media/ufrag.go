@@ -41,9 +41,3 @@ func parseUfrag(ufrag []byte) (node uint16, slot uint32, ok bool) {
 	}
 	return binary.BigEndian.Uint16(b[:]), binary.BigEndian.Uint32(b[4:]), true
 }
-
-// NodeOf tells which node minted an ICE user fragment of this program; false for anybody else's.
-func NodeOf(ufrag string) (node uint16, ok bool) {
-	node, _, ok = parseUfrag([]byte(ufrag))
-	return node, ok
-}

@@ -13,7 +13,9 @@ const (
 	tick        = time.Millisecond // the longest that a busy worker lets packets collect
 	busyPackets = 3                // in one tick: from here on collecting pays
 	loadWindow  = 8 * tick         // over which the load is judged, so that a single burst waits for nobody
+	pollRuns    = 8                // polls of one round while each finds as many sockets as it can tell of
 	browserRuns = 4                // batches read from the browsers' socket before others have their turn
+	portRuns    = 32               // the same for a SIP-side socket
 )
 
 // worker owns relays: their legs' sockets, keys and state. Nothing of that is touched by another goroutine.
@@ -82,8 +84,13 @@ func (w *worker) run() {
 			return
 		}
 		w.drainRing()
-		if w.poller.poll() > 0 {
-			w.readAll()
+		for range pollRuns {
+			if w.poller.poll() > 0 {
+				w.readAll()
+			}
+			if w.poller.ready < eventBatch {
+				break
+			}
 		}
 		w.out.flush(w)
 		w.expire()
@@ -168,19 +175,24 @@ func (w *worker) browserBatch(listen uint8, at, end int) (next int) {
 }
 
 func (w *worker) readPort(s *portSocket) {
-	if w.in.full(portBatch) {
-		w.out.flush(w)
-		w.in.next = 0
-	}
-	first := w.in.next
-	n, errno := w.in.receive(s.fd, portBatch)
-	if errno != 0 {
-		w.portError(errno)
-		return
-	}
-	w.in.next = first + n
-	for at := first; at < first+n; {
-		at = w.portBatch(s, at, first+n)
+	for range portRuns {
+		if w.in.full(portBatch) {
+			w.out.flush(w)
+			w.in.next = 0
+		}
+		first := w.in.next
+		n, errno := w.in.receive(s.fd, portBatch)
+		if errno != 0 {
+			w.portError(errno)
+			return
+		}
+		w.in.next = first + n
+		for at := first; at < first+n; {
+			at = w.portBatch(s, at, first+n)
+		}
+		if n < portBatch {
+			return
+		}
 	}
 }
 
