@@ -141,10 +141,13 @@ func farHangup(_ *testing.T, _ *site, p *lab.Phone) {
 func digits(t *testing.T, s *site, p *lab.Phone, how, want string) {
 	c := p.Call("sip:605@example.com")
 	c.Wait("answered", 10*time.Second)
+	c.Speaks()
 	c.Digits(want, how)
-	lab.Eventually(t, 10*time.Second, "Asterisk reads "+want, func() error {
-		if !strings.Contains(s.asterisk.Log(), "LAB-DTMF got="+want) {
-			return fmt.Errorf("not in its log")
+	lab.Eventually(t, 12*time.Second, "Asterisk reads "+want, func() error {
+		log := s.asterisk.Log()
+		if !strings.Contains(log, "LAB-DTMF got="+want) {
+			_, read, _ := strings.Cut(log, "LAB-DTMF")
+			return fmt.Errorf("it read %q", read)
 		}
 		return nil
 	})

@@ -36,6 +36,7 @@ const (
 	DropHeld
 	DropPayload
 	DropDigit
+	DropGoodbye
 	DropPeerNotReady
 	DropSRTPSend
 	DropSendBuffer
@@ -77,6 +78,7 @@ func dropNames() [dropCount]string {
 		DropHeld:           "held",
 		DropPayload:        "payload-type",
 		DropDigit:          "digit",
+		DropGoodbye:        "rtcp-bye",
 		DropPeerNotReady:   "peer-not-ready",
 		DropSRTPSend:       "srtp-send",
 		DropSendBuffer:     "send-buffer",

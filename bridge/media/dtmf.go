@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"time"
 
@@ -140,11 +139,10 @@ func (l *Leg) beginDigit(w *worker, p *player) {
 	p.now, p.waiting = p.waiting[0], p.waiting[1:]
 	p.playing, p.announce, p.stream, p.ends = true, true, stream, 0
 	t := l.track(stream)
-	if !t.started { // nobody sends: a stream of our own, until a real one comes
-		*t = path{started: true, ssrc: rand.Uint32(), sequence: uint16(rand.Uint32()), timestamp: rand.Uint32(), at: w.clock}
+	if !t.started {
+		t.invent(w.clock)
 	}
-	clock := int64(l.relay.plan.Streams[stream].Telephone[l.side].Clock)
-	p.start = t.timestamp + uint32((w.clock-t.at)*clock/int64(time.Second))
+	p.start = t.present(w.clock, l.relay.plan.Streams[stream].Telephone[l.side].Clock)
 	p.elapsed = 0
 	t.muted = true
 	l.stepDigit(w, p)

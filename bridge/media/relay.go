@@ -1,10 +1,6 @@
 package media
 
-import (
-	"encoding/binary"
-
-	"tandem/bridge/sdp"
-)
+import "tandem/bridge/sdp"
 
 const anyStream = -1 // a bundled packet: the payload type says which stream's
 
@@ -19,17 +15,6 @@ type relay struct {
 	legs  [2]*Leg
 	plan  *sdp.Plan
 	paths [2][]path // of what comes from leg 0 and leg 1, one for each stream
-}
-
-// path is one stream in one direction, as it leaves us.
-type path struct {
-	started   bool
-	muted     bool   // a digit plays instead
-	ssrc      uint32 // of the packets that pass now
-	offset    uint16 // added to sequence numbers, for packets that we put in or left out
-	sequence  uint16 // highest that left
-	timestamp uint32 // of that packet
-	at        int64  // when it left
 }
 
 // Join relays between two legs by a plan, from the next packet on; again with a new plan swaps it. A leg joined
@@ -178,30 +163,11 @@ func (l *Leg) relayRTP(w *worker, stream int, p []byte) {
 	}
 	p = stripExtension(p)
 	p[1] = p[1]&rtpMarkerBit | mapped
-	if !r.paths[l.side][stream].pass(w, p) {
+	if !r.paths[l.side][stream].pass(p, w.clock, planned.Codec[1-l.side].Clock) {
 		w.drop(l, DropDigit)
 		return
 	}
 	r.legs[1-l.side].sendRTP(w, stream, p)
-}
-
-// pass renumbers a packet; false where a digit plays in its stead.
-func (t *path) pass(w *worker, p []byte) bool {
-	ssrc, sequence := rtpSSRC(p), rtpSequence(p)
-	if !t.started || ssrc != t.ssrc {
-		t.started, t.ssrc, t.offset = true, ssrc, 0
-		t.sequence = sequence - 1
-	}
-	if t.muted {
-		t.offset-- // the gap closes behind it
-		return false
-	}
-	sequence += t.offset
-	binary.BigEndian.PutUint16(p[2:], sequence)
-	if int16(sequence-t.sequence) > 0 {
-		t.sequence, t.timestamp, t.at = sequence, rtpTimestamp(p), w.clock
-	}
-	return true
 }
 
 // sendRTP sends a plain packet to the leg's peer, encrypted where the leg is.

@@ -26,7 +26,7 @@ func validRTCP(p []byte) bool {
 	return true
 }
 
-// relayRTCP passes a leg's RTCP on. SSRCs are the peers' own on both sides, so reports fit as they are.
+// relayRTCP passes a leg's RTCP on, in the terms of the streams as they leave.
 func (l *Leg) relayRTCP(w *worker, stream int, p []byte) {
 	r := l.relay
 	if r == nil {
@@ -40,13 +40,17 @@ func (l *Leg) relayRTCP(w *worker, stream int, p []byte) {
 		w.drop(l, DropNotJoined)
 		return
 	}
+	if p = translateRTCP(p, &r.paths[l.side][stream], &r.paths[1-l.side][stream]); len(p) == 0 {
+		w.drop(l, DropGoodbye)
+		return
+	}
 	r.legs[1-l.side].sendRTCP(w, stream, p)
 }
 
 // streamOfSource is the stream in which a leg's source was heard; the first where none was.
 func (r *relay) streamOfSource(side int, ssrc uint32) int {
 	for i := range r.paths[side] {
-		if p := &r.paths[side][i]; p.started && p.ssrc == ssrc {
+		if p := &r.paths[side][i]; p.started && p.source == ssrc {
 			return i
 		}
 	}

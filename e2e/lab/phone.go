@@ -157,6 +157,19 @@ func (c *Call) traffic() (text string) {
 	return text
 }
 
+// Speaks waits until RTP leaves the browser: its media path is up.
+func (c *Call) Speaks() {
+	c.phone.t.Helper()
+	Eventually(c.phone.t, 10*time.Second, c.phone.name+" sends RTP", func() error {
+		var packets int
+		c.phone.Tab.Do(c.phone.t, &packets, "lab.sent", c.phone.name, c.id)
+		if packets < 10 {
+			return fmt.Errorf("%d packets, %s", packets, c.traffic())
+		}
+		return nil
+	})
+}
+
 // FirstPacket waits for the first RTP packet and gives the milliseconds since the call's start.
 func (c *Call) FirstPacket() (ms float64) {
 	c.phone.t.Helper()

@@ -58,6 +58,13 @@ const lab = {
     return { state: c.state, status: c.status, cause: c.cause, direction: c.direction, peer: c.peer, answeredAt: c.answeredAt, held: c.held, ice: c.pc ? c.pc.iceConnectionState : '' };
   },
   incoming(name) { return agents[name].calls.all.filter((c) => c.direction === 'in' && c.state !== 'ended').map((c) => c.id); },
+  // how many RTP packets have left
+  async sent(name, id) {
+    const c = agents[name].calls.all[id];
+    if (!c || !c.pc) return 0;
+    for (const s of (await c.pc.getStats()).values()) if (s.type === 'outbound-rtp') return s.packetsSent;
+    return 0;
+  },
   // what the browser itself counts, for the message of a failing test
   async traffic(name, id) {
     const c = agents[name].calls.all[id];
