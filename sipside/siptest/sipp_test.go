@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -61,12 +62,29 @@ func running(cmd *exec.Cmd) <-chan error {
 	return done
 }
 
+// freePort is a port for sipp, free together with the five above it, which sipp's media takes. It lies below the range
+// from which the kernel gives port 0, so that no other test gets it before sipp does.
 func freePort(t *testing.T) string {
 	t.Helper()
-	c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(loopback, 0)))
-	must(t, err)
-	defer c.Close()
-	return fmt.Sprint(c.LocalAddr().(*net.UDPAddr).Port)
+	for range 100 {
+		port := uint16(20000 + 2*rand.IntN(6000))
+		if free(port, 6) {
+			return fmt.Sprint(port)
+		}
+	}
+	t.Fatal("no free ports")
+	return ""
+}
+
+func free(port, count uint16) bool {
+	for p := port; p < port+count; p++ {
+		c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(loopback, p)))
+		if err != nil {
+			return false
+		}
+		defer c.Close()
+	}
+	return true
 }
 
 func TestSippRegistersAndCalls(t *testing.T) {
