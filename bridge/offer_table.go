@@ -22,6 +22,7 @@ type offerInput uint8
 const (
 	offerWanted    offerInput = iota // our side has something new to offer
 	offerHeard                       // the peer offers
+	offerYield                       // the peer offers and is not to be refused: ours, if open, gives way
 	answerSaid                       // we answered, or refused
 	answerHeard                      // the peer answered, or refused
 	offerGlare                       // the peer refused ours with 491
@@ -54,6 +55,7 @@ var offerTable = [offerPhases][offerInputs]offerStep{
 	offersEarly: {
 		offerWanted:    {offersEarly, offerQueue},
 		offerHeard:     {offersEarly, offerRefuse491},
+		offerYield:     {offersEarly, offerRefuse491},
 		answerSaid:     {offersEarly, offerNothing},
 		answerHeard:    {offersEarly, offerNothing},
 		offerGlare:     {offersEarly, offerNothing},
@@ -63,6 +65,7 @@ var offerTable = [offerPhases][offerInputs]offerStep{
 	offersStable: {
 		offerWanted:    {offersSaid, offerSend},
 		offerHeard:     {offersHeard, offerTake},
+		offerYield:     {offersHeard, offerTake},
 		answerSaid:     {offersStable, offerNothing},
 		answerHeard:    {offersStable, offerNothing},
 		offerGlare:     {offersStable, offerNothing},
@@ -72,6 +75,7 @@ var offerTable = [offerPhases][offerInputs]offerStep{
 	offersHeard: {
 		offerWanted:    {offersHeard, offerQueue},
 		offerHeard:     {offersHeard, offerRefuse500},
+		offerYield:     {offersHeard, offerRefuse500},
 		answerSaid:     {offersStable, offerTurn},
 		answerHeard:    {offersHeard, offerNothing},
 		offerGlare:     {offersHeard, offerNothing},
@@ -81,6 +85,7 @@ var offerTable = [offerPhases][offerInputs]offerStep{
 	offersSaid: {
 		offerWanted:    {offersSaid, offerQueue},
 		offerHeard:     {offersSaid, offerRefuse491},
+		offerYield:     {offersHeard, offerTake},
 		answerSaid:     {offersSaid, offerNothing},
 		answerHeard:    {offersStable, offerTurn},
 		offerGlare:     {offersBackoff, offerWait},
@@ -90,6 +95,7 @@ var offerTable = [offerPhases][offerInputs]offerStep{
 	offersBackoff: {
 		offerWanted:    {offersBackoff, offerNothing}, // the retry sends what is newest then
 		offerHeard:     {offersHeard, offerTake},
+		offerYield:     {offersHeard, offerTake},
 		answerSaid:     {offersBackoff, offerNothing},
 		answerHeard:    {offersBackoff, offerNothing},
 		offerGlare:     {offersBackoff, offerNothing},

@@ -27,7 +27,11 @@ func (l *leg) onReinvite(in inbound) {
 // hearReoffer takes the peer's offer, or its wish for one of ours where body is nil.
 func (l *leg) hearReoffer(in inbound, body []byte) {
 	c := l.call
-	next, do := l.offers.take(offerHeard)
+	input := offerHeard
+	if l.browser() { // JsSIP ends a call whose re-INVITE is refused twice, SIP.js cannot roll back
+		input = offerYield
+	}
+	next, do := l.offers.take(input)
 	switch {
 	case do == offerRefuse491 || c.far(l) == nil:
 		c.respond(l, in.tx, reply{status: 491, why: "an offer of ours is open"})
@@ -42,6 +46,7 @@ func (l *leg) hearReoffer(in inbound, body []byte) {
 		return
 	}
 	l.offers = next
+	l.yield()
 	l.open = &openOffer{in: in, delayed: body == nil}
 	l.dialog.hear(in.req)
 	l.agreeTimer(in.req)
@@ -61,6 +66,16 @@ func (l *leg) hearReoffer(in inbound, body []byte) {
 	}
 	l.neg = neg
 	l.crossOffer(neg.Alters(before))
+}
+
+// yield takes our open offer back for the peer's: it answers ours with 491. Ours is made anew when its turn comes.
+func (l *leg) yield() {
+	if l.sent == nil {
+		return
+	}
+	l.sent.done, l.sent = true, nil
+	l.neg = l.neg.Rollback()
+	l.offers.Queued = true
 }
 
 // crossOffer tells the other side of a new offer where it must know. ICE restarts and session refreshes stay on this side; so

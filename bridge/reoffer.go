@@ -15,7 +15,7 @@ import (
 type sentOffer struct {
 	seq    uint32
 	before sdp.Leg
-	done   bool // answered or refused: what still comes are repetitions of its 2xx
+	done   bool // answered, refused or taken back: a 2xx that still comes is only ACKed
 }
 
 // offer applies an input to the leg's offer table and does what it says.

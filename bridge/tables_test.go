@@ -173,7 +173,7 @@ func TestOffersAreSerialised(t *testing.T) {
 			if step.do == offerSend && (p != offersStable && p != offersBackoff || step.next != offersSaid) {
 				t.Errorf("%v, input %d: an offer goes out", p, i)
 			}
-			if step.do == offerTake && (i != offerHeard || step.next != offersHeard) {
+			if step.do == offerTake && (i != offerHeard && i != offerYield || step.next != offersHeard) {
 				t.Errorf("%v, input %d: an offer is taken", p, i)
 			}
 			if step.next == offersStable && p != offersStable && step.do != offerTurn {
@@ -201,6 +201,7 @@ func TestQueuedOffer(t *testing.T) {
 		{"while ours is open", []offerInput{offerConfirmed, offerWanted, offerWanted, answerHeard, answerHeard}, 2},
 		{"after glare", []offerInput{offerConfirmed, offerWanted, offerGlare, offerWanted, offerRetry, answerHeard}, 2},
 		{"theirs first after glare", []offerInput{offerConfirmed, offerWanted, offerGlare, offerHeard, offerRetry, answerSaid, answerHeard}, 2},
+		{"ours gives way", []offerInput{offerConfirmed, offerWanted, offerYield, offerWanted, answerSaid, answerHeard}, 2},
 		{"nothing wanted", []offerInput{offerConfirmed, offerHeard, answerSaid}, 0},
 	}
 	for _, test := range tests {

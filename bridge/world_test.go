@@ -42,6 +42,7 @@ type world struct {
 	log      safeBuffer
 	browsers []*wsstest.Browser
 	order    func(aor string) // see registerWith
+	crossing bool             // offers cross on the wire in this test: that one fault is nobody's
 }
 
 // conditions change a world before it opens.
@@ -141,6 +142,9 @@ func (w *world) serve() {
 func (w *world) diagnose() {
 	for _, b := range w.browsers {
 		for _, fault := range b.Faults() {
+			if w.crossing && strings.HasPrefix(fault, "an offer by INVITE while ours is pending") {
+				continue
+			}
 			w.t.Errorf("the browser would have stumbled: %s", fault)
 		}
 	}
