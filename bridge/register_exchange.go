@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,7 +17,8 @@ import (
 	"tandem/wss"
 )
 
-// lastChance is how many times TryTimeout the last member has: there is nobody left to ask, and a slow registrar is one.
+// lastChance is how many times TryTimeout the last living member has: there is nobody better left to ask, and a slow
+// registrar is one.
 const lastChance = 5
 
 // errSilent is a member that said nothing but 100 in time.
@@ -75,7 +77,7 @@ func (x *exchange) try() {
 	x.attempt++
 	attempt, member := x.attempt, x.members[x.at]
 	wait := x.r.b.cfg.TryTimeout
-	if x.at == len(x.members)-1 {
+	if !slices.ContainsFunc(x.members[x.at+1:], (*sipside.Backend).Alive) {
 		wait *= lastChance
 	}
 	x.cseq = x.r.nextSeq(x.wish.leg)

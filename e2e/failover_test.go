@@ -11,14 +11,14 @@ import (
 // Two Asterisks behind round-robin, each the registrar of the users that hash to it; one is killed. Its users register with the
 // other one by the challenge that they are then given, and call and are called there.
 func TestTwoAsterisksOneKilled(t *testing.T) {
-	s := newSite(t, twoPBXes)
-	pbxes := map[string]*lab.Asterisk{}
-	for _, addr := range []string{"127.0.0.10", "127.0.0.11"} {
-		pbxes[addr] = lab.StartAsterisk(t, addr)
-	}
 	chromium := lab.StartChromium(t)
 	for _, library := range []lab.Library{lab.JsSIP, lab.SIPJS} {
 		t.Run(string(library), func(t *testing.T) {
+			s := newSite(t, twoPBXes)
+			pbxes := map[string]*lab.Asterisk{}
+			for _, addr := range []string{"127.0.0.10", "127.0.0.11"} {
+				pbxes[addr] = lab.StartAsterisk(t, addr)
+			}
 			s.ladderOnFailure(t)
 			phones := map[string]*lab.Phone{}
 			for _, user := range lab.AsteriskUsers {

@@ -160,5 +160,5 @@ func (a *Asterisk) Registered(t testing.TB, user string) bool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return strings.Contains(out, "contact ") || strings.Contains(out, "Contact:  "+user+"/")
+	return strings.Contains(out, "Contact:  "+user+"/sip:")
 }

@@ -73,13 +73,11 @@ func Program(t testing.TB, name string) string {
 	return path
 }
 
-// Eventually polls a condition until it gives nil; the test fails with its last error.
+// Eventually polls a condition, quickly first and then twice a second, until it gives nil; the test fails with its last error.
 func Eventually(t testing.TB, within time.Duration, what string, condition func() error) {
 	t.Helper()
 	deadline := time.Now().Add(within)
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for {
+	for pause := 20 * time.Millisecond; ; pause = min(pause*3/2, 500*time.Millisecond) {
 		err := condition()
 		if err == nil {
 			return
@@ -87,6 +85,6 @@ func Eventually(t testing.TB, within time.Duration, what string, condition func(
 		if time.Now().After(deadline) {
 			t.Fatalf("not within %v: %s: %v", within, what, err)
 		}
-		<-tick.C
+		<-time.After(pause)
 	}
 }

@@ -15,7 +15,7 @@ class SIPJSAgent {
       authorizationUsername: uri.user,
       authorizationPassword: options.password,
       logLevel: 'error',
-      sessionDescriptionHandlerFactory: SIP.Web.defaultSessionDescriptionHandlerFactory(() => Promise.resolve(this.tone.stream)),
+      sessionDescriptionHandlerFactory: SIP.Web.defaultSessionDescriptionHandlerFactory(() => Promise.resolve(this.tone.stream.clone())), // it stops the tracks at the end of a call
       sessionDescriptionHandlerFactoryOptions: { peerConnectionConfiguration: { iceServers: [] }, iceGatheringTimeout: 1000 },
       delegate: { onInvite: (session) => this.incoming(session) },
     });
