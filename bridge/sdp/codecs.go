@@ -262,6 +262,9 @@ func (c *Codec) rtpmap(value string) error {
 		return errors.New("no such clock")
 	}
 	channels := uint64(1)
+	if strings.EqualFold(parts[0], "opus") {
+		channels = 2 // RFC 7587 §7 knows no other number, and some phones leave it out
+	}
 	if len(parts) > 2 && parts[2] != "" {
 		if channels, err = strconv.ParseUint(parts[2], 10, 8); err != nil || channels == 0 {
 			return errors.New("no such number of channels")

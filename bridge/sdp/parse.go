@@ -78,7 +78,7 @@ func malformed(line int, format string, args ...any) error {
 
 // parse cuts a text into sections (RFC 8866 §5). It is more tolerant than pion/sdp, which refuses whole texts for what
 // PBXs really send: m=image with udptl, unknown b= types, lines out of order, no newline at the end. It takes CRLF and LF,
-// empty lines and any order after v=; unknown lines are passed over.
+// empty lines, Latin-1 names and any order after v=; unknown lines are passed over.
 func parse(text []byte) (document, error) {
 	var d document
 	if len(text) > maxText {
@@ -91,7 +91,7 @@ func parse(text []byte) (document, error) {
 		if number > maxLines {
 			return d, malformed(number, "more than %d lines", maxLines)
 		}
-		line = strings.TrimRight(line, " \t\r\n")
+		line = strings.ToValidUTF8(strings.TrimRight(line, " \t\r\n"), "?") // a snapshot's JSON could not keep other bytes
 		if line == "" {
 			continue
 		}

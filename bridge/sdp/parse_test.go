@@ -108,6 +108,7 @@ func TestTolerated(t *testing.T) {
 		{"odd origin", "v=0\r\no=CiscoSystemsSIP-GW-UserAgent 1f0c x9 IN IP4 h\r\ns=SIP Call\r\nc=IN IP4 192.0.2.1\r\n" + audio},
 		{"bandwidth of any kind", head + "b=ABC:1\r\n" + audio + "b=TIAS:x\r\n"},
 		{"unknown kinds and protocols", head + "m=wormhole 1 A/B/C x y\r\n" + audio + "m=image 4002 udptl t38\r\n"},
+		{"Latin-1", "v=0\r\no=caf\xe9 1 1 IN IP4 192.0.2.1\r\ns=caf\xe9\r\nc=IN IP4 192.0.2.1\r\n" + audio},
 		{"number of ports", head + "m=audio 4000/1 RTP/AVP 0 8\r\n"},
 		{"TTL in c=", strings.Replace(head, "192.0.2.1\r\nt", "192.0.2.1/127\r\nt", 1) + audio},
 		{"rtpmap of a format that is not listed", head + audio + "a=rtpmap:99 x\r\na=rtpmap:zz y\r\na=fmtp:\r\n"},
@@ -121,7 +122,7 @@ func TestTolerated(t *testing.T) {
 			if at := l.Remote().Streams[0].RTP; at != netip.MustParseAddrPort("192.0.2.1:4000") {
 				t.Fatalf("remote %s", at)
 			}
-			l, text, err := l.Answer(nil)
+			l, text, err := roundTrip(t, l).Answer(nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -129,6 +130,24 @@ func TestTolerated(t *testing.T) {
 				t.Fatalf("want %d m-lines:\n%s", want, text)
 			}
 		})
+	}
+}
+
+// opus/48000 is meant as opus/48000/2 (RFC 7587 §7), and answered as that under the peer's number.
+func TestOpusWithoutChannels(t *testing.T) {
+	for _, rtpmap := range []string{"opus/48000", "OPUS/48000/", "opus/48000/2"} {
+		l := must(testLeg(RTP, 'a').HearOffer([]byte(head + "m=audio 4000 RTP/AVP 116 0\r\na=rtpmap:116 " + rtpmap + "\r\n")))(t)
+		_, text, err := l.Answer(&Description{Streams: []Stream{{Relayed: true, Direction: SendRecv, Codecs: everything()}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(text), "RTP/AVP 116 0\r\n") || !strings.Contains(strings.ToLower(string(text)), "a=rtpmap:116 opus/48000/2\r\n") {
+			t.Errorf("%s:\n%s", rtpmap, text)
+		}
+	}
+	l := must(testLeg(RTP, 'a').HearOffer([]byte(head + "m=audio 4000 RTP/AVP 116 0\r\na=rtpmap:116 opus/48000/1\r\n")))(t)
+	if c := l.Heard.stream().Codecs[0]; c.voice() {
+		t.Errorf("%s is taken for stereo", c)
 	}
 }
 
