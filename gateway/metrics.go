@@ -138,6 +138,7 @@ func (s scrape) media(f figures) {
 	s.counters("media_drops_total", "Packets dropped, by why.", "reason", m.Drops)
 	s.counter("media_handoffs_total", "Datagrams passed to the worker that owns their relay.", m.Handoffs)
 	s.counter("media_moves_total", "Legs that changed their worker.", m.Moves)
+	s.counter("media_ticks_total", "Times that a busy worker let packets collect.", m.Ticks)
 	s.counter("media_handshakes_total", "DTLS handshakes done.", m.Handshakes)
 	s.counters("media_handshake_failures_total", "DTLS handshakes failed, by why.", "reason", m.HandshakeFailures)
 }
