@@ -52,6 +52,26 @@ func TestCalls(t *testing.T) {
 	}
 }
 
+// A user of the PBX with nothing but G.711: the browser's Opus is not in the answer.
+func TestG711Only(t *testing.T) {
+	s := newSite(t, onePBX)
+	s.asterisk = lab.StartAsterisk(t, "127.0.0.10")
+	chromium := lab.StartChromium(t)
+	for _, library := range []lab.Library{lab.JsSIP, lab.SIPJS} {
+		t.Run(string(library), func(t *testing.T) {
+			s.ladderOnFailure(t)
+			p := chromium.Open(t).Phone(t, library, s.account("carol", aliceTone))
+			if status := p.Register(); status != 200 {
+				t.Fatalf("REGISTER: %d", status)
+			}
+			echo(t, s, p)
+			tone(t, s, p)
+			digits(t, s, p, "rfc4733", "5042")
+			s.quiet(t)
+		})
+	}
+}
+
 func echo(_ *testing.T, _ *site, p *lab.Phone) {
 	c := p.Call("sip:600@example.com")
 	c.Wait("answered", 10*time.Second)
