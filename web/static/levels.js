@@ -31,7 +31,7 @@ export class Levels {
     }
   }
   show(meter) {
-    meter.element.firstElementChild.style.transform = `scaleX(${meter.level.toFixed(3)})`;
+    meter.element.firstElementChild.style.clipPath = `inset(0 ${((1 - meter.level) * 100).toFixed(1)}% 0 0)`;
     meter.element.setAttribute('aria-valuenow', String(Math.round(meter.level * 100)));
   }
   stop() {
