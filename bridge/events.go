@@ -49,6 +49,10 @@ type Record struct {
 	Media    []RecordMedia `json:"media,omitempty"`
 }
 
+// Challenged says that the INVITE was answered with nothing but a challenge: its caller comes again with credentials, and that
+// is the call.
+func (r Record) Challenged() bool { return r.Reason == reasonChallenged }
+
 // RecordMedia is one leg's media figures in the record.
 type RecordMedia struct {
 	Leg        string            `json:"leg"` // "caller", "callee"

@@ -23,6 +23,8 @@ const (
 	byCaller  = "caller"
 	byCallee  = "callee"
 	byGateway = "gateway"
+
+	reasonChallenged = "challenged"
 )
 
 // hungUp is a BYE; header is the Reason that it carried.
@@ -42,7 +44,7 @@ func refusedBy(r refusal) Termination {
 
 // challenged is a 401 or 407 that goes to the caller; it will come again with credentials.
 func challenged(r refusal) Termination {
-	return Termination{Reason: "challenged", By: byCallee, Status: r.status, Headers: r.headers}
+	return Termination{Reason: reasonChallenged, By: byCallee, Status: r.status, Headers: r.headers}
 }
 
 // unusableChallenge is a challenge that no browser can answer.
@@ -122,7 +124,7 @@ func internalError() Termination {
 // reasonFor is the value of the Reason header that a BYE, CANCEL or refusal carries.
 func (t Termination) reasonFor() string {
 	switch t.Reason {
-	case "hangup", "cancelled", "refused", "challenged": // a peer's own doing: only its own words
+	case "hangup", "cancelled", "refused", reasonChallenged: // a peer's own doing: only its own words
 		return t.Header
 	}
 	if t.Header == "" {

@@ -69,9 +69,9 @@ func startRecords(file string, log *slog.Logger, open func() (io.WriteCloser, er
 	return r, nil
 }
 
-// CallEvent takes the record of a call that ended. It does not block.
+// CallEvent takes the record of a call that ended; a mere challenge is none. It does not block.
 func (r *records) CallEvent(e bridge.Event) {
-	if r == nil || e.Record == nil {
+	if r == nil || e.Record == nil || e.Record.Challenged() {
 		return
 	}
 	r.closing.RLock()

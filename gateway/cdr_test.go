@@ -59,7 +59,8 @@ func TestRecordsAreAppendedAndTheFileIsReopened(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.CallEvent(bridge.Event{Call: call, Started: &bridge.Started{}}) // no record
+		r.CallEvent(bridge.Event{Call: call, Started: &bridge.Started{}})                   // no record
+		r.CallEvent(bridge.Event{Call: call, Record: &bridge.Record{Reason: "challenged"}}) // no call
 		r.CallEvent(ended(call))
 		r.close()
 		r.close()
