@@ -1,6 +1,6 @@
 .PHONY: run build check lab test fuzz bench-setup
 
-UNIT := $(shell go list ./... | grep -v /e2e)
+UNIT = $(shell go list ./... | grep -v /e2e)
 FUZZTIME ?= 60s
 
 # The gateway with a PBX of its own; prints the URL of the phone.
