@@ -3,6 +3,7 @@ package bridge
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/emiago/sipgo/sip"
 
@@ -11,14 +12,35 @@ import (
 	"tandem/sipside/transaction"
 )
 
-// tryTimeout is a member that said nothing but 100: it is left to itself (CANCEL where that is allowed, ACK and BYE should it
-// still answer), and the next one is tried.
+// tryTimeout is a member that said nothing but 100. Where a better one is left it is left to itself (CANCEL where that is
+// allowed, ACK and BYE should it still answer), and the next one is tried. Else it has all the time there is, for it may be a
+// slow one: 64·T1 to say anything (RFC 3261 §17.1.1.2, timer B), after a 100 the ring limit.
 func (br *branch) tryTimeout() {
+	silent := br.leg.state == legCalling
+	if !br.worthLeaving(silent) {
+		br.leg.log.Info("no answer within try-timeout: nobody better is left")
+		if silent {
+			br.target.backend.Suspect()
+		}
+		return
+	}
 	br.leg.log.Warn("no answer within try-timeout")
 	br.target.backend.Suspect()
 	br.leg.bye = reasonValue(408, "try-timeout")
 	br.leg.step(legEnd)
 	br.ended(unreachable("nothing but 100 from "+br.target.backend.Name()), true)
+}
+
+// worthLeaving says whether a member is to be given up for one that is left: for a living one; if it is dead and silent
+// itself, for any.
+func (br *branch) worthLeaving(silent bool) bool {
+	lost := silent && !br.target.backend.Alive()
+	for _, s := range br.call.stages {
+		if slices.ContainsFunc(s, func(t target) bool { return t.backend != nil && (lost || t.backend.Alive()) }) {
+			return true
+		}
+	}
+	return false
 }
 
 // ended is a branch from which the caller will hear nothing more; other says that another member may do better.

@@ -52,6 +52,7 @@ type conditions struct {
 	bridge  Config
 	media   media.Limits
 	order   string
+	probe   sipside.Probe
 	timers  transaction.Config
 	guard   Guard
 	handler func(member int) func(*siptest.Incoming) bool
@@ -87,7 +88,7 @@ func newWorld(t *testing.T, with conditions) *world {
 
 func (w *world) openSIP(with conditions, log *slog.Logger) {
 	w.t.Helper()
-	pool := sipside.PoolConfig{Name: "pbx", Order: with.order}
+	pool := sipside.PoolConfig{Name: "pbx", Order: with.order, Probe: with.probe}
 	for i := range max(with.members, 1) {
 		cfg := siptest.AgentConfig{Timers: with.timers}
 		handler := acceptRegister
