@@ -33,7 +33,8 @@ func TestRegistrationsOutliveAnExchange(t *testing.T) {
 		return pbx
 	}
 	exchanges := []*siptest.PBX{open(nil), open(nil)}
-	pool := sipside.PoolConfig{Name: "pbx", Probe: sipside.Probe{Every: 50 * time.Millisecond, DownAfter: 1, UpAfter: 1}}
+	// A probe's patience is its interval: shorter, and a busy machine's exchanges are found down.
+	pool := sipside.PoolConfig{Name: "pbx", Probe: sipside.Probe{Every: time.Second, DownAfter: 3, UpAfter: 1}}
 	for _, pbx := range exchanges {
 		pool.Members = append(pool.Members, sipside.Member{URI: sip.Uri{
 			Scheme: "sip", Host: pbx.Addr().Addr().String(), Port: int(pbx.Addr().Port()),
