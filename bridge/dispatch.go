@@ -3,7 +3,6 @@ package bridge
 import (
 	"errors"
 	"net/netip"
-	"strings"
 
 	"github.com/emiago/sipgo/sip"
 
@@ -162,11 +161,6 @@ func (b *Bridge) flowMoved(aor, oldFlow, newFlow string) {
 	for _, call := range b.calls.onFlow(oldFlow) {
 		call.post("flow-moved", func() { call.onFlowMoved(aor, oldFlow, newFlow) })
 	}
-}
-
-// aorOf is the canonical address of record of a URI: sip:user@domain with a lower-case host.
-func aorOf(uri sip.Uri) string {
-	return "sip:" + uri.User + "@" + strings.ToLower(uri.Host)
 }
 
 func headerValue(msg interface{ GetHeader(string) sip.Header }, name string) string {
