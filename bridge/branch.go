@@ -47,7 +47,7 @@ func (c *call) openBranch(t target) {
 	}
 }
 
-// newCallee is a branch's leg: a dialog of its own, or the one in which the nonce was issued.
+// newCallee is a branch's leg: a dialog of its own, or that of the challenged INVITE which this one answers.
 func (c *call) newCallee(t target) *leg {
 	ids, in := c.bridge.ids, c.in.req
 	l := &leg{call: c, name: "callee", profile: sdp.RTP, peer: t.peer(), state: legCalling}
@@ -59,7 +59,7 @@ func (c *call) newCallee(t target) *leg {
 	if t.backend != nil {
 		l.backend = t.backend.Name()
 		l.dialog.Target = c.in.tx.RequestURI()
-		if by := t.issuer; by != nil { // CSeq + 1 on the same leg
+		if by := t.issuer; by != nil && by.CallID != "" { // CSeq + 1 on the same leg
 			l.dialog.CallID, l.dialog.LocalTag, l.dialog.LocalSeq = by.CallID, by.FromTag, by.CSeq
 		}
 	} else {

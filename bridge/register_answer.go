@@ -16,9 +16,7 @@ import (
 
 // challenge passes a 401 or 407 on, as far as the browser can answer it.
 func (x *exchange) challenge(member *sipside.Backend, res *sip.Response) {
-	headers, err := challengeOf(x.r.b.with.Nonces, res, identity.Issuer{
-		Backend: member.Name(), CallID: x.r.mint.callID(x.wish.leg), FromTag: x.r.mint.tag(x.wish.leg, member.Name()), CSeq: x.cseq,
-	})
+	headers, err := challengeOf(x.r.b.with.Nonces, res, identity.Issuer{Backend: member.Name()})
 	if err != nil {
 		x.log(slog.LevelWarn, "unusable challenge", member, "error", err)
 		x.r.answer(x.tx, registerUnusable, reply{status: 403, why: err.Error()})
@@ -70,9 +68,7 @@ func (x *exchange) accept(member *sipside.Backend, res *sip.Response) {
 // keepNonce lets a nonce that was good live on: the client may use it again (RFC 7616 §3.4.3).
 func (x *exchange) keepNonce(member *sipside.Backend) {
 	if nonce := identity.NonceOf(x.tx.Request()); nonce != "" && !x.bare {
-		x.r.b.with.Nonces.Put(nonce, identity.Issuer{
-			Backend: member.Name(), CallID: x.r.mint.callID(x.wish.leg), FromTag: x.r.mint.tag(x.wish.leg, member.Name()), CSeq: x.cseq,
-		})
+		x.r.b.with.Nonces.Put(nonce, identity.Issuer{Backend: member.Name()})
 	}
 }
 

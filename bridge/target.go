@@ -26,7 +26,7 @@ type target struct {
 
 	// The caller's credentials, towards backends.
 	credentials bool             // they go along
-	issuer      *identity.Issuer // on this leg: that is where their nonce was issued
+	issuer      *identity.Issuer // to this member: it issued their nonce; on its leg, where that is an INVITE's and free
 	stale       bool             // their issuer cannot be asked: a challenge says stale=true
 }
 
@@ -97,7 +97,7 @@ func (b *Bridge) backendStages(in inbound, members []*sipside.Backend) []stage {
 		return stagesOf(members, target{credentials: true})
 	}
 	rest := target{stale: true}
-	by, known := b.with.Nonces.Get(nonce)
+	by, known := b.with.Nonces.Claim(nonce)
 	if !known {
 		return stagesOf(members, rest)
 	}

@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// Issuer is who challenged: the member and the leg to answer on. Plain value.
+// Issuer is who challenged: the member, and the leg to answer an INVITE's challenge on. Plain value.
 type Issuer struct {
 	Backend string // sipside.Backend.Name
-	CallID  string // of our leg towards it
+	CallID  string // of our leg towards it; "": there is none to go on with (a REGISTER's challenge, or it is claimed)
 	FromTag string
 	CSeq    uint32 // the last one used there
 }
@@ -61,6 +61,23 @@ func (n *Nonces) Get(nonce string) (Issuer, bool) {
 		return Issuer{}, false
 	}
 	return e.Value.(remembered).by, true
+}
+
+// Claim finds the issuer of a nonce and takes the leg for the caller: whoever asks after that gets the member alone, for one
+// leg carries one INVITE.
+func (n *Nonces) Claim(nonce string) (Issuer, bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.sweep()
+	e, ok := n.byNonce[nonce]
+	if !ok {
+		return Issuer{}, false
+	}
+	claimed := e.Value.(remembered)
+	by := claimed.by
+	claimed.by = Issuer{Backend: by.Backend}
+	e.Value = claimed
+	return by, true
 }
 
 // Len counts the nonces that are remembered.

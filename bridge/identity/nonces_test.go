@@ -31,6 +31,26 @@ func TestNoncesExpire(t *testing.T) {
 	}
 }
 
+func TestNoncesGiveALegOnce(t *testing.T) {
+	n := NewNonces(10, time.Minute, time.Now)
+	if by, ok := n.Claim("a"); ok || by != (Issuer{}) {
+		t.Errorf("claimed %v of nobody", by)
+	}
+	whole := Issuer{Backend: "pbx/1", CallID: "c", FromTag: "t", CSeq: 1}
+	n.Put("a", whole)
+	if by, ok := n.Get("a"); !ok || by != whole {
+		t.Errorf("got %v, %v", by, ok)
+	}
+	if by, ok := n.Claim("a"); !ok || by != whole {
+		t.Errorf("claimed %v, %v", by, ok)
+	}
+	for _, again := range []func(string) (Issuer, bool){n.Claim, n.Get} {
+		if by, ok := again("a"); !ok || by != (Issuer{Backend: "pbx/1"}) {
+			t.Errorf("after it was claimed: %v, %v", by, ok)
+		}
+	}
+}
+
 func TestNoncesAreBounded(t *testing.T) {
 	n := NewNonces(3, time.Hour, time.Now)
 	for i := range 5 {
