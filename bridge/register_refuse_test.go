@@ -5,9 +5,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/emiago/sipgo/sip"
 
+	"tandem/sipside"
 	"tandem/wss/wsstest"
 )
 
@@ -155,7 +157,8 @@ func TestGuardIsAskedForNewRegistrationsOnly(t *testing.T) {
 
 func TestManyBrowsersAtOnce(t *testing.T) {
 	a, b := newRegistrarDouble(t, "secret"), newRegistrarDouble(t, "secret")
-	rig := newRegisterRig(t, a, b)
+	pool := sipside.PoolConfig{Name: "pbx", Members: []sipside.Member{a.member(), b.member()}}
+	rig := newTimedRig(t, nil, pool, 2*time.Second) // nobody is silent here: a busy machine must not look as if
 	var wg sync.WaitGroup
 	const browsers = 20
 	for i := range browsers {

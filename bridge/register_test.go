@@ -79,12 +79,17 @@ func newGuardedRig(t *testing.T, guard Guard, doubles ...*registrarDouble) *regi
 
 func newPoolRig(t *testing.T, guard Guard, pool sipside.PoolConfig) *registerRig {
 	t.Helper()
+	return newTimedRig(t, guard, pool, rigTryTimeout)
+}
+
+func newTimedRig(t *testing.T, guard Guard, pool sipside.PoolConfig, tryTimeout time.Duration) *registerRig {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	t.Cleanup(cancel)
 	backends, err := sipside.Open(sipside.Config{
 		Listen: []sipside.Listen{{Network: "udp", Addr: netip.MustParseAddrPort("127.0.0.1:0")}},
 		Pools:  []sipside.PoolConfig{pool},
-		Timers: transaction.Config{T1: rigTryTimeout / 3},
+		Timers: transaction.Config{T1: tryTimeout / 3},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -97,7 +102,7 @@ func newPoolRig(t *testing.T, guard Guard, pool sipside.PoolConfig) *registerRig
 		t: t, ctx: ctx, store: location.NewMemory(time.Now), log: &lockedBuffer{}, browsers: browsers, backends: backends,
 	}
 	rig.bridge = New(Config{
-		Node: "n1", Secret: []byte("secret"), TryTimeout: rigTryTimeout,
+		Node: "n1", Secret: []byte("secret"), TryTimeout: tryTimeout,
 		Log: slog.New(slog.NewTextHandler(rig.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}, Wiring{
 		Router: route.New([]route.Rule{
