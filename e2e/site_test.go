@@ -62,6 +62,7 @@ routes:
 type site struct {
 	*gateway.Gateway
 	ladder   ladder
+	answered chan string   // ids of calls as they are answered
 	records  string        // file
 	asterisk *lab.Asterisk // where a test keeps one
 }
@@ -69,14 +70,14 @@ type site struct {
 // newSite runs a gateway by a configuration until the test ends.
 func newSite(t testing.TB, text string) *site {
 	t.Helper()
-	s := &site{records: filepath.Join(t.TempDir(), "calls.jsonl")}
+	s := &site{records: filepath.Join(t.TempDir(), "calls.jsonl"), answered: make(chan string, 1000)}
 	text += "\nrecords: {file: " + s.records + "}\nshutdown-timeout: 1s\n"
 	cfg, err := gateway.Parse("e2e.yaml", []byte(text), os.LookupEnv)
 	if err != nil {
 		t.Fatalf("configuration: %v", err)
 	}
 	log := &testLog{}
-	s.Gateway, err = gateway.New(cfg, gateway.Options{Trace: s.ladder.add, LogTo: log})
+	s.Gateway, err = gateway.New(cfg, gateway.Options{Trace: s.ladder.add, Events: s, LogTo: log})
 	if err != nil {
 		t.Fatalf("gateway: %v", err)
 	}
@@ -97,7 +98,17 @@ func newSite(t testing.TB, text string) *site {
 	return s
 }
 
-var _ transaction.Trace = (*ladder)(nil).add
+var (
+	_ transaction.Trace = (*ladder)(nil).add
+	_ bridge.Events     = (*site)(nil)
+)
+
+// CallEvent notes the calls that are answered.
+func (s *site) CallEvent(e bridge.Event) {
+	if e.Answered != nil {
+		s.answered <- e.Call
+	}
+}
 
 // url is that of the WebSocket.
 func (s *site) url() string { return strings.Replace(s.URLs()[0], "https://", "wss://", 1) + "/sip" }
