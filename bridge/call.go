@@ -178,6 +178,7 @@ func (c *call) endLegs() {
 		l.closeMedia()
 	}
 	c.writeRecord()
+	c.bridge.calls.over(c)
 	c.settle()
 }
 

@@ -25,7 +25,9 @@ type registry struct {
 	invites map[*transaction.Server]*call // INVITEs not yet answered, for CANCEL
 	initial map[initialKey]*call          //
 	flows   map[string]map[*call]int      // legs of a call on each browser's connection
-	idle    chan struct{}                 // closed when the last call ends; nil while nobody waits
+	talking map[*call]struct{}            // calls that are not over; the others of byID wait for the answers to their BYEs
+	quiet   chan struct{}                 // closed when the last call is over; nil while nobody waits
+	idle    chan struct{}                 // closed when the last call is gone; nil while nobody waits
 }
 
 func newRegistry() *registry {
@@ -35,6 +37,7 @@ func newRegistry() *registry {
 		invites: map[*transaction.Server]*call{},
 		initial: map[initialKey]*call{},
 		flows:   map[string]map[*call]int{},
+		talking: map[*call]struct{}{},
 	}
 }
 
@@ -48,6 +51,7 @@ func (r *registry) add(c *call) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.byID[c.id] = c
+	r.talking[c] = struct{}{}
 }
 
 func (r *registry) find(id string) *call {
@@ -146,30 +150,56 @@ func (r *registry) onFlow(flow string) []*call {
 	return calls
 }
 
+// over notes that a call says good-bye: what it waits for concerns no user.
+func (r *registry) over(c *call) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.talking, c)
+	r.quiet = closeIf(len(r.talking) == 0, r.quiet)
+}
+
 // remove forgets a call that ended; its legs dropped their own entries before.
 func (r *registry) remove(c *call) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	delete(r.talking, c)
 	delete(r.byID, c.id)
-	if len(r.byID) == 0 && r.idle != nil {
-		close(r.idle)
-		r.idle = nil
-	}
+	r.quiet = closeIf(len(r.talking) == 0, r.quiet)
+	r.idle = closeIf(len(r.byID) == 0, r.idle)
 }
 
-// empty is closed once no call runs.
+// silent is closed once every call is over.
+func (r *registry) silent() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := orNew(r.quiet)
+	r.quiet = closeIf(len(r.talking) == 0, out)
+	return out
+}
+
+// empty is closed once no call is left.
 func (r *registry) empty() <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.byID) == 0 {
-		closed := make(chan struct{})
-		close(closed)
-		return closed
+	out := orNew(r.idle)
+	r.idle = closeIf(len(r.byID) == 0, out)
+	return out
+}
+
+func orNew(signal chan struct{}) chan struct{} {
+	if signal == nil {
+		return make(chan struct{})
 	}
-	if r.idle == nil {
-		r.idle = make(chan struct{})
+	return signal
+}
+
+// closeIf closes a signal where it is time to, and gives what is left of it.
+func closeIf(now bool, signal chan struct{}) chan struct{} {
+	if now && signal != nil {
+		close(signal)
+		return nil
 	}
-	return r.idle
+	return signal
 }
 
 func initialKeyOf(req *sip.Request) initialKey {

@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -189,6 +190,41 @@ func TestShutdown(t *testing.T) {
 	}
 	if r := k.record(); r.Reason != "shutdown" || r.By != "gateway" {
 		t.Errorf("record %+v", r)
+	}
+}
+
+// A backend that answers no BYE holds Shutdown up for a moment, whether the call ended before or by it.
+func TestShutdownWaitsForNoBye(t *testing.T) {
+	for _, ended := range []bool{true, false} {
+		t.Run(fmt.Sprintf("ended before: %v", ended), func(t *testing.T) {
+			k := newTalk(t, conditions{}, wsstest.Options{})
+			ctx, hurry := context.WithCancel(k.ctx())
+			defer hurry()
+			if ended {
+				k.check(k.call.Bye(k.ctx()))
+			} else {
+				hurry()
+			}
+			begun := time.Now()
+			err := k.bridge.Shutdown(ctx)
+			if took := time.Since(begun); took > 2*farewell {
+				t.Errorf("Shutdown took %v", took)
+			}
+			if errors.Is(err, context.Canceled) == ended {
+				t.Errorf("Shutdown: %v", err)
+			}
+			if k.bridge.Stats().Calls != 1 { // else the backend answered and nothing was tried
+				t.Error("the call is gone")
+			}
+		})
+	}
+}
+
+// Without calls Shutdown is immediate, and twice is as good as once.
+func TestShutdownOfNothing(t *testing.T) {
+	w := newWorld(t, conditions{})
+	for range 2 {
+		w.check(w.bridge.Shutdown(w.ctx()))
 	}
 }
 

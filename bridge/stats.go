@@ -7,7 +7,7 @@ import (
 
 // Stats are the bridge's figures.
 type Stats struct {
-	Calls         int // running
+	Calls         int // running, those included whose BYE is not answered yet (32 s at most)
 	Registrations int
 	CallsStarted  uint64
 	CallsEnded    map[string]uint64 // by reason
