@@ -32,7 +32,7 @@ func (l *leg) judge(ev media.Event) {
 	case media.Dead:
 		l.dead = true
 		l.log.Warn("media dead")
-		if c.state < callAnswered { // who rings need not send; confirmed looks again
+		if c.state < callAnswered || l.neg.Resting { // who rings or rests need not send; expectMedia looks again
 			return
 		}
 		c.event(Event{Media: &MediaEvent{Leg: l.name, What: "dead", Reason: string(ev.Reason)}})
@@ -47,15 +47,15 @@ func (l *leg) judge(ev media.Event) {
 	}
 }
 
-// reviveLimit is how long a leg that was silent while it rang may stay so after the answer.
+// reviveLimit is how long a leg that was silent while it rang, or rested, may stay so after the answer.
 const reviveLimit = time.Minute
 
-// expectMedia gives the legs that were dead before the answer their time.
+// expectMedia gives the legs that were dead before the answer, or while the stream rested, their time.
 func (c *call) expectMedia() {
 	for _, l := range []*leg{c.caller, c.callee} {
 		if l.dead {
 			c.after(reviveLimit, "media after the answer", func() {
-				if l.dead && c.state == callUp {
+				if l.dead && c.state == callUp && !l.neg.Resting {
 					c.fail(mediaTimeout(l.name))
 				}
 			})

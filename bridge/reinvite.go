@@ -1,10 +1,13 @@
 package bridge
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 
 	"github.com/emiago/sipgo/sip"
+
+	"tandem/bridge/sdp"
 )
 
 // openOffer is an offer of the peer's in a re-INVITE or UPDATE that we owe an answer.
@@ -57,14 +60,16 @@ func (l *leg) hearReoffer(in inbound, body []byte) {
 	before := l.neg
 	neg, err := before.HearOffer(body)
 	if err != nil {
-		l.dropOpen(statusOf(err), err.Error())
-		l.offer(answerSaid)
+		l.refuseOpen(err)
 		return
 	}
 	if neg.Restarted(before) {
 		neg.Local = l.media.Restart()
 	}
 	l.neg = neg
+	if before.Resting {
+		c.expectMedia()
+	}
 	l.crossOffer(neg.Alters(before))
 }
 
@@ -105,10 +110,8 @@ func (l *leg) crossOffer(alters bool) {
 func (l *leg) answerOpen() {
 	neg, _, err := l.neg.Answer(l.call.far(l).neg.Heard)
 	if err != nil {
-		l.log.Warn("offer refused", "error", err)
 		l.neg = l.neg.Rollback()
-		l.dropOpen(statusOf(err), err.Error())
-		l.offer(answerSaid)
+		l.refuseOpen(err)
 		return
 	}
 	l.neg = neg
@@ -116,6 +119,27 @@ func (l *leg) answerOpen() {
 	l.say200(nil)
 	l.media.AnswerSent()
 	l.call.join(l.call.caller, l.call.callee)
+	l.offer(answerSaid)
+}
+
+// refuseOpen refuses the peer's offer. A browser's of which nothing is left to relay is answered all the same, each m-line
+// rejected: JsSIP ends a call whose re-INVITE is refused, SIP.js cannot roll back. The other side then hears that media rests.
+func (l *leg) refuseOpen(why error) {
+	l.log.Warn("offer refused", "error", why)
+	if l.browser() && errors.Is(why, sdp.ErrNotAcceptable) {
+		body, _ := sessionBody(l.open.in.req) // it was read before
+		neg, _, err := l.neg.Decline(body)
+		if err == nil {
+			l.neg = neg
+			l.say200(nil)
+			l.call.join(l.call.caller, l.call.callee)
+			l.offer(answerSaid)
+			l.call.far(l).offer(offerWanted)
+			return
+		}
+		why = err
+	}
+	l.dropOpen(statusOf(why), why.Error())
 	l.offer(answerSaid)
 }
 

@@ -45,6 +45,11 @@ func (l *leg) sendOffer() {
 		l.settleOffer(480, "the browser's connection is gone")
 		return
 	}
+	if l.neg.Resting { // the browser took the stream away: it alone brings it back
+		l.offer(answerHeard)
+		l.call.far(l).answerWaiting()
+		return
+	}
 	before := l.neg
 	neg, text, err := before.Offer(l.call.far(l).neg.Heard)
 	if err != nil {

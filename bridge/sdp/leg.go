@@ -19,6 +19,7 @@ type Leg struct {
 	Pending   Pending      // whose offer is open
 	Setup     string       // our DTLS role once decided: "passive" or "active"; kept by re-offers
 	Bound     []Codec      // every payload type ever bound on this leg, without Format
+	Resting   bool         `json:",omitempty"` // the peer's latest offer was declined: no offer of ours goes out meanwhile
 	Before    *Leg         `json:",omitempty"` // the leg before the open offer; nil where Stable
 }
 
@@ -92,7 +93,7 @@ func (l Leg) open(by Pending) Leg {
 
 // settle ends an exchange.
 func (l Leg) settle() Leg {
-	l.Before, l.Pending = nil, Stable
+	l.Before, l.Pending, l.Resting = nil, Stable, false
 	return l
 }
 

@@ -17,11 +17,11 @@ func write(profile Profile, d *Description) string {
 	line("o=%s", d.Origin)
 	line("s=-")
 	if profile == RTP {
-		line("c=IN %s", family(d.stream().Remote.RTP.Addr()))
+		line("c=IN %s", family(d.address()))
 	}
 	line("t=0 0")
 	if profile == WebRTC {
-		if s := d.stream(); s.Bundled {
+		if s := d.stream(); s != nil && s.Bundled {
 			line("a=group:BUNDLE %s", s.MID)
 		}
 		line("a=ice-lite")
@@ -35,6 +35,14 @@ func write(profile Profile, d *Description) string {
 		}
 	}
 	return b.String()
+}
+
+// address is where the relayed stream is; invalid where there is none.
+func (d *Description) address() netip.Addr {
+	if s := d.stream(); s != nil {
+		return s.Remote.RTP.Addr()
+	}
+	return netip.Addr{}
 }
 
 func writeRejected(line func(string, ...any), profile Profile, s Stream) {
