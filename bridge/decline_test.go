@@ -61,10 +61,14 @@ func TestBrowserDropsAudio(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			k, page := newChangingTalk(t)
-			offers := make(chan string, 1)
-			go k.answerReinvite(offers)
+			offers, done := make(chan string, 1), make(chan struct{})
+			go func() {
+				defer close(done)
+				k.answerReinvite(offers)
+			}()
 			page.rewrite = test.rewrite
 			k.check(k.call.Reinvite(k.ctx(), wsstest.Change{}))
+			<-done // acknowledged: the backend's next offer meets none of ours
 			if !strings.Contains(page.answer, "m=audio 0 ") || !strings.Contains(page.answer, "a=mid:0") {
 				t.Errorf("the browser was answered\n%s", page.answer)
 			}
