@@ -40,7 +40,7 @@ func TestRegistrationsOutliveAnExchange(t *testing.T) {
 			Scheme: "sip", Host: pbx.Addr().Addr().String(), Port: int(pbx.Addr().Port()),
 		}})
 	}
-	rig := newPoolRig(t, nil, pool)
+	rig := newTimedRig(t, nil, pool, 2*time.Second) // as patient: who is slow once is passed over, and the spread is another
 	pages := map[string]*wsstest.Browser{}
 	registerAll := func() map[string]int {
 		at := map[string]int{}
