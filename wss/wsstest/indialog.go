@@ -12,6 +12,9 @@ func (c *Call) onRequest(req *sip.Request) {
 	c.mu.Lock()
 	c.received = append(c.received, req)
 	b, state, local, remote := c.b, c.state, c.dialog.localTag, c.dialog.remoteTag
+	if c.ack != nil { // JsSIP confirms before it sends the ACK: what the ACK brought about cannot come too early
+		state = max(state, Confirmed)
+	}
 	c.notify()
 	c.mu.Unlock()
 	if to := tag(req.To().Params); to != "" && local != "" && (to != local || tag(req.From().Params) != remote) {
