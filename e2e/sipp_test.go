@@ -20,7 +20,7 @@ func TestSipp(t *testing.T) {
 			account.URI = "sip:alice@" + domain
 			c := chromium.Open(t).Phone(t, lab.JsSIP, account).Call("sip:service@" + domain)
 			c.Wait("answered", 10*time.Second)
-			c.Hears(700)
+			c.Hears(lab.ToneHz)
 			c.Hangup()
 			sipp.Wait(t)
 			s.quiet(t)
@@ -36,7 +36,7 @@ func TestSipp(t *testing.T) {
 		c := p.Incoming()
 		c.Answer()
 		c.Wait("answered", 10*time.Second)
-		c.Hears(700)
+		c.Hears(lab.ToneHz)
 		sipp.Wait(t)
 		c.Wait("ended", 5*time.Second)
 		s.quiet(t)

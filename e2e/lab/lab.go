@@ -1,4 +1,4 @@
-// Package lab starts the real peers of the end-to-end tests: Asterisk, Chromium with JsSIP and SIP.js, sipp. Everything runs
+// Package lab starts the real peers of the end-to-end tests: Asterisk, Chromium with JsSIP and SIP.js, sipp, baresip. All run
 // inside a network namespace of its own; what is missing fails the test with the command that installs it.
 package lab
 

@@ -170,6 +170,13 @@ func (c *Call) Speaks() {
 	})
 }
 
+// Codec is the mime type of what arrives.
+func (c *Call) Codec() (mime string) {
+	c.phone.t.Helper()
+	c.phone.Tab.Do(c.phone.t, &mime, "lab.codec", c.phone.name, c.id)
+	return mime
+}
+
 // FirstPacket waits for the first RTP packet and gives the milliseconds since the call's start.
 func (c *Call) FirstPacket() (ms float64) {
 	c.phone.t.Helper()

@@ -2,7 +2,6 @@ package lab
 
 import (
 	"embed"
-	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,7 +28,7 @@ func StartSipp(t testing.TB, scenario, addr, remote string, calls int, args ...s
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.file(t, "tone.alaw", string(toneALaw(700)))
+	s.file(t, "tone.alaw", string(toneALaw()))
 	file := s.file(t, scenario+".xml", strings.ReplaceAll(string(text), "@TONE@", filepath.Join(s.dir, "tone.alaw")))
 	words := []string{"-sf", file, "-i", addr, "-p", "5060", "-mi", addr, "-m", strconv.Itoa(calls), "-nostdin", "-trace_err", "-error_file", filepath.Join(s.dir, "errors")}
 	words = append(words, args...)
@@ -62,30 +61,4 @@ func (s *Sipp) Wait(t testing.TB) {
 		text, _ := os.ReadFile(filepath.Join(s.dir, "errors"))
 		t.Errorf("sipp: %v: %s", err, text)
 	}
-}
-
-// toneALaw is one second of a sine in G.711 A-law.
-func toneALaw(frequency float64) []byte {
-	out := make([]byte, 8000)
-	for i := range out {
-		out[i] = aLaw(int(12000 * math.Sin(2*math.Pi*frequency*float64(i)/8000)))
-	}
-	return out
-}
-
-// aLaw encodes a 16-bit sample (ITU-T G.711).
-func aLaw(sample int) byte {
-	sign := byte(0x80)
-	if sample < 0 {
-		sign, sample = 0, -sample-1
-	}
-	sample >>= 4
-	segment, mantissa := 0, sample>>1
-	for s := sample >> 5; s > 0; s >>= 1 {
-		segment++
-	}
-	if segment > 0 {
-		mantissa = sample >> segment
-	}
-	return (sign | byte(segment<<4) | byte(mantissa&0x0f)) ^ 0x55
 }

@@ -65,6 +65,13 @@ const lab = {
     for (const s of (await c.pc.getStats()).values()) if (s.type === 'outbound-rtp') return s.packetsSent;
     return 0;
   },
+  // the mime type of what arrives
+  async codec(name, id) {
+    const c = agents[name].calls.all[id];
+    const stats = await c.pc.getStats();
+    for (const s of stats.values()) if (s.type === 'inbound-rtp') return stats.get(s.codecId).mimeType;
+    return '';
+  },
   // what the browser itself counts, for the message of a failing test
   async traffic(name, id) {
     const c = agents[name].calls.all[id];
