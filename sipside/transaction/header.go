@@ -77,6 +77,7 @@ func tidy(h sip.Header) {
 		h.Address.Host = strings.TrimRight(h.Address.Host, " \t")
 		h.Params = tidyParams(h.Params)
 	case *sip.ContactHeader:
+		h.Address.Host = strings.TrimRight(h.Address.Host, " \t")
 		h.Params = tidyParams(h.Params)
 	case *sip.CSeqHeader:
 		h.MethodName = sip.RequestMethod(strings.Trim(string(h.MethodName), " \t"))
