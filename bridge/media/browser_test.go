@@ -64,7 +64,7 @@ func (p *pion) offer(o *webrtc.OfferOptions) sdp.Remote {
 		p.t.Fatal(err)
 	}
 	<-done
-	r := sdp.Remote{Setup: "actpass"}
+	r := sdp.Remote{Transport: sdp.Transport{Setup: "actpass"}}
 	for line := range strings.Lines(p.pc.LocalDescription().SDP) {
 		line = strings.TrimSpace(line)
 		if v, ok := strings.CutPrefix(line, "a=ice-ufrag:"); ok {

@@ -25,7 +25,7 @@ func TestSessionMemory(t *testing.T) {
 		pair := loopback(uint16(1024 + i))
 		a := newLeg(t, e, LegSpec{Profile: sdp.WebRTC, Call: "call", Leg: "a", Restore: &LegState{
 			Local: sdp.Local{Ufrag: newCredentials(1, 0, uint32(i)).Ufrag, Password: "password"}, AnswerSent: true,
-			Remote: sdp.Remote{Ufrag: "peer", Setup: "actpass"}, Pair: pair, Listen: e.Addrs()[0],
+			Remote: sdp.Remote{Transport: sdp.Transport{Ufrag: "peer", Setup: "actpass"}}, Pair: pair, Listen: e.Addrs()[0],
 			SRTP: &SRTPState{Profile: 7, LocalKey: key(16), LocalSalt: key(12), RemoteKey: key(16), RemoteSalt: key(12),
 				Sent: []SSRCState{{SSRC: 1, RTP: true, RTCP: true}}, Received: []SSRCState{{SSRC: 2, RTP: true, RTCP: true}}},
 		}})

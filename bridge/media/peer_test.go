@@ -132,10 +132,10 @@ func (p *peer) send(d []byte) {
 // remote is what the peer's SDP says.
 func (p *peer) remote() sdp.Remote {
 	sum := sha256.Sum256(p.certificate.Certificate[0])
-	return sdp.Remote{
+	return sdp.Remote{Transport: sdp.Transport{
 		Ufrag: p.own.Ufrag, Password: p.own.Password, Setup: "actpass",
 		Fingerprints: []sdp.Fingerprint{{Algorithm: "sha-256", Value: colonHex(sum[:])}},
-	}
+	}}
 }
 
 // request makes a Binding request as a controlling agent sends it.

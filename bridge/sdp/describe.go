@@ -173,7 +173,7 @@ func endpoints(s section, addr netip.Addr, port uint16) RemoteStream {
 
 // ice reads the WebRTC part of a stream's transport from the first section that has each attribute: the stream's own, the
 // bundle's tagged one, the session's.
-func ice(sections []section) (Remote, error) {
+func ice(sections []section) (Transport, error) {
 	first := func(key string) string {
 		for _, s := range sections {
 			if value, ok := s.get(key); ok {
@@ -182,7 +182,7 @@ func ice(sections []section) (Remote, error) {
 		}
 		return ""
 	}
-	r := Remote{
+	r := Transport{
 		Ufrag: first("ice-ufrag"), Password: first("ice-pwd"), Setup: first("setup"), TLSID: first("tls-id"),
 		ICELite: sections[len(sections)-1].has("ice-lite"),
 	}

@@ -23,9 +23,9 @@ type Stream struct {
 	Codecs    []Codec   // audio only, in order of preference
 	Ptime     int       // ms; 0 where absent
 	Remote    RemoteStream
-	ICE       Remote // WebRTC part
-	Reduced   bool   // reduced-size RTCP (RFC 5506)
-	SSRC      uint32 // 0 where none is announced
+	ICE       Transport // WebRTC part
+	Reduced   bool      // reduced-size RTCP (RFC 5506)
+	SSRC      uint32    // 0 where none is announced
 	Msid      string
 }
 

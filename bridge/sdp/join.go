@@ -13,12 +13,12 @@ const Drop = 0xff
 
 // Plan is what the media engine obeys for two joined legs. Plain immutable value.
 type Plan struct {
-	Streams []PlannedStream
+	Streams []PlannedStream // by slot; Kind is empty where a slot has no stream
 }
 
 // PlannedStream is one relayed m-line. Index 0 is leg a of Join, 1 leg b.
 type PlannedStream struct {
-	Kind    string          // "audio"
+	Kind    string          // "audio", "video", "image"
 	Payload [2]PayloadTable // [0]: packets that come from leg 0
 	Forward [2]bool         // whether packets that come from leg 0 (1) are to be relayed, by both legs' directions
 	// Expect says whether the peer of leg 0 (1) is to send now: liveness. A peer that holds us is not, though its
@@ -32,7 +32,28 @@ type PlannedStream struct {
 	// Reoffer says whether the peer of leg 0 (1) prefers a voice codec that the other leg lacks, so that what it sends
 	// now is dropped: it needs a new Offer from the other leg's Heard.
 	Reoffer [2]bool
+	// Transcode says that the legs share no voice codec: Codec[0] and Codec[1] then differ and what comes with
+	// From[0] (From[1]) is converted to the other's Codec. Everything else of the stream passes as ever.
+	Transcode bool
+	// From and EventFrom are the payload types with which the peer of leg 0 (1) sends Codec and Telephone; Drop: none. Where
+	// the legs' telephone-events have different clocks the Payload table drops them, and they are sent anew.
+	From, EventFrom [2]uint8
+	Ptime           [2]int // ms that the peer of leg 0 (1) wants to receive; 0: whatever comes
+	// Extension maps the header extension ids of packets from leg 0 (1) to the other leg's; 0: taken off (RFC 8285).
+	Extension [2][16]uint8
+	Feedback  [2]Feedback // what leg 0 (1) negotiated
 }
+
+// Feedback are the RTCP messages that a leg's stream negotiated (RFC 4585, RFC 5104, a=rtcp-fb).
+type Feedback uint8
+
+const (
+	NACK Feedback = 1 << iota // generic NACK
+	PLI
+	FIR
+	REMB
+	TransportCC
+)
 
 // Join plans the media between two legs by their latest finished exchanges: an offer that is still open changes nothing
 // yet. ErrNotAcceptable where no codec is shared, ErrNoState where a leg has finished none.

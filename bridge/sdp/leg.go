@@ -10,7 +10,8 @@ import (
 // changed: copies may share them.
 type Leg struct {
 	Profile   Profile
-	Local     Local // may be renewed by the caller (ICE restart) between HearOffer and Answer, or before Offer
+	Policy    Policy `json:",omitzero"` // set before the first offer
+	Local     Local  // may be renewed by the caller (ICE restart) between HearOffer and Answer, or before Offer
 	SessionID uint64
 	Version   uint64       // of the latest text said, refused ones included; 0: nothing was said
 	Heard     *Description // the peer's latest accepted description; once answered only the codecs of both
@@ -147,9 +148,7 @@ func (l Leg) Remote() Remote {
 	if s == nil {
 		return Remote{}
 	}
-	r := s.ICE
-	r.Streams = []RemoteStream{s.Remote}
-	return r
+	return Remote{Transport: s.ICE, Streams: []RemoteStream{s.Remote}}
 }
 
 // Held says whether the peer holds us: it will not receive.

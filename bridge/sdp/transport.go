@@ -45,35 +45,47 @@ type Fingerprint struct{ Algorithm, Value string } // "sha-256", "AB:CD:…"
 
 // Local is our transport on a leg, as the media engine gives it.
 type Local struct {
-	// WebRTC
+	// WebRTC, and RTP legs that use DTLS or ICE
 	Ufrag, Password string
 	Fingerprint     Fingerprint
-	Candidates      []Candidate
+	Candidates      []Candidate // WebRTC; an RTP leg's are its Addr and Ports
 	// SSRC is what the relay rewrites the packets towards this leg's peer to; it is announced. 0: the far side's SSRCs
 	// pass through, and none is announced, for a browser binds its track to an announced one and would not hear another.
 	SSRC uint32
-	// RTP: our address and the even RTP port of each relayed stream, RTCP one above.
+	// RTP: our address and the even RTP port of each slot, RTCP one above; 0: no port is reserved for the slot.
 	Addr  netip.Addr
 	Ports []uint16
+	// Crypto are the RTP leg's own SDES keys, for each slot one of each suite that is spoken, the preferred first; their
+	// tags are not set. Empty where the leg has none.
+	Crypto [][]Crypto `json:",omitempty"`
 }
 
-// Remote is the peer's transport on a leg, as its SDP says it. Plain value.
-type Remote struct {
-	// WebRTC
+// Transport is how a peer protects its packets and proves its address, as its SDP says it.
+type Transport struct {
 	Ufrag, Password string
 	Fingerprints    []Fingerprint
 	Setup           string // "active", "passive", "actpass": the peer's
 	TLSID           string
 	ICELite         bool
 	Candidates      []Candidate // usable ones; .local passed over
-	// RTP, one for each relayed stream
-	Streams []RemoteStream
 }
 
-// RemoteStream is where a peer wants one stream.
+// Remote is the peer's transport on a leg, as its SDP says it. Plain value. The embedded Transport is a WebRTC leg's; an
+// RTP leg has one in each stream.
+type Remote struct {
+	Transport
+	Streams []RemoteStream // by slot
+}
+
+// RemoteStream is where a peer wants one stream, and how.
 type RemoteStream struct {
-	RTP, RTCP netip.AddrPort // invalid where the peer gave none (0.0.0.0, port 9, rejected)
-	Mux       bool           // rtcp-mux agreed; RTCP is then RTP
+	RTP, RTCP netip.AddrPort     // invalid where the peer gave none (0.0.0.0, port 9, rejected)
+	Mux       bool               // rtcp-mux agreed; RTCP is then RTP
+	Keying    Keying             // RTP legs
+	Send      Crypto             // SDES: our key, with which packets to the peer are encrypted
+	Receive   Crypto             // SDES: the peer's
+	Transport `json:",omitzero"` // DTLS and ICE on RTP legs
+	Ptime     int                `json:",omitempty"` // ms that the peer wants to receive; 0: it did not say
 }
 
 // settle puts RTCP where rtcp-mux wants it.
