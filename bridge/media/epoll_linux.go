@@ -22,17 +22,34 @@ const (
 )
 
 // poller is a worker's epoll with the eventfd that wakes it and the timerfd of its next deadline. It waits through the Go
-// runtime's own poller (an epoll is itself pollable), so that a sleeping worker holds no processor.
+// runtime's own poller (an epoll is itself pollable), so that a sleeping worker holds no processor. The runtime sees it
+// through a gate that is open during wait only: else each packet that comes while packets collect would wake a thread.
 type poller struct {
 	fd     int
-	file   *os.File
-	raw    syscall.RawConn
+	gate   gate
+	pause  pause
 	event  int
 	timer  int
 	armed  int64 // deadline that the timer stands at; 0: none
 	ready  int
 	events [eventBatch]unix.EpollEvent
-	check  func(uintptr) bool
+}
+
+// gate is an epoll of the worker's epoll alone, armed for one event at a time.
+type gate struct {
+	fd    int
+	inner int
+	raw   syscall.RawConn
+	file  *os.File
+	check func(uintptr) bool
+}
+
+// pause is a timerfd, for time.Sleep's grain is a millisecond when nothing else runs.
+type pause struct {
+	fd    int
+	raw   syscall.RawConn
+	file  *os.File
+	check func(uintptr) bool
 }
 
 func newPoller() (*poller, error) {
@@ -48,24 +65,85 @@ func (p *poller) open() (err error) {
 	if p.fd, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return fmt.Errorf("media: epoll: %w", err)
 	}
-	if err = unix.SetNonblock(p.fd, true); err != nil { // what os.NewFile takes as a sign that it can be polled
-		return fmt.Errorf("media: epoll: %w", err)
-	}
 	if p.event, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
 		return fmt.Errorf("media: eventfd: %w", err)
 	}
-	if p.timer, err = unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK); err != nil {
-		return fmt.Errorf("media: timerfd: %w", err)
+	if p.timer, err = newTimer(); err != nil {
+		return err
 	}
 	if err = errors.Join(p.add(p.event, forWake, 0), p.add(p.timer, forTimer, 0)); err != nil {
 		return err
 	}
-	p.file = os.NewFile(uintptr(p.fd), "epoll")
-	p.check = func(uintptr) bool { return p.poll() > 0 }
-	if p.raw, err = p.file.SyscallConn(); err != nil {
+	if err = p.gate.open(p.fd, func(uintptr) bool { return p.poll() > 0 }); err != nil {
+		return err
+	}
+	return p.pause.open()
+}
+
+func newTimer() (int, error) {
+	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK)
+	if err != nil {
+		return -1, fmt.Errorf("media: timerfd: %w", err)
+	}
+	return fd, nil
+}
+
+func (g *gate) open(inner int, check func(uintptr) bool) (err error) {
+	if g.fd, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return fmt.Errorf("media: epoll: %w", err)
 	}
+	g.inner, g.check = inner, check
+	g.file, g.raw, err = pollable(g.fd, "epoll")
+	if err != nil {
+		return err
+	}
+	shut := unix.EpollEvent{Events: unix.EPOLLONESHOT}
+	if err = unix.EpollCtl(g.fd, unix.EPOLL_CTL_ADD, inner, &shut); err != nil {
+		return fmt.Errorf("media: epoll add: %w", err)
+	}
 	return nil
+}
+
+// wait returns once check, which is asked at each event, is content.
+func (g *gate) wait() {
+	open := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLONESHOT}
+	_ = unix.EpollCtl(g.fd, unix.EPOLL_CTL_MOD, g.inner, &open)
+	_ = g.raw.Read(g.check)
+	open.Events = unix.EPOLLONESHOT
+	_ = unix.EpollCtl(g.fd, unix.EPOLL_CTL_MOD, g.inner, &open)
+}
+
+func (p *pause) open() (err error) {
+	if p.fd, err = newTimer(); err != nil {
+		return err
+	}
+	p.check = func(fd uintptr) bool {
+		var b [8]byte
+		_, _, errno := syscall.RawSyscall(unix.SYS_READ, fd, uintptr(unsafe.Pointer(&b)), 8)
+		return errno == 0
+	}
+	p.file, p.raw, err = pollable(p.fd, "timerfd")
+	return err
+}
+
+// sleep lasts for d, above zero.
+func (p *pause) sleep(d time.Duration) {
+	spec := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(d))}
+	_ = unix.TimerfdSettime(p.fd, 0, &spec, nil)
+	_ = p.raw.Read(p.check)
+}
+
+// pollable gives a descriptor to the runtime's poller; closing the file closes it.
+func pollable(fd int, name string) (*os.File, syscall.RawConn, error) {
+	if err := unix.SetNonblock(fd, true); err != nil { // what os.NewFile takes as a sign that it can be polled
+		return nil, nil, fmt.Errorf("media: %s: %w", name, err)
+	}
+	file := os.NewFile(uintptr(fd), name)
+	raw, err := file.SyscallConn()
+	if err != nil {
+		return file, nil, fmt.Errorf("media: %s: %w", name, err)
+	}
+	return file, raw, nil
 }
 
 // add watches fd; the event carries kind and number.
@@ -91,7 +169,7 @@ func (p *poller) poll() int {
 }
 
 // wait sleeps until something is ready.
-func (p *poller) wait() { _ = p.raw.Read(p.check) }
+func (p *poller) wait() { p.gate.wait() }
 
 // signal wakes the poller from another goroutine.
 func (p *poller) signal() {
@@ -121,14 +199,10 @@ func (p *poller) arm(deadline int64, d time.Duration) {
 }
 
 func (p *poller) close() {
-	if p.file != nil {
-		_ = p.file.Close()
-	} else if p.fd >= 0 {
-		_ = unix.Close(p.fd)
-	}
-	for _, fd := range []int{p.event, p.timer} {
-		if fd >= 0 {
-			_ = unix.Close(fd)
+	for _, f := range []*os.File{p.gate.file, p.pause.file} {
+		if f != nil {
+			_ = f.Close()
 		}
 	}
+	closeAll([]int{p.fd, p.event, p.timer})
 }

@@ -13,7 +13,7 @@ const (
 	tick        = time.Millisecond // the longest that a busy worker lets packets collect
 	busyPackets = 3                // in one tick: from here on collecting pays
 	loadWindow  = 8 * tick         // over which the load is judged, so that a single burst waits for nobody
-	pollRuns    = 8                // polls of one round while each finds as many sockets as it can tell of
+	pollRuns    = 8                // polls of one round while each finds something
 	browserRuns = 4                // batches read from the browsers' socket before others have their turn
 	portRuns    = 32               // the same for a SIP-side socket
 )
@@ -84,13 +84,8 @@ func (w *worker) run() {
 			return
 		}
 		w.drainRing()
-		for range pollRuns {
-			if w.poller.poll() > 0 {
-				w.readAll()
-			}
-			if w.poller.ready < eventBatch {
-				break
-			}
+		for run := 0; run < pollRuns && w.poller.poll() > 0; run++ {
+			w.readAll(run > 0)
 		}
 		w.out.flush(w)
 		w.expire()
@@ -107,7 +102,7 @@ func (w *worker) rest() {
 	}
 	if w.busy {
 		w.counters.ticks.Add(1)
-		time.Sleep(tick)
+		w.poller.pause.sleep(tick)
 		return
 	}
 	w.asleep.Store(true)
@@ -122,8 +117,9 @@ func (w *worker) rest() {
 	w.asleep.Store(false)
 }
 
-// readAll reads every ready socket.
-func (w *worker) readAll() {
+// readAll reads every ready socket; again says that it is not the round's first time, so that whoever is ready had more
+// than one packet.
+func (w *worker) readAll(again bool) {
 	for i := range w.poller.ready {
 		switch event := &w.poller.events[i]; event.Pad {
 		case forWake, forTimer:
@@ -132,7 +128,7 @@ func (w *worker) readAll() {
 			w.readBrowsers(uint8(event.Fd))
 		case forPort:
 			if s := w.sockets.get(event.Fd); s != nil {
-				w.readPort(s)
+				w.readPort(s, again)
 			}
 		}
 	}
@@ -174,25 +170,42 @@ func (w *worker) browserBatch(listen uint8, at, end int) (next int) {
 	return next
 }
 
-func (w *worker) readPort(s *portSocket) {
+// readPort takes one packet, for voice comes singly; more where it is known that there are.
+func (w *worker) readPort(s *portSocket, more bool) {
+	if !more {
+		w.makeRoom(1)
+		n, errno := w.in.receiveOne(s.fd)
+		w.portPackets(s, n, errno)
+		return
+	}
 	for range portRuns {
-		if w.in.full(portBatch) {
-			w.out.flush(w)
-			w.in.next = 0
-		}
-		first := w.in.next
+		w.makeRoom(portBatch)
 		n, errno := w.in.receive(s.fd, portBatch)
-		if errno != 0 {
-			w.portError(errno)
-			return
-		}
-		w.in.next = first + n
-		for at := first; at < first+n; {
-			at = w.portBatch(s, at, first+n)
-		}
+		w.portPackets(s, n, errno)
 		if n < portBatch {
 			return
 		}
+	}
+}
+
+// makeRoom sends what is queued where the buffers that it lies in are needed.
+func (w *worker) makeRoom(buffers int) {
+	if w.in.full(buffers) {
+		w.out.flush(w)
+		w.in.next = 0
+	}
+}
+
+// portPackets handles what was read.
+func (w *worker) portPackets(s *portSocket, n int, errno syscall.Errno) {
+	if errno != 0 {
+		w.portError(errno)
+		return
+	}
+	at := w.in.next
+	w.in.next += n
+	for end := w.in.next; at < end; {
+		at = w.portBatch(s, at, end)
 	}
 }
 
@@ -225,10 +238,7 @@ func (w *worker) portBatch(s *portSocket, at, end int) (next int) {
 // drainRing handles what other workers passed here.
 func (w *worker) drainRing() {
 	for c := w.ring.peek(); c != nil; c = w.ring.peek() {
-		if w.in.full(1) {
-			w.out.flush(w)
-			w.in.next = 0
-		}
+		w.makeRoom(1)
 		w.ringOne(c)
 		w.ring.advance()
 		w.packets++
