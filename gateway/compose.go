@@ -128,6 +128,7 @@ func (c Config) media(o Options, log *slog.Logger) media.Config {
 			Learn:     cmp.Or(rtp.Learn, "signalling"),
 		},
 		Workers: c.Media.Workers,
+		Tick:    c.Media.Tick,
 		Node:    c.node(),
 		Tap:     o.Tap,
 		Log:     log,

@@ -60,6 +60,7 @@ type Media struct {
 	Listen    []netip.AddrPort `yaml:"listen"`    // UDP, for all browsers
 	Advertise netip.Addr       `yaml:"advertise"` // default: the address that the browser's WebSocket reached
 	Workers   int              `yaml:"workers"`   // default: one for each CPU
+	Tick      string           `yaml:"tick"`      // "adaptive" (default), "0", "250us", "500us", "1ms"
 	RTP       RTP              `yaml:"rtp"`
 }
 

@@ -57,7 +57,7 @@ https:
   origins: https://a.example:8443
   origins-required: true
 sip: {listen: [udp://10.0.0.5:5060, tcp://10.0.0.5:5060], advertise: sip.example.com}
-media: {listen: [10.0.0.5:40000, "[2001:db8::1]:40000"], advertise: 203.0.113.7, rtp: {ports: 1024-1030, learn: any}}
+media: {listen: [10.0.0.5:40000, "[2001:db8::1]:40000"], advertise: 203.0.113.7, tick: 0, rtp: {ports: 1024-1030, learn: any}}
 pools:
   a: {order: hash, members: [sip:10.0.0.1, {uri: "sip:10.0.0.2;transport=tcp", weight: 3}], probe: off}
 trunks: {b: {uri: sips:b.example}}

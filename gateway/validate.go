@@ -185,6 +185,7 @@ func (v *validator) media(c Config) {
 		}
 	}
 	v.once("media.listen", sockets)
+	v.oneOf("media.tick", m.Tick, "adaptive", "0", "250us", "500us", "1ms")
 	v.oneOf("media.rtp.learn", m.RTP.Learn, "strict", "signalling", "any")
 }
 

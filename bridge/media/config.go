@@ -16,6 +16,7 @@ type Config struct {
 	Advertise netip.Addr       // in candidates; zero: LegSpec.Reached, else Listen's address
 	RTP       RTPConfig
 	Workers   int    // default: GOMAXPROCS
+	Tick      string // how long a busy worker lets packets collect: "adaptive" (default), "0", "250us", "500us", "1ms"
 	Node      uint16 // encoded in ufrags
 	Tap       Tap
 	Log       *slog.Logger
@@ -63,6 +64,7 @@ const maxWorkers = 256 // a ufrag names its worker in one byte
 func (c Config) withDefaults() (Config, error) {
 	c.Workers = cmp.Or(c.Workers, runtime.GOMAXPROCS(0))
 	c.Limits = c.Limits.withDefaults()
+	c.Tick = cmp.Or(c.Tick, "adaptive")
 	c.RTP.Learn = cmp.Or(c.RTP.Learn, "signalling")
 	if !c.RTP.Advertise.IsValid() {
 		c.RTP.Advertise = c.RTP.Address
@@ -83,6 +85,9 @@ func (c Config) validate() error {
 		}
 	}
 	if _, err := parseLearnMode(c.RTP.Learn); err != nil {
+		return err
+	}
+	if _, err := parseTick(c.Tick); err != nil {
 		return err
 	}
 	if c.RTP.Low == 0 && c.RTP.High == 0 {

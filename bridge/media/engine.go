@@ -16,7 +16,8 @@ type Engine struct {
 	// static after construction
 	cfg      Config
 	learn    learnMode
-	start    time.Time // monotonic zero of the workers' clocks
+	tick     time.Duration // parsed
+	start    time.Time     // monotonic zero of the workers' clocks
 	identity *identity
 	workers  []*worker
 	listens  []netip.AddrPort // bound
@@ -51,6 +52,9 @@ func Open(cfg Config) (*Engine, error) {
 		stopped: make(chan struct{}),
 	}
 	if e.learn, err = parseLearnMode(cfg.RTP.Learn); err != nil {
+		return nil, err
+	}
+	if e.tick, err = parseTick(cfg.Tick); err != nil {
 		return nil, err
 	}
 	if e.identity, err = newIdentity(); err != nil {

@@ -23,15 +23,28 @@ func BenchmarkSockets(b *testing.B) {
 		for _, calls := range []int{20, 100, 500, 1000} {
 			b.Run(fmt.Sprintf("%s/%d", profileName(uint16(profile)), calls), func(b *testing.B) {
 				for b.Loop() {
-					measureSockets(b, uint16(profile), calls)
+					measureSockets(b, uint16(profile), calls, "adaptive")
 				}
 			})
 		}
 	}
 }
 
-func measureSockets(b *testing.B, profile uint16, calls int) {
-	e := open(b)
+// BenchmarkTick is the curve of CPU against latency from which the adaptive tick was chosen.
+func BenchmarkTick(b *testing.B) {
+	for _, calls := range []int{100, 500, 1000} {
+		for _, tick := range []string{"0", "250us", "500us", "1ms", "adaptive"} {
+			b.Run(fmt.Sprintf("%d/%s", calls, tick), func(b *testing.B) {
+				for b.Loop() {
+					measureSockets(b, uint16(srtpProfiles()[0]), calls, tick)
+				}
+			})
+		}
+	}
+}
+
+func measureSockets(b *testing.B, profile uint16, calls int, tick string) {
+	e := open(b, func(c *Config) { c.Tick = tick })
 	sockets := [2]*net.UDPConn{}
 	for i := range sockets {
 		conn, err := net.ListenUDP("udp4", &net.UDPAddr{})

@@ -10,12 +10,9 @@ import (
 )
 
 const (
-	tick        = time.Millisecond // the longest that a busy worker lets packets collect
-	busyPackets = 3                // in one tick: from here on collecting pays
-	loadWindow  = 8 * tick         // over which the load is judged, so that a single burst waits for nobody
-	pollRuns    = 8                // polls of one round while each finds something
-	browserRuns = 4                // batches read from the browsers' socket before others have their turn
-	portRuns    = 32               // the same for a SIP-side socket
+	pollRuns    = 8  // polls of one round while each finds something
+	browserRuns = 4  // batches read from the browsers' socket before others have their turn
+	portRuns    = 32 // the same for a SIP-side socket
 )
 
 // worker owns relays: their legs' sockets, keys and state. Nothing of that is touched by another goroutine.
@@ -45,9 +42,7 @@ type worker struct {
 	scratch  scratch
 	stun     stunBudget
 	current  *Leg // whose packet is being handled; a panic is its
-	packets  int  // handled in this window
-	window   int64
-	busy     bool // by the last window
+	pacer    pacer
 	stopping bool
 }
 
@@ -67,6 +62,7 @@ func newWorker(e *Engine, id int) (*worker, error) {
 	}
 	return &worker{
 		id: id, engine: e, poller: p,
+		pacer: pacer{setting: e.tick},
 		ring:  newRing(),
 		in:    newInbox(),
 		out:   newOutbox(),
@@ -93,16 +89,12 @@ func (w *worker) run() {
 	}
 }
 
-// rest waits for the next round: a quiet worker until something comes, a busy one for a tick in which packets collect
-// (what costs is the wake-up for each packet, not the system call).
+// rest waits for the next round: a quiet worker until something comes, a busy one until its tick is over.
 func (w *worker) rest() {
-	if span := w.clock - w.window; span >= int64(loadWindow) {
-		w.busy = int64(w.packets)*int64(tick) >= busyPackets*span
-		w.window, w.packets = w.clock, 0
-	}
-	if w.busy {
+	if tick := w.pacer.tick(w.clock); tick > 0 {
 		w.counters.ticks.Add(1)
-		w.poller.pause.sleep(tick)
+		past := time.Since(w.engine.start) - time.Duration(w.clock)
+		w.poller.pause.sleep(max(tick-past, leastPause))
 		return
 	}
 	w.asleep.Store(true)
@@ -160,7 +152,7 @@ func (w *worker) browserBatch(listen uint8, at, end int) (next int) {
 		d := datagram{listen: listen, via: uint8(w.id)}
 		whole := w.in.load(next, &d)
 		next++
-		w.packets++
+		w.pacer.packets++
 		if !whole {
 			w.drop(nil, DropOversize)
 			continue
@@ -224,7 +216,7 @@ func (w *worker) portBatch(s *portSocket, at, end int) (next int) {
 		var d datagram
 		whole := w.in.load(next, &d)
 		next++
-		w.packets++
+		w.pacer.packets++
 		if !whole {
 			w.drop(s.leg, DropOversize)
 			continue
@@ -241,7 +233,7 @@ func (w *worker) drainRing() {
 		w.makeRoom(1)
 		w.ringOne(c)
 		w.ring.advance()
-		w.packets++
+		w.pacer.packets++
 	}
 }
 
