@@ -1,0 +1,186 @@
+package load
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+
+	"github.com/pion/rtp"
+	"github.com/pion/srtp/v3"
+	"golang.org/x/sys/unix"
+)
+
+// Codec is what a session sends in both directions, one packet for 20 ms.
+type Codec int
+
+// The codecs: G.711 in packets of 172 bytes, Opus in packets of 92.
+const (
+	PCMU Codec = iota
+	Opus
+)
+
+const (
+	rtpHeader   = 12
+	history     = 256 // packets of a stream whose sending times are kept
+	browserNet  = 64  // 127.64.0.0/16
+	phoneNet    = 128 // 127.128.0.0/16
+	payloadHead = 8   // session, direction and counter in front of each payload
+)
+
+// payload is the codec's payload size.
+func (c Codec) payload() int {
+	if c == Opus {
+		return 80
+	}
+	return 160
+}
+
+// step is by how much the codec's time stamp grows in a packet.
+func (c Codec) step() uint32 {
+	if c == Opus {
+		return 960
+	}
+	return 160
+}
+
+// Session is one call's two ends.
+type Session struct {
+	// static after construction
+	generator *Generator
+	number    int
+	codec     Codec
+	profile   Profile
+	ufrag     string
+	password  string
+
+	// said by signalling, before the load begins
+	remote browserRemote
+	phone  unix.RawSockaddrInet4 // where the phone sends to
+
+	// any goroutine
+	keys     atomic.Pointer[keys] // nil: plain RTP on the browser's side too
+	pipe     atomic.Pointer[pipe] // of the handshake under way
+	answered chan struct{}        // a check was answered
+	spoke    atomic.Bool          // ICE is up: checks go on
+
+	// owned by the loop
+	up, down stream // the browser's, the phone's
+}
+
+// browserRemote is the gateway's end towards the browser.
+type browserRemote struct {
+	ufrag, password string
+	addr            unix.RawSockaddrInet4
+}
+
+// keys are a session's SRTP contexts; owned by the loop once published.
+type keys struct {
+	seal, open *srtp.Context
+	header     rtp.Header // scratch
+}
+
+// stream is one direction's packets.
+type stream struct {
+	ssrc        uint32
+	payloadType uint8
+	sequence    uint16
+	timestamp   uint32
+	counter     uint32
+	sent        [history]int64 // Unix ns by counter; 0: it has arrived
+}
+
+// NewSession makes a session and its addresses; signalling has to connect it.
+func (g *Generator) NewSession(codec Codec, profile Profile) (*Session, error) {
+	s := &Session{
+		generator: g, codec: codec, profile: profile, answered: make(chan struct{}, 1),
+		ufrag: strings.ToLower(rand.Text()[:4]), password: strings.ToLower(rand.Text()[:24]),
+	}
+	var random [16]byte
+	_, _ = rand.Read(random[:]) // never fails
+	for i, t := range []*stream{&s.up, &s.down} {
+		t.ssrc = binary.BigEndian.Uint32(random[8*i:]) | 1
+		t.sequence = binary.BigEndian.Uint16(random[8*i+4:]) & 0x7fff
+	}
+	if codec == Opus {
+		s.up.payloadType, s.down.payloadType = browserOpus, browserOpus
+	}
+	return s, g.register(s)
+}
+
+// Number identifies the session among the generator's.
+func (s *Session) Number() int { return s.number }
+
+func (s *Session) browserAddr() [4]byte {
+	return [4]byte{127, browserNet, byte(s.number >> 8), byte(s.number)}
+}
+
+func (s *Session) phoneAddr() [4]byte {
+	return [4]byte{127, phoneNet, byte(s.number >> 8), byte(s.number)}
+}
+
+// BrowserAddr is from where the browser sends.
+func (s *Session) BrowserAddr() netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4(s.browserAddr()), s.generator.browsers.port)
+}
+
+// PhoneAddr is from where the phone sends.
+func (s *Session) PhoneAddr() netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4(s.phoneAddr()), s.generator.phones.port)
+}
+
+// Plain makes it a session without ICE and encryption, with a forwarder's two addresses.
+func (s *Session) Plain(browserTo, phoneTo netip.AddrPort) {
+	s.remote.addr, s.phone = rawAddr(browserTo), rawAddr(phoneTo)
+}
+
+// Direct makes it a session with nothing between its ends.
+func (s *Session) Direct() { s.Plain(s.PhoneAddr(), s.BrowserAddr()) }
+
+// Close gives the session's addresses back.
+func (s *Session) Close() error {
+	s.generator.forget(s)
+	return nil
+}
+
+// write makes the stream's next packet in p, which has room, and notes when it left.
+func (t *stream) write(p []byte, s *Session, direction byte, now int64) []byte {
+	size := rtpHeader + s.codec.payload()
+	p = p[:size]
+	p[0], p[1] = 0x80, t.payloadType
+	binary.BigEndian.PutUint16(p[2:], t.sequence)
+	binary.BigEndian.PutUint32(p[4:], t.timestamp)
+	binary.BigEndian.PutUint32(p[8:], t.ssrc)
+	binary.BigEndian.PutUint16(p[12:], uint16(s.number))
+	p[14], p[15] = direction, 'T'
+	binary.BigEndian.PutUint32(p[16:], t.counter)
+	for i := rtpHeader + payloadHead; i < size; i++ {
+		p[i] = byte(t.counter) + byte(i)
+	}
+	t.sent[t.counter%history] = now
+	t.counter++
+	t.sequence++
+	t.timestamp += s.codec.step()
+	return p
+}
+
+// take finds out when a packet that arrived was sent; 0 where it came before, an error where its content is not the stream's.
+func (t *stream) take(p []byte, s *Session, direction byte) (sent int64, err error) {
+	size := rtpHeader + s.codec.payload()
+	if len(p) != size || p[0] != 0x80 {
+		return 0, fmt.Errorf("load: session %d: %d bytes with %#02x in front, want %d with 0x80", s.number, len(p), p[:1], size)
+	}
+	counter := binary.BigEndian.Uint32(p[16:])
+	last := byte(counter) + byte(size-1)
+	if int(binary.BigEndian.Uint16(p[12:])) != s.number || p[14] != direction || p[15] != 'T' || p[size-1] != last || counter >= t.counter {
+		return 0, fmt.Errorf("load: session %d: a payload of another stream: % x", s.number, p[12:20])
+	}
+	if t.counter-counter > history {
+		return 0, nil
+	}
+	at := &t.sent[counter%history]
+	sent, *at = *at, 0
+	return sent, nil
+}

@@ -1,0 +1,68 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"testing"
+	"time"
+
+	"tandem/e2e/lab"
+	"tandem/e2e/load"
+)
+
+const loaded = `
+https: {listen: "https://127.0.0.20:0"}
+sip: {listen: "udp://127.0.0.20:0"}
+media: {listen: "127.0.0.20:0", rtp: {ports: 20000-20999}}
+pools:
+  phones: {members: ["sip:%s"], probe: {every: 0s}}
+routes:
+  - {from: browsers, to: phones}
+`
+
+// The load generator's packets all arrive, are opened with the keys of their call, and carry what was sent.
+func TestLoad(t *testing.T) {
+	ctx, stop := context.WithTimeout(context.Background(), 30*time.Second)
+	defer stop()
+	g, err := load.New(0)
+	must(t, err)
+	t.Cleanup(g.Close)
+	phones, err := g.ListenPhones(netip.MustParseAddrPort("127.0.0.10:0"))
+	must(t, err)
+	t.Cleanup(phones.Close)
+	s := newSite(t, fmt.Sprintf(loaded, phones.Addr()))
+	s.ladderOnFailure(t)
+	browser, err := g.DialBrowser(ctx, s.url(), "example.com")
+	must(t, err)
+	t.Cleanup(browser.Close)
+
+	var calls []*load.Call
+	var sessions []*load.Session
+	for i := range 4 {
+		c, err := browser.Call(ctx, load.Codec(i%2), []load.Profile{load.GCM, load.SHA1}[i/2])
+		must(t, err)
+		calls, sessions = append(calls, c), append(sessions, c.Session)
+	}
+	result, err := g.Run(ctx, load.Load{Sessions: sessions, Warm: 200 * time.Millisecond, Duration: 2 * time.Second})
+	must(t, err)
+	if result.Sent < 780 || result.Sent > 820 || result.Received != result.Sent {
+		t.Errorf("%d packets sent, %d arrived, want 800 of both", result.Sent, result.Received)
+	}
+	if faults := g.Faults(); faults != (load.Faults{}) {
+		t.Errorf("wrong packets: %+v", faults)
+	}
+	if n := phones.Open(); n != len(calls) {
+		t.Errorf("%d calls at the phones, want %d", n, len(calls))
+	}
+	for _, c := range calls {
+		must(t, c.Bye(ctx))
+	}
+	s.quiet(t)
+	lab.Eventually(t, 5*time.Second, "the phones' calls have ended", func() error {
+		if n := phones.Open(); n != 0 {
+			return fmt.Errorf("%d calls", n)
+		}
+		return nil
+	})
+}
