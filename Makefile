@@ -1,4 +1,4 @@
-.PHONY: run build check lab test fuzz bench-setup
+.PHONY: run build check lab test fuzz bench-setup bench-media
 
 UNIT = $(shell go list ./... | grep -v /e2e)
 FUZZTIME ?= 60s
@@ -37,3 +37,10 @@ fuzz:
 bench-setup:
 	e2e/lab/install kamailio kamailio-websocket-modules kamailio-tls-modules rtpengine-daemon coturn openssl
 	go test -run '^$$' -bench '^BenchmarkSetup$$' -benchtime 1x -timeout 20m ./e2e
+
+# Calls whose packets cross Tandem, rtpengine and two forwarders without encryption, in turns; BENCHMARKS.md tells of the
+# variables and the columns. About ten minutes; a first look: make bench-media CALLS=100 RUNS=1 PARTS=gcm
+bench-media: export CALLS RUNS SECONDS WAIT PARTS
+bench-media:
+	e2e/lab/install kamailio kamailio-websocket-modules kamailio-tls-modules rtpengine-daemon coturn openssl
+	go test -run '^$$' -bench '^BenchmarkMedia$$' -benchtime 1x -timeout 20m ./e2e

@@ -24,7 +24,7 @@ func TestDocumentsNameFilesThatExist(t *testing.T) {
 		bases[path.Base(s.path)] = true
 	}
 	named := regexp.MustCompile("`([a-zA-Z0-9_./-]+\\.go)`|\\]\\(([^):]+)\\)")
-	for _, name := range []string{"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"} {
+	for _, name := range []string{"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "BENCHMARKS.md"} {
 		found := named.FindAllStringSubmatch(document(t, name), -1)
 		if len(found) == 0 {
 			t.Errorf("%s names no file: the test has lost its way", name)
@@ -42,7 +42,7 @@ func TestDocumentsNameFilesThatExist(t *testing.T) {
 func TestDocumentsNameTargetsThatExist(t *testing.T) {
 	makefile := document(t, "Makefile")
 	named := regexp.MustCompile("(?m)(?:^|`)make ([a-z-]+)")
-	for _, name := range []string{"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"} {
+	for _, name := range []string{"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "BENCHMARKS.md"} {
 		for _, m := range named.FindAllStringSubmatch(document(t, name), -1) {
 			if !strings.Contains(makefile, "\n"+m[1]+":") {
 				t.Errorf("%s names make %s, which the Makefile does not know", name, m[1])

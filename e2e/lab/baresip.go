@@ -65,5 +65,5 @@ func StartBaresip(t testing.TB, addr, codec string) {
 			t.Logf("baresip:\n%s", text)
 		}
 	})
-	Eventually(t, 10*time.Second, "baresip listens", func() error { return dialTCP(addr + ":5060") })
+	Eventually(t, 10*time.Second, "baresip listens", func() error { return DialTCP(addr + ":5060") })
 }

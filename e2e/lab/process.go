@@ -58,7 +58,8 @@ func children(pid int) (pids []int) {
 	return pids
 }
 
-func dialTCP(addr string) error {
+// DialTCP says whether something listens.
+func DialTCP(addr string) error {
 	c, err := net.DialTimeout("tcp", addr, time.Second)
 	if err != nil {
 		return err

@@ -3,9 +3,12 @@ package lab
 import (
 	"embed"
 	"errors"
+	"maps"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -19,10 +22,11 @@ var referenceFiles embed.FS
 // Reference is the deployment that Tandem is measured against: Kamailio, rtpengine and coturn from Debian's packages, in front
 // of the Asterisk at 127.0.0.10.
 type Reference struct {
-	URL   string // of the WebSocket
-	Lines int    // of configuration, without blank lines and comments
+	URL   string         // of the WebSocket
+	Lines int            // of configuration, without blank lines and comments
+	NG    netip.AddrPort // rtpengine's control protocol
 	run   string
-	pids  []int
+	pids  map[string]int // by program
 }
 
 // StartReference runs it until the test ends.
@@ -33,7 +37,7 @@ func StartReference(t testing.TB) *Reference {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(run) })
-	r := &Reference{URL: "wss://127.0.0.2:8443/", run: run}
+	r := &Reference{URL: "wss://127.0.0.2:8443/", NG: netip.MustParseAddrPort("127.0.0.3:2223"), run: run, pids: map[string]int{}}
 	if err := r.configure(); err != nil {
 		t.Fatalf("reference: %v", err)
 	}
@@ -41,7 +45,7 @@ func StartReference(t testing.TB) *Reference {
 	r.start(t, "rtpengine", "--config-file="+filepath.Join(run, "rtpengine.conf"), "--foreground", "--log-stderr", "--pidfile="+filepath.Join(run, "rtpengine.pid"))
 	r.start(t, "turnserver", "-c", filepath.Join(run, "coturn.conf"))
 	r.start(t, "kamailio", "-DD", "-E", "-x", "tlsf", "-X", "tlsf", "-Y", run, "-f", filepath.Join(run, "kamailio.cfg"))
-	Eventually(t, 15*time.Second, "kamailio listens", func() error { return dialTCP("127.0.0.2:8443") })
+	Eventually(t, 15*time.Second, "kamailio listens", func() error { return DialTCP("127.0.0.2:8443") })
 	return r
 }
 
@@ -73,7 +77,7 @@ func (r *Reference) start(t testing.TB, name string, args ...string) {
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}
-	r.pids = append(r.pids, cmd.Process.Pid)
+	r.pids[name] = cmd.Process.Pid
 	t.Cleanup(func() {
 		if t.Failed() {
 			if text, err := os.ReadFile(out.Name()); err == nil {
@@ -86,7 +90,10 @@ func (r *Reference) start(t testing.TB, name string, args ...string) {
 }
 
 // Memory is the sum over its processes.
-func (r *Reference) Memory() (Memory, error) { return MemoryOf(r.pids...) }
+func (r *Reference) Memory() (Memory, error) { return MemoryOf(slices.Collect(maps.Values(r.pids))...) }
+
+// Pid is the id of one of its programs' processes: "rtpengine", "turnserver", "kamailio".
+func (r *Reference) Pid(program string) int { return r.pids[program] }
 
 // certificate writes a self-signed cert.pem and key.pem into a folder.
 func certificate(t testing.TB, dir string) {

@@ -1,0 +1,139 @@
+package e2e
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"tandem/e2e/lab"
+	"tandem/e2e/load"
+)
+
+// mediaConfig is the gateway under load; %s is more of its media section.
+const mediaConfig = `https: {listen: "https://127.0.0.20:8443"}
+sip: {listen: ["udp://127.0.0.20:5060"]}
+media: {listen: "127.0.0.20:40000", rtp: {ports: 10000-29999}%s}
+pools:
+  phones: {members: ["sip:127.0.0.10:5060"], probe: {every: 0s}}
+routes:
+  - {from: browsers, to: phones}
+admin: {listen: "127.0.0.20:9090"}
+log: {level: error}
+`
+
+const (
+	mediaURL     = "wss://127.0.0.20:8443/sip"
+	callBrowsers = 50 // WebSockets that share the calls whose packets are measured
+)
+
+func startGateway(b *testing.B, more string) *lab.Tandem {
+	file := filepath.Join(b.TempDir(), "tandem.yaml")
+	if err := os.WriteFile(file, []byte(fmt.Sprintf(mediaConfig, more)), 0o644); err != nil {
+		b.Fatal(err)
+	}
+	tandem := lab.StartTandem(b, "run", "-config", file)
+	lab.Eventually(b, 20*time.Second, "the gateway listens", func() error { return lab.DialTCP("127.0.0.20:8443") })
+	return tandem
+}
+
+// startRelays starts what is compared, until the benchmark's part ends.
+func (m *mediaBench) startRelays(profile load.Profile) []*relay {
+	relays := []*relay{m.tandemRelay(startGateway(m.b, ""), profile), m.rtpengineRelay(lab.StartReference(m.b), profile)}
+	if profile == load.GCM {
+		goFloor, cFloor := filepath.Join(m.b.TempDir(), "floor-go"), filepath.Join(m.b.TempDir(), "floor-c")
+		m.compile("go", "build", "-o", goFloor, "tandem/e2e/load/floor")
+		m.compile("cc", "-O2", "-o", cFloor, "load/floor/c/floor.c")
+		relays = append(relays, m.floorRelay("floor-go", goFloor, "127.0.0.5:41000"),
+			m.floorRelay("floor-c", cFloor, "127.0.0.6:41000"), m.directRelay())
+	}
+	return relays
+}
+
+func (m *mediaBench) compile(name string, args ...string) {
+	m.b.Helper()
+	if out, err := exec.Command(lab.Program(m.b, name), args...).CombinedOutput(); err != nil {
+		m.b.Fatalf("%s: %v\n%s", name, err, out)
+	}
+}
+
+// browsers opens WebSockets one after another, for Kamailio falls over otherwise.
+func (m *mediaBench) browsers(url string, count int) (list []*load.Browser) {
+	for range count {
+		browser, err := m.g.DialBrowser(m.ctx, url, "127.0.0.10")
+		m.must(err)
+		m.b.Cleanup(browser.Close)
+		list = append(list, browser)
+	}
+	return list
+}
+
+func (m *mediaBench) tandemRelay(t *lab.Tandem, profile load.Profile) *relay {
+	browsers := m.browsers(mediaURL, callBrowsers)
+	return &relay{name: "tandem", pids: []int{t.Pid()}, call: func(ctx context.Context, i int) (*load.Session, error) {
+		c, err := browsers[i%len(browsers)].Call(ctx, load.Codec(i%2), profile)
+		if err != nil {
+			return nil, err
+		}
+		return c.Session, nil
+	}}
+}
+
+func (m *mediaBench) rtpengineRelay(r *lab.Reference, profile load.Profile) *relay {
+	ng, err := load.DialNG(r.NG)
+	m.must(err)
+	m.b.Cleanup(ng.Close)
+	return &relay{name: "rtpengine", pids: []int{r.Pid("rtpengine")}, call: func(ctx context.Context, i int) (*load.Session, error) {
+		return ng.Call(ctx, m.g, load.Codec(i%2), profile)
+	}}
+}
+
+// floorRelay starts one of the two forwarders of e2e/load/floor.
+func (m *mediaBench) floorRelay(name, program, listen string) *relay {
+	cmd := exec.Command(program, listen)
+	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	in, err := cmd.StdinPipe()
+	m.must(err)
+	out, err := cmd.StdoutPipe()
+	m.must(err)
+	m.must(cmd.Start())
+	m.b.Cleanup(func() {
+		in.Close()
+		_ = cmd.Wait()
+	})
+	lines := bufio.NewReader(out)
+	at := netip.MustParseAddrPort(listen)
+	return &relay{name: name, pids: []int{cmd.Process.Pid}, call: func(_ context.Context, i int) (*load.Session, error) {
+		s, err := m.g.NewSession(load.Codec(i%2), 0)
+		if err != nil {
+			return nil, err
+		}
+		fmt.Fprintln(in, s.BrowserAddr(), s.PhoneAddr())
+		port, err := lines.ReadString('\n')
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		phone, err := netip.ParseAddrPort(fmt.Sprintf("%s:%s", at.Addr(), strings.TrimSpace(port)))
+		s.Plain(at, phone)
+		return s, err
+	}}
+}
+
+// directRelay is nothing between the two ends: what the path through the kernel takes.
+func (m *mediaBench) directRelay() *relay {
+	return &relay{name: "direct", call: func(_ context.Context, i int) (*load.Session, error) {
+		s, err := m.g.NewSession(load.Codec(i%2), 0)
+		if err == nil {
+			s.Direct()
+		}
+		return s, err
+	}}
+}
