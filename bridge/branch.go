@@ -68,6 +68,7 @@ func (c *call) newCallee(t target) *leg {
 		l.dialog.LocalURI = forBrowser(in.From().Address, "")
 		l.dialog.RemoteURI = forBrowser(in.To().Address, t.binding.AOR)
 	}
+	l.digits = c.bridge.peering(l.backend).DTMF
 	l.log = c.log.With("leg", l.name, "conn", l.peer.Name())
 	if l.backend != "" {
 		l.log = l.log.With("backend", l.backend)

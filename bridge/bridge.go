@@ -64,14 +64,15 @@ type Backends interface {
 
 // Config are the bridge's limits; zero values have the defaults of the design.
 type Config struct {
-	Node        string        // carried by tokens, Call-IDs and tags
-	Secret      []byte        // keys the Contact tokens; stable across restarts
-	TryTimeout  time.Duration // 2 s: nothing but 100, while another living member is left to be tried
-	FlowGrace   time.Duration // 35 s: a call without a flow, once media is dead
-	OrphanLimit time.Duration // 10 min: a call without a flow, in any case
-	RingLimit   time.Duration // 3 min without a further 101–199: the call is given up (RFC 3261 §16.6 timer C)
-	MaxExpires  time.Duration // 120 s: granted to a forwarded REGISTER
-	T1          time.Duration // 500 ms, for 2xx repetition
+	Node        string             // carried by tokens, Call-IDs and tags
+	Secret      []byte             // keys the Contact tokens; stable across restarts
+	TryTimeout  time.Duration      // 2 s: nothing but 100, while another living member is left to be tried
+	FlowGrace   time.Duration      // 35 s: a call without a flow, once media is dead
+	OrphanLimit time.Duration      // 10 min: a call without a flow, in any case
+	RingLimit   time.Duration      // 3 min without a further 101–199: the call is given up (RFC 3261 §16.6 timer C)
+	MaxExpires  time.Duration      // 120 s: granted to a forwarded REGISTER
+	T1          time.Duration      // 500 ms, for 2xx repetition
+	Peerings    map[string]Peering // by pool or trunk, and "browsers"
 	Log         *slog.Logger
 }
 

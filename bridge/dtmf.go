@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -90,6 +91,11 @@ func (l *leg) onInfo(in inbound) {
 		far.log.Debug("digit goes on as INFO", "error", err)
 		far.sendInfo(kind, in.req.Body())
 	}
+}
+
+// sendDigit tells the peer of a digit by INFO, in the form that every library and PBX reads.
+func (l *leg) sendDigit(key byte, duration time.Duration) {
+	l.sendInfo("application/dtmf-relay", fmt.Appendf(nil, "Signal=%c\r\nDuration=%d\r\n", key, duration.Milliseconds()))
 }
 
 // sendInfo passes an INFO on.

@@ -106,6 +106,7 @@ func (c *call) join(a, b *leg) {
 		return
 	}
 	c.bridge.with.Media.Join(a.media, b.media, plan)
+	settleDigits(a, b, plan)
 }
 
 // restartRing gives the callee its time anew after each 101–199 (RFC 3261 §16.7 item 2).

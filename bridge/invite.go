@@ -126,6 +126,7 @@ func (b *Bridge) openCall(in inbound, tenant string, stages []stage) *call {
 	} else {
 		l.backend = in.backend.Name()
 	}
+	l.digits = b.peering(l.backend).DTMF
 	if tenant != "" {
 		c.log = c.log.With("tenant", tenant)
 	}

@@ -18,6 +18,7 @@ type leg struct {
 	name    string // "caller", "callee"
 	profile sdp.Profile
 	aor     string // the browser's address of record, "" for a backend
+	digits  DTMF
 	log     *slog.Logger
 
 	// owned by the call's goroutine

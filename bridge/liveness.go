@@ -41,6 +41,10 @@ func (l *leg) judge(ev media.Event) {
 			return
 		}
 		c.fail(mediaTimeout(l.name))
+	case media.Digit:
+		if far := c.far(l); far != nil {
+			far.sendDigit(ev.Key, ev.Duration)
+		}
 	case media.Alive:
 		l.dead = false
 		c.event(Event{Media: &MediaEvent{Leg: l.name, What: "alive"}})

@@ -39,6 +39,7 @@ func (b *Bridge) Restore(s Snapshot) error {
 		return fmt.Errorf("%w: %q: %w", ErrRestore, s.Call, err)
 	}
 	b.with.Media.Join(c.caller.media, c.callee.media, plan)
+	settleDigits(c.caller, c.callee, plan)
 	b.calls.add(c)
 	for _, l := range c.legs() {
 		l.register()
@@ -55,6 +56,7 @@ func (c *call) restoreLeg(s LegSnapshot) (*leg, error) {
 		state: legConfirmed, dialog: s.Dialog, neg: s.Session, offers: offers{Phase: offersStable, Queued: s.Queued},
 	}
 	l.timer.SessionTimer = s.Timer
+	l.digits = c.bridge.peering(l.backend).DTMF
 	name := s.Backend
 	if l.browser() {
 		if conn := c.bridge.with.Browsers.Find(s.Flow); conn != nil {

@@ -158,9 +158,23 @@ func (c Config) bridge(o Options, log *slog.Logger) bridge.Config {
 		RingLimit:   c.Call.RingLimit,
 		MaxExpires:  c.Registration.MaxExpires,
 		T1:          o.Timers.T1,
+		Peerings:    c.peerings(),
 		Log:         log,
 	}
 }
+
+func (c Config) peerings() map[string]bridge.Peering {
+	all := make(map[string]bridge.Peering)
+	for name, p := range c.Pools {
+		all[name] = p.Peering.bridge()
+	}
+	for name, t := range c.Trunks {
+		all[name] = t.Peering.bridge()
+	}
+	return all
+}
+
+func (p Peering) bridge() bridge.Peering { return bridge.Peering{DTMF: bridge.DTMF(p.DTMF)} }
 
 // secret keys the Contact tokens. Without one in the configuration it is derived from the machine's id, which machine-id(5)
 // allows by a keyed hash, so that a restart replaces its own bindings upstream; without that it is random.

@@ -77,6 +77,12 @@ type Pool struct {
 	Order   string   `yaml:"order"` // "round-robin" (default), "hash"
 	Members []Member `yaml:"members"`
 	Probe   *Probe   `yaml:"probe"` // nil: every 5 s, down after 3, up after 2
+	Peering
+}
+
+// Peering is how calls with a pool or trunk are made; its keys stand among theirs.
+type Peering struct {
+	DTMF string `yaml:"dtmf"` // "auto" (default), "rfc4733", "info", "inband"
 }
 
 // Member is one server of a pool; a plain SIP URI stands for one of weight 1.
@@ -95,6 +101,7 @@ type Probe struct {
 // Trunk is one plain SIP trunk.
 type Trunk struct {
 	URI URI `yaml:"uri"`
+	Peering
 }
 
 // Route is one rule; the first that matches decides. Empty conditions match everything.

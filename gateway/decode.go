@@ -137,15 +137,15 @@ func (d *decoder) value(path string, node ast.Node, dst reflect.Value) {
 }
 
 func (d *decoder) structure(path string, pairs []*ast.MappingValueNode, dst reflect.Value) {
-	fields := make(map[string]int)
-	for i := range dst.NumField() {
-		if key := dst.Type().Field(i).Tag.Get("yaml"); key != "" {
-			fields[key] = i
+	fields := make(map[string][]int)
+	for _, field := range reflect.VisibleFields(dst.Type()) { // an embedded struct's keys stand among the others
+		if key := field.Tag.Get("yaml"); key != "" {
+			fields[key] = field.Index
 		}
 	}
 	d.pairs(path, pairs, func(key, at string, pair *ast.MappingValueNode) {
 		if i, known := fields[key]; known {
-			d.value(at, pair.Value, dst.Field(i))
+			d.value(at, pair.Value, dst.FieldByIndex(i))
 		} else if words := later(at); words != "" {
 			d.fail(at, pair.Key.GetToken(), "%s", words)
 		} else {

@@ -85,7 +85,7 @@ func later(path string) string {
 }
 
 // suggestion names the known key that was probably meant: the same letters but for one, or but for separators and case.
-func suggestion(key string, fields map[string]int) string {
+func suggestion(key string, fields map[string][]int) string {
 	plain := func(s string) string { return strings.NewReplacer("_", "", "-", "").Replace(strings.ToLower(s)) }
 	names := make([]string, 0, len(fields))
 	for name := range fields {

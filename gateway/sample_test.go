@@ -62,7 +62,9 @@ func keysOf(path string, of reflect.Type) []string {
 	for i := range of.NumField() {
 		field := of.Field(i)
 		key := field.Tag.Get("yaml")
-		if key != "" {
+		if field.Anonymous {
+			keys = append(keys, keysOf(path, field.Type)[1:]...)
+		} else if key != "" {
 			keys = append(keys, keysOf(joinPath(path, key), field.Type)...)
 		} else if field.IsExported() && !reflect.PointerTo(of).Implements(reflect.TypeFor[encoding.TextUnmarshaler]()) {
 			panic("no key for " + of.Name() + "." + field.Name)

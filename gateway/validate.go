@@ -200,11 +200,17 @@ func (v *validator) backends(c Config) {
 			v.fail(path, "a trunk has the same name")
 		}
 		v.pool(path, c.Pools[name], c.SIP.Listen)
+		v.peering(path, c.Pools[name].Peering)
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Trunks)) {
 		v.name("trunks."+name, name)
 		v.backend("trunks."+name+".uri", c.Trunks[name].URI, c.SIP.Listen)
+		v.peering("trunks."+name, c.Trunks[name].Peering)
 	}
+}
+
+func (v *validator) peering(path string, p Peering) {
+	v.oneOf(path+".dtmf", p.DTMF, "auto", "rfc4733", "info", "inband")
 }
 
 func (v *validator) name(path, name string) {

@@ -99,6 +99,7 @@ func opusPlan() sdp.Plan {
 			{PayloadType: 107, Name: "opus", Clock: 48000, Channels: 2}},
 		Telephone: [2]sdp.Codec{{PayloadType: 126, Name: "telephone-event", Clock: 48000},
 			{PayloadType: 101, Name: "telephone-event", Clock: 48000}},
+		From: [2]uint8{111, 107}, EventFrom: [2]uint8{126, 101},
 	}
 	for side := range s.Payload {
 		for i := range s.Payload[side] {

@@ -10,6 +10,7 @@ const (
 	Failed                         // see Reason; the leg will not work
 	Dead                           // no STUN check for 30 s (WebRTC), no RTP or RTCP for 60 s where the peer is to send, 1 h held (RTP)
 	Alive                          // media came back after Dead
+	Digit                          // the peer sent a digit, and the other leg's form is DigitReport
 )
 
 // String is for logs.
@@ -23,6 +24,8 @@ func (k EventKind) String() string {
 		return "dead"
 	case Alive:
 		return "alive"
+	case Digit:
+		return "digit"
 	}
 	return "unknown"
 }
@@ -32,6 +35,9 @@ type Event struct {
 	Kind   EventKind
 	Reason Reason
 	At     time.Time
+
+	Key      byte // of a Digit: '0'-'9', '*', '#', 'A'-'D'
+	Duration time.Duration
 }
 
 // Reason says why a leg failed.

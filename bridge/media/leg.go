@@ -33,6 +33,7 @@ type Leg struct {
 	mu     sync.Mutex
 	local  sdp.Local
 	joined *joining // by the last Join
+	digits Digits
 
 	// any goroutine
 	place    atomic.Uint32
@@ -55,6 +56,8 @@ type Leg struct {
 	side    int // in the relay
 	wanted  *joining
 	alive   liveness
+	form    DigitForm
+	ear     ear
 	player  *player // digits being sent; nil: none
 }
 

@@ -45,6 +45,13 @@ func (t *path) pass(p []byte, now int64, clock int) bool {
 	return true
 }
 
+// skip closes the gap of a packet that goes no further.
+func (t *path) skip(p []byte) {
+	if t.started && t.source == rtpSSRC(p) {
+		t.offset--
+	}
+}
+
 // follow lets another source go on where the stream stands, as the beginning of a talkspurt (RFC 3551 §4.1).
 func (t *path) follow(p []byte, now int64, clock int) {
 	t.source = rtpSSRC(p)

@@ -116,6 +116,7 @@ func (l *Leg) unjoin(w *worker) {
 	}
 	for _, leg := range r.legs {
 		leg.endDigits(w)
+		leg.ear.forget()
 		leg.relay = nil
 	}
 	w.engine.counters.relays.Add(-1)
@@ -151,6 +152,9 @@ func (l *Leg) relayRTP(w *worker, stream int, p []byte) {
 	planned := &r.plan.Streams[stream]
 	if !planned.Forward[l.side] {
 		w.drop(l, DropHeld)
+		return
+	}
+	if stream == sdp.Audio && l.hearDigit(w, planned, p) {
 		return
 	}
 	mapped := planned.Payload[l.side][payload]

@@ -43,6 +43,9 @@ func (t *tone) next() float64 {
 	return y
 }
 
+// End lets the signal end within so many samples from here.
+func (g *Generator) End(samples int) { g.left = min(g.left, samples) }
+
 // Fill writes the next samples and gives how many belong to the signal; the rest of the buffer stays as it is. 0: over.
 // Both ends are ramped over 2 ms, so that nothing clicks.
 func (g *Generator) Fill(samples []int16) int {
