@@ -163,14 +163,7 @@ func digits(t *testing.T, s *site, p *lab.Phone, how, want string) {
 	c.Wait("answered", 10*time.Second)
 	c.Speaks()
 	c.Digits(want, how)
-	lab.Eventually(t, 12*time.Second, "Asterisk reads "+want, func() error {
-		log := s.asterisk.Log()
-		if !strings.Contains(log, "LAB-DTMF got="+want) {
-			_, read, _ := strings.Cut(log, "LAB-DTMF")
-			return fmt.Errorf("it read %q", read)
-		}
-		return nil
-	})
+	readsDigits(t, s.asterisk, want)
 	c.Wait("ended", 15*time.Second)
 }
 
@@ -178,4 +171,17 @@ func unregister(t *testing.T, _ *site, p *lab.Phone) {
 	if status := p.Unregister(); status != 200 {
 		t.Errorf("unregister: %d", status)
 	}
+}
+
+// readsDigits waits until 605 has read the digits.
+func readsDigits(t *testing.T, a *lab.Asterisk, want string) {
+	t.Helper()
+	lab.Eventually(t, 12*time.Second, "Asterisk reads "+want, func() error {
+		log := a.Log()
+		if !strings.Contains(log, "LAB-DTMF got="+want) {
+			_, read, _ := strings.Cut(log, "LAB-DTMF")
+			return fmt.Errorf("it read %q", read)
+		}
+		return nil
+	})
 }

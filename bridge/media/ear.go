@@ -14,6 +14,9 @@ import (
 // eventSilence ends an event whose packets stop coming (RFC 4733 §2.5.2.2: three update intervals, and some for jitter).
 const eventSilence = int64(150 * time.Millisecond)
 
+// maxToneGap is as much as may be missing of a tone: a packet or two. Where more is missing the peer was silent.
+const maxToneGap = dtmf.Rate / 25
+
 // ear follows the digits that a leg's peer sends; owned by the leg's worker.
 type ear struct {
 	event    heardEvent
@@ -36,6 +39,7 @@ type heardEvent struct {
 type listener struct {
 	detector dtmf.Detector
 	sequence uint16
+	expected uint32 // RTP timestamp of what follows
 	ssrc     uint32
 	heard    int64 // its latest packet
 	pcm      [maxDatagram]int16
@@ -147,7 +151,12 @@ func (l *Leg) listen(w *worker, s *sdp.PlannedStream, p []byte) {
 	for i, b := range body {
 		n.pcm[i] = expand(b)
 	}
-	n.sequence, n.ssrc, n.heard = sequence, ssrc, w.clock
+	if gap := rtpTimestamp(p) - n.expected; ssrc != n.ssrc || gap > maxToneGap {
+		l.endTone(w)
+		n.detector.Lost()
+	}
+	n.ssrc, n.expected = ssrc, rtpTimestamp(p)+uint32(len(body))
+	n.sequence, n.heard = sequence, w.clock
 	for _, e := range n.detector.Feed(n.pcm[:len(body)], n.events[:0]) {
 		l.hearTone(w, e)
 	}

@@ -111,6 +111,9 @@ func (w *worker) expire() {
 func (w *worker) sweepOne(l *Leg) {
 	w.current = l
 	defer w.contain()
+	if l.relay != nil {
+		l.endSilent(w)
+	}
 	l.sweep(w)
 	w.current = nil
 }

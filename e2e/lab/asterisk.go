@@ -28,8 +28,17 @@ type Asterisk struct {
 // AsteriskUsers register with their name and "pw" behind it as password; carol speaks G.711 only.
 var AsteriskUsers = [...]string{"alice", "bob", "dave", "erin"}
 
+// Trunk is how an Asterisk deals with the gateway as a peer without users: its endpoint "tandem".
+type Trunk struct {
+	Peer       string // the gateway's address and SIP port
+	DTMF       string // dtmf_mode; default rfc4733
+	Encryption string // media_encryption: "sdes", "dtls"; default: no
+	ICE        bool
+	Allow      string // codecs; default opus, alaw, ulaw, g722
+}
+
 // StartAsterisk runs a PBX at a loopback address until the test ends.
-func StartAsterisk(t testing.TB, addr string) *Asterisk {
+func StartAsterisk(t testing.TB, addr string, trunk ...Trunk) *Asterisk {
 	t.Helper()
 	root := filepath.Join(Dir(t), "asterisk")
 	// a short path, for the control socket's name is limited to 108 bytes
@@ -39,7 +48,7 @@ func StartAsterisk(t testing.TB, addr string) *Asterisk {
 	}
 	t.Cleanup(func() { os.RemoveAll(run) })
 	a := &Asterisk{Addr: addr, run: run}
-	if err := a.configure(root); err != nil {
+	if err := a.configure(root, trunk); err != nil {
 		t.Fatalf("asterisk: %v", err)
 	}
 	t.Cleanup(a.Kill)
@@ -47,7 +56,7 @@ func StartAsterisk(t testing.TB, addr string) *Asterisk {
 	return a
 }
 
-func (a *Asterisk) configure(root string) error {
+func (a *Asterisk) configure(root string, trunks []Trunk) error {
 	for _, d := range []string{"etc", "cache", "lib/keys", "spool/outgoing", "log"} {
 		if err := os.MkdirAll(filepath.Join(a.run, d), 0o755); err != nil {
 			return err
@@ -63,9 +72,10 @@ func (a *Asterisk) configure(root string) error {
 	}
 	values := map[string]any{
 		"Run": a.run, "Modules": modules, "Root": root, "Addr": a.Addr, "Entity": a.Addr[strings.LastIndexByte(a.Addr, '.')+1:],
-		"Users": AsteriskUsers[:], "MaxContacts": 1,
+		"Users": AsteriskUsers[:], "MaxContacts": 1, "Trunks": trunks,
 	}
-	texts := template.Must(template.ParseFS(asteriskFiles, "asterisk/*.conf"))
+	host := func(hostPort string) string { h, _, _ := strings.Cut(hostPort, ":"); return h }
+	texts := template.Must(template.New("").Funcs(template.FuncMap{"host": host}).ParseFS(asteriskFiles, "asterisk/*.conf"))
 	for _, text := range texts.Templates() {
 		if err := a.write(text, text.Name(), values); err != nil {
 			return err
