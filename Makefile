@@ -40,7 +40,6 @@ bench-setup:
 
 # Calls whose packets cross Tandem, rtpengine and two forwarders without encryption, in turns; BENCHMARKS.md tells of the
 # variables and the columns. About ten minutes; a first look: make bench-media CALLS=100 RUNS=1 PARTS=gcm
-bench-media: export CALLS RUNS SECONDS WAIT PARTS
 bench-media:
 	e2e/lab/install kamailio kamailio-websocket-modules kamailio-tls-modules rtpengine-daemon coturn openssl
 	go test -run '^$$' -bench '^BenchmarkMedia$$' -benchtime 1x -timeout 20m ./e2e
