@@ -115,10 +115,13 @@ func (p Pool) sipside(name string) sipside.PoolConfig {
 	return cfg
 }
 
-func (c Config) media(o Options, log *slog.Logger) media.Config {
+// media is the engine's part; web are the addresses of the browsers' TLS listeners.
+func (c Config) media(o Options, web []netip.AddrPort, log *slog.Logger) media.Config {
 	rtp := c.rtp()
 	return media.Config{
 		Listen:    c.mediaListen(),
+		TCP:       !c.Media.TCP.Off,
+		Shared:    web,
 		Advertise: c.Media.Advertise,
 		RTP: media.RTPConfig{
 			Address:   rtp.Address,

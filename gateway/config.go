@@ -57,8 +57,9 @@ type SIP struct {
 
 // Media is the packets' part.
 type Media struct {
-	Listen    []netip.AddrPort `yaml:"listen"`    // UDP, for all browsers
-	Advertise netip.Addr       `yaml:"advertise"` // default: the address that the browser's WebSocket reached
+	Listen    []netip.AddrPort `yaml:"listen"`    // UDP and TCP, for all browsers
+	Advertise []netip.Addr     `yaml:"advertise"` // one of each family; default: the address that the browser's WebSocket reached
+	TCP       Toggle           `yaml:"tcp"`       // passive TCP candidates: media.listen and https.listen
 	Workers   int              `yaml:"workers"`   // default: one for each CPU
 	Tick      string           `yaml:"tick"`      // "adaptive" (default), "0", "250us", "500us", "1ms"
 	RTP       RTP              `yaml:"rtp"`

@@ -132,7 +132,8 @@ func TestFaultsOfTheText(t *testing.T) {
 		{"uri", strings.Replace(least, "sip:127.0.0.2:5060", "127.0.0.2:5060", 1), `pools.pbx.members[0]: "127.0.0.2:5060" is not a SIP URI`},
 		{"uri with user", strings.Replace(least, "sip:127.0.0.2:5060", "sip:a@127.0.0.2:5060", 1), `names a user`},
 		{"uri transport", strings.Replace(least, "sip:127.0.0.2:5060", `"sip:a;transport=ws"`, 1), `the transport "ws" is not udp`},
-		{"address", least + "media: {advertise: phone.example.com}", `t.yaml:5:20: media.advertise:`},
+		{"address", least + "media: {advertise: phone.example.com}", `t.yaml:5:20: media.advertise[0]:`},
+		{"toggle", least + "media: {tcp: maybe}", `t.yaml:5:14: media.tcp: "maybe" is not on or off`},
 		{"two at once", least + "colour: red\nnode: one", "t.yaml:5:1: colour: unknown key"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

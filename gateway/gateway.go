@@ -105,7 +105,12 @@ func New(cfg Config, o Options) (_ *Gateway, err error) {
 		return nil, err
 	}
 	g.onClose(func() { g.sip.Close() })
-	if g.media, err = media.Open(cfg.media(o, g.log)); err != nil {
+	sockets, err := listenWeb(cfg.HTTPS.Listen)
+	if err != nil {
+		return nil, err
+	}
+	g.onClose(func() { closeWeb(sockets) })
+	if g.media, err = media.Open(cfg.media(o, secureAddrs(sockets), g.log)); err != nil {
 		return nil, err
 	}
 	g.onClose(g.within("media", g.media.Close))
@@ -121,9 +126,7 @@ func New(cfg Config, o Options) (_ *Gateway, err error) {
 
 	sip := func(w http.ResponseWriter, r *http.Request) { g.wss.Serve(w, r, g.bridge) }
 	g.onClose(g.within("browsers", g.wss.Shutdown))
-	if g.web, err = openWeb(cfg.HTTPS.Listen, webCerts, pages(sip, web.Handler(), cfg.HTTPS.Origins), g.log); err != nil {
-		return nil, err
-	}
+	g.web = openWeb(sockets, webCerts, pages(sip, web.Handler(), cfg.HTTPS.Origins), cfg.iceDoor(g.media), g.log)
 	g.onClose(g.within("https", g.web.shutdown))
 	if cfg.Admin.Listen.IsValid() {
 		if g.admin, err = openAdmin(cfg.Admin.Listen, g, g.log); err != nil {

@@ -23,6 +23,44 @@ const (
 	maxHeader     = 16 << 10
 )
 
+// webSocket is a listener of the browsers, open and not served yet.
+type webSocket struct {
+	net.Listener
+	at WebListen // port 0 resolved
+}
+
+// listenWeb opens the browsers' listeners; on an error what was opened is closed.
+func listenWeb(listen []WebListen) ([]webSocket, error) {
+	var sockets []webSocket
+	for _, l := range listen {
+		listener, err := net.Listen("tcp", l.Addr.String())
+		if err != nil {
+			closeWeb(sockets)
+			return nil, fmt.Errorf("gateway: https.listen: %w", err)
+		}
+		at := WebListen{Plain: l.Plain, Addr: listener.Addr().(*net.TCPAddr).AddrPort()}
+		sockets = append(sockets, webSocket{listener, at})
+	}
+	return sockets, nil
+}
+
+func closeWeb(sockets []webSocket) {
+	for _, s := range sockets {
+		s.Close()
+	}
+}
+
+// secureAddrs are the addresses of the listeners with TLS.
+func secureAddrs(sockets []webSocket) []netip.AddrPort {
+	var list []netip.AddrPort
+	for _, s := range sockets {
+		if !s.at.Plain {
+			list = append(list, s.at.Addr)
+		}
+	}
+	return list
+}
+
 // webServer is the browsers' listeners with one HTTP server on all of them.
 type webServer struct {
 	server    *http.Server
@@ -30,25 +68,21 @@ type webServer struct {
 	urls      []string // https://ADDRESS:PORT, port 0 resolved; in the order of the configuration
 }
 
-// openWeb opens the listeners; on an error what was opened is closed.
-func openWeb(listen []WebListen, certs *certificates, handler http.Handler, log *slog.Logger) (*webServer, error) {
+// openWeb puts an HTTP server on the listeners. On those with TLS, connections that are ICE over TCP go to ice.
+func openWeb(sockets []webSocket, certs *certificates, handler http.Handler, ice iceDoor, log *slog.Logger) *webServer {
 	w := &webServer{server: newHTTPServer(handler, log)}
-	for _, l := range listen {
-		listener, err := net.Listen("tcp", l.Addr.String())
-		if err != nil {
-			w.close()
-			return nil, fmt.Errorf("gateway: https.listen: %w", err)
+	for _, s := range sockets {
+		if !s.at.Plain {
+			w.listeners = append(w.listeners, tls.NewListener(sharedListener{s.Listener, ice}, webTLS(certs)))
+		} else {
+			w.listeners = append(w.listeners, s.Listener)
+			if !s.at.Addr.Addr().IsLoopback() {
+				log.Warn("plain HTTP: browsers give a page no microphone but on a loopback address or behind a load balancer with TLS", "listen", s.at)
+			}
 		}
-		at := WebListen{Plain: l.Plain, Addr: listener.Addr().(*net.TCPAddr).AddrPort()}
-		if !l.Plain {
-			listener = tls.NewListener(listener, webTLS(certs))
-		} else if !l.Addr.Addr().IsLoopback() {
-			log.Warn("plain HTTP: browsers give a page no microphone but on a loopback address or behind a load balancer with TLS", "listen", at)
-		}
-		w.listeners = append(w.listeners, listener)
-		w.urls = append(w.urls, at.String())
+		w.urls = append(w.urls, s.at.String())
 	}
-	return w, nil
+	return w
 }
 
 // webTLS offers HTTP/1.1 only: a WebSocket here takes over a whole connection.

@@ -17,6 +17,12 @@ import (
 // openTestWeb serves pages on port 0, with TLS and without.
 func openTestWeb(t *testing.T, origins []string) (plain, secure string) {
 	t.Helper()
+	return openSharedWeb(t, origins, nil)
+}
+
+// openSharedWeb gives ICE over TCP to ice.
+func openSharedWeb(t *testing.T, origins []string, ice iceDoor) (plain, secure string) {
+	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	any0 := netip.MustParseAddrPort("127.0.0.1:0")
 	listen := []WebListen{{Plain: true, Addr: any0}, {Addr: any0}}
@@ -30,10 +36,11 @@ func openTestWeb(t *testing.T, origins []string) (plain, secure string) {
 	}
 	sip := func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "sip "+r.Proto) }
 	phone := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "phone") })
-	w, err := openWeb(listen, certs, pages(sip, phone, origins), log)
+	sockets, err := listenWeb(listen)
 	if err != nil {
 		t.Fatal(err)
 	}
+	w := openWeb(sockets, certs, pages(sip, phone, origins), ice, log)
 	served := make(chan error)
 	go func() { served <- w.serve() }()
 	t.Cleanup(func() {
@@ -163,7 +170,7 @@ func TestListenerThatIsTaken(t *testing.T) {
 	defer taken.Close()
 	at := taken.Addr().(*net.TCPAddr).AddrPort()
 	first := WebListen{Plain: true, Addr: netip.MustParseAddrPort("127.0.0.1:0")}
-	if _, err := openWeb([]WebListen{first, {Plain: true, Addr: at}}, nil, http.NotFoundHandler(), slog.New(slog.DiscardHandler)); err == nil ||
+	if _, err := listenWeb([]WebListen{first, {Plain: true, Addr: at}}); err == nil ||
 		!strings.Contains(err.Error(), "https.listen") {
 		t.Errorf("%v", err)
 	}

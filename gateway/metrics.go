@@ -133,6 +133,7 @@ func (s scrape) media(f figures) {
 	s.gauge("media_relays", "Pairs of joined legs.", float64(m.Relays))
 	s.gauge("media_ports", "Ports of the range towards the SIP world, by state.", float64(m.PortsUsed), "state", "used")
 	s.gauge("media_ports", "Ports of the range towards the SIP world, by state.", float64(m.PortsFree), "state", "free")
+	s.gauge("media_tcp_connections", "Connections of browsers that carry media (ICE over TCP).", float64(m.TCP))
 	s.counter("media_packets_total", "Packets, by direction.", m.PacketsIn, "direction", "in")
 	s.counter("media_packets_total", "Packets, by direction.", m.PacketsOut, "direction", "out")
 	s.counters("media_drops_total", "Packets dropped, by why.", "reason", m.Drops)

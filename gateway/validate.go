@@ -162,9 +162,12 @@ func (v *validator) media(c Config) {
 	if m.Workers < 0 || m.Workers > 256 {
 		v.fail("media.workers", "%d is not between 1 and 256", m.Workers)
 	}
-	for path, addr := range map[string]netip.Addr{"media.advertise": m.Advertise, "media.rtp.advertise": m.RTP.Advertise} {
-		if addr.IsValid() && (addr.IsUnspecified() || addr.IsMulticast()) {
-			v.fail(path, "%s is nobody's address", addr)
+	v.advertised("media.rtp.advertise", m.RTP.Advertise)
+	for i, addr := range m.Advertise {
+		v.advertised(indexed("media.advertise", i), addr)
+		same := func(other netip.Addr) bool { return other.Unmap().Is4() == addr.Unmap().Is4() }
+		if slices.ContainsFunc(m.Advertise[:i], same) {
+			v.fail(indexed("media.advertise", i), "%s is the second of its family; one IPv4 and one IPv6 address can be given", addr)
 		}
 	}
 	rtp := c.rtp()
@@ -187,6 +190,12 @@ func (v *validator) media(c Config) {
 	v.once("media.listen", sockets)
 	v.oneOf("media.tick", m.Tick, "adaptive", "0", "250us", "500us", "1ms")
 	v.oneOf("media.rtp.learn", m.RTP.Learn, "strict", "signalling", "any")
+}
+
+func (v *validator) advertised(path string, addr netip.Addr) {
+	if addr.IsValid() && (addr.IsUnspecified() || addr.IsMulticast()) {
+		v.fail(path, "%s is nobody's address", addr)
+	}
 }
 
 // backendName is what a pool or trunk may be called: it stands in log keys, metric labels and Backend.Name.

@@ -129,6 +129,22 @@ func (m *Member) UnmarshalText(text []byte) error {
 	return m.URI.UnmarshalText(text)
 }
 
+// Toggle is a feature that is on unless it is switched off.
+type Toggle struct{ Off bool }
+
+// UnmarshalText takes "on" and "off", or YAML's true and false.
+func (t *Toggle) UnmarshalText(text []byte) error {
+	switch string(text) {
+	case "on", "true":
+		t.Off = false
+	case "off", "false":
+		t.Off = true
+	default:
+		return fmt.Errorf("%q is not on or off", text)
+	}
+	return nil
+}
+
 // Switch is a feature that this version has only off.
 type Switch struct{}
 

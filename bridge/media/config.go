@@ -12,8 +12,10 @@ import (
 
 // Config is the engine's part of the configuration.
 type Config struct {
-	Listen    []netip.AddrPort // for all browsers; port 0 picks one
-	Advertise netip.Addr       // in candidates; zero: LegSpec.Reached, else Listen's address
+	Listen    []netip.AddrPort // for all browsers, UDP; port 0 picks one
+	TCP       bool             // passive TCP candidates (RFC 6544): Listen over TCP too
+	Shared    []netip.AddrPort // TCP listeners of others that give their connections to ServeTCP; offered too
+	Advertise []netip.Addr     // in candidates, one of each family; none: LegSpec.Reached, else Listen's address
 	RTP       RTPConfig
 	Workers   int    // default: GOMAXPROCS
 	Tick      string // how long a busy worker lets packets collect: "adaptive" (default), "0", "250us", "500us", "1ms"
@@ -32,18 +34,20 @@ type RTPConfig struct {
 
 // Limits are the engine's times. A zero field takes its default.
 type Limits struct {
-	Consent   time.Duration // WebRTC: Dead without a STUN check for so long; 30 s
-	Check     time.Duration // WebRTC: Failed without a first check for so long after both descriptions; 30 s
-	Handshake time.Duration // WebRTC: for DTLS from its first record; 20 s
-	Silence   time.Duration // RTP: Dead without a packet from a peer that is to send; 60 s
-	Held      time.Duration // RTP: the same for a peer that is not to send; 1 h
-	Learn     time.Duration // RTP, mode any: how long after each SDP any source is learnt; 5 s
-	Drain     time.Duration // RTP: how long a freed port pair is not given out again; 5 s
+	Consent    time.Duration // WebRTC: Dead without a STUN check for so long; 30 s
+	Check      time.Duration // WebRTC: Failed without a first check for so long after both descriptions; 30 s
+	FirstCheck time.Duration // WebRTC: for the check with which a TCP connection has to begin, and to validate a pair; 5 s
+	Handshake  time.Duration // WebRTC: for DTLS from its first record; 20 s
+	Silence    time.Duration // RTP: Dead without a packet from a peer that is to send; 60 s
+	Held       time.Duration // RTP: the same for a peer that is not to send; 1 h
+	Learn      time.Duration // RTP, mode any: how long after each SDP any source is learnt; 5 s
+	Drain      time.Duration // RTP: how long a freed port pair is not given out again; 5 s
 }
 
 func (l Limits) withDefaults() Limits {
 	l.Consent = cmp.Or(l.Consent, 30*time.Second)
 	l.Check = cmp.Or(l.Check, 30*time.Second)
+	l.FirstCheck = cmp.Or(l.FirstCheck, 5*time.Second)
 	l.Handshake = cmp.Or(l.Handshake, 20*time.Second)
 	l.Silence = cmp.Or(l.Silence, 60*time.Second)
 	l.Held = cmp.Or(l.Held, time.Hour)

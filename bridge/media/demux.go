@@ -23,7 +23,7 @@ func (w *worker) demux(d *datagram) {
 		w.drop(nil, DropProtocol)
 		return
 	}
-	key := d.from.source(d.listen)
+	key := d.source()
 	f := w.flows[key]
 	if f == nil && w.mailbox.head.Load() != nil {
 		w.drainMailbox() // the pair may have been validated, or moved here, since this round began

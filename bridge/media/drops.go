@@ -41,6 +41,9 @@ const (
 	DropSRTPSend
 	DropSendBuffer
 	DropSendError
+	DropTCPLimit
+	DropTCPSilent
+	DropTCPQueue
 	DropPanic
 	dropCount
 )
@@ -83,6 +86,9 @@ func dropNames() [dropCount]string {
 		DropSRTPSend:       "srtp-send",
 		DropSendBuffer:     "send-buffer",
 		DropSendError:      "send-error",
+		DropTCPLimit:       "tcp-limit",
+		DropTCPSilent:      "tcp-silent",
+		DropTCPQueue:       "tcp-queue",
 		DropPanic:          "panic",
 	}
 }

@@ -155,7 +155,7 @@ func (l *Leg) sendDTLS(w *worker, p []byte) {
 		w.drop(l, DropPeerNotReady)
 		return
 	}
-	w.queue(w.browsers[f.key.listen], nil, &f.to, p)
+	w.toPair(f, nil, p)
 }
 
 // renew allows a new association where the SDP changed what RFC 8842 §5.5 names.

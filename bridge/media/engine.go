@@ -3,6 +3,7 @@ package media
 import (
 	"context"
 	"errors"
+	"net"
 	"net/netip"
 	"sync"
 	"time"
@@ -23,6 +24,7 @@ type Engine struct {
 	listens  []netip.AddrPort // bound
 	ports    *ports
 	table    *legTable
+	door     *tcpDoor
 	events   *dispatcher
 	ctx      context.Context // ends with Close
 	cancel   context.CancelFunc
@@ -47,6 +49,7 @@ func Open(cfg Config) (*Engine, error) {
 		start:   time.Now(),
 		ports:   newPorts(cfg.RTP, cfg.Limits.Drain),
 		table:   newLegTable(),
+		door:    newTCPDoor(),
 		events:  newDispatcher(),
 		slots:   make(chan struct{}, maxHandshakes),
 		stopped: make(chan struct{}),
@@ -63,6 +66,7 @@ func Open(cfg Config) (*Engine, error) {
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	if err := e.openWorkers(); err != nil {
 		e.cancel()
+		e.door.close()
 		for _, w := range e.workers {
 			w.free()
 		}
@@ -70,6 +74,9 @@ func Open(cfg Config) (*Engine, error) {
 	}
 	for _, w := range e.workers {
 		e.running.Go(w.run)
+	}
+	for _, l := range e.door.listeners {
+		e.running.Go(func() { e.accept(l) })
 	}
 	e.running.Go(func() { e.events.run(e.ctx.Done()) })
 	return e, nil
@@ -84,7 +91,7 @@ func (e *Engine) openWorkers() error {
 		e.workers = append(e.workers, w)
 	}
 	for number, at := range e.cfg.Listen {
-		fds, bound, err := listenBrowsers(at, len(e.workers))
+		fds, bound, err := e.listen(at)
 		if err != nil {
 			return err
 		}
@@ -101,12 +108,35 @@ func (e *Engine) openWorkers() error {
 	return nil
 }
 
+const listenTries = 16
+
+// listen binds the workers' UDP sockets and, where it is wanted, the TCP listener with the same port.
+func (e *Engine) listen(at netip.AddrPort) (fds []int, bound netip.AddrPort, err error) {
+	for range listenTries {
+		fds, bound, err = listenBrowsers(at, len(e.workers))
+		if err != nil || !e.cfg.TCP {
+			return fds, bound, err
+		}
+		var l net.Listener
+		if l, err = listenTCP(bound); err == nil {
+			e.door.listeners = append(e.door.listeners, l)
+			return fds, bound, nil
+		}
+		closeAll(fds)
+		if at.Port() != 0 {
+			break
+		}
+	}
+	return nil, at, err
+}
+
 // Close ends all legs and frees the sockets. Safe to call twice.
 func (e *Engine) Close(ctx context.Context) error {
 	e.closing.Do(func() {
 		e.gate.Lock()
 		e.cancel()
 		e.gate.Unlock()
+		e.door.close()
 		for _, w := range e.workers {
 			w.post(func(w *worker) { w.stopping = true })
 		}
@@ -125,6 +155,9 @@ func (e *Engine) finish() {
 	e.running.Wait()
 	for l := range e.table.all() {
 		l.release(e.workers[0])
+	}
+	for _, c := range e.door.left() {
+		e.workers[0].closeTCP(c)
 	}
 	close(e.stopped)
 }

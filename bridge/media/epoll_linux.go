@@ -19,6 +19,7 @@ const (
 	forTimer
 	forBrowser // with the number of the listen address
 	forPort    // with the number of the SIP-side socket
+	forTCP     // with the descriptor of a browser's connection
 )
 
 // poller is a worker's epoll with the eventfd that wakes it and the timerfd of its next deadline. It waits through the Go
@@ -153,6 +154,28 @@ func (p *poller) add(fd int, kind, number int32) error {
 		return fmt.Errorf("media: epoll add: %w", err)
 	}
 	return nil
+}
+
+// addStream watches a TCP connection; the event carries forTCP and fd.
+func (p *poller) addStream(fd int, blocked bool) error {
+	e := unix.EpollEvent{Events: streamEvents(blocked), Fd: int32(fd), Pad: forTCP}
+	if err := unix.EpollCtl(p.fd, unix.EPOLL_CTL_ADD, fd, &e); err != nil {
+		return fmt.Errorf("media: epoll add: %w", err)
+	}
+	return nil
+}
+
+// changeStream begins or ends waiting for room to send.
+func (p *poller) changeStream(fd int, blocked bool) {
+	e := unix.EpollEvent{Events: streamEvents(blocked), Fd: int32(fd), Pad: forTCP}
+	_ = unix.EpollCtl(p.fd, unix.EPOLL_CTL_MOD, fd, &e)
+}
+
+func streamEvents(blocked bool) uint32 {
+	if blocked {
+		return unix.EPOLLIN | unix.EPOLLOUT
+	}
+	return unix.EPOLLIN
 }
 
 func (p *poller) remove(fd int) { _ = unix.EpollCtl(p.fd, unix.EPOLL_CTL_DEL, fd, nil) }

@@ -9,6 +9,7 @@ import (
 const (
 	maxFlows   = 8  // validated pairs of a leg; a browser rarely has more than four
 	viaUnknown = -1 // a restored pair: any worker's socket may get its packets
+	viaTCP     = -2 // a connection: its leg's worker reads it, wherever that is
 )
 
 // flow is a pair that a check validated: a far end and the listen address that it reaches.
@@ -16,6 +17,7 @@ type flow struct {
 	key   source
 	leg   *Leg
 	to    endpoint
+	tcp   *tcpConn  // nil: UDP
 	local localAddr // where it is a wildcard socket
 	via   int       // the worker whose socket the kernel picks for this far end
 	user  string    // the peer's ufrag by which it was validated
@@ -44,7 +46,7 @@ func (i *iceState) restart(c Credentials) {
 
 // receiveCheck answers a Binding request for the leg.
 func (l *Leg) receiveCheck(w *worker, d *datagram) {
-	key := d.from.source(d.listen)
+	key := d.source()
 	f := w.flows[key]
 	if (f == nil || f.leg != l) && !w.stun.spend(w.clock) {
 		w.drop(l, DropSTUNRate)
@@ -62,6 +64,9 @@ func (l *Leg) receiveCheck(w *worker, d *datagram) {
 	}
 	defer w.accept(d, c) // when the pair is known wherever its packets may come in
 	l.counters.checks.Add(1)
+	if d.tcp != nil {
+		d.tcp.proven = true
+	}
 	if c.local == l.ice.current.Ufrag {
 		l.ice.previous = Credentials{} // the new ones are in use
 	}
@@ -80,15 +85,15 @@ func (l *Leg) validate(w *worker, d *datagram, key source, c check) {
 	l.ice.lastCheck = w.clock
 	f := l.ice.find(key)
 	if f == nil {
-		f = &flow{key: key, leg: l, local: d.to, via: int(d.via)}
+		f = &flow{key: key, leg: l, tcp: d.tcp, local: d.to, via: d.comesBy()}
 		f.to.name = *d.from
 		f.to.nameSize = f.to.name.size()
 		f.to.from(d.to)
 		w.learnFlow(l, f)
 	}
 	f.user, f.seen = c.remote, w.clock
-	if int(d.via) != f.via {
-		w.reroute(f, int(d.via))
+	if via := d.comesBy(); via != f.via {
+		w.reroute(f, via)
 	}
 	switch {
 	case c.nominates && (l.ice.selected != f || !l.ice.nominated):
@@ -100,6 +105,14 @@ func (l *Leg) validate(w *worker, d *datagram, key source, c check) {
 	}
 	l.startActive(w)
 	w.follow(l, f.via)
+}
+
+// comesBy is the worker whose socket the kernel picks for this far end.
+func (d *datagram) comesBy() int {
+	if d.tcp != nil {
+		return viaTCP
+	}
+	return int(d.via)
 }
 
 func (i *iceState) find(key source) *flow {
@@ -179,6 +192,9 @@ func (l *Leg) forgetFlow(w *worker, f *flow) {
 		delete(w.flows, f.key)
 	}
 	w.tellAway(f, nil)
+	if f.tcp != nil {
+		w.closeTCP(f.tcp)
+	}
 }
 
 func (l *Leg) forgetFlows(w *worker) {

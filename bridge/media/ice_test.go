@@ -126,7 +126,7 @@ func checkSuccess(t *testing.T, p *peer, a *stun.Message) {
 	if err := at.GetFrom(a); err != nil || a.Type != stun.BindingSuccess {
 		t.Fatalf("answer %v: %v", a, err)
 	}
-	if own := addrOf(p.conn); at.Port != int(own.Port()) || at.IP.String() != own.Addr().String() {
+	if own := p.addr(); at.Port != int(own.Port()) || at.IP.String() != own.Addr().String() {
 		t.Errorf("mapped address %v, want %v", at, own)
 	}
 	if err := stun.NewShortTermIntegrity(p.local.Password).Check(a); err != nil {

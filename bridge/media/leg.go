@@ -49,6 +49,7 @@ type Leg struct {
 	said    bool // our answer is out
 	failed  Reason
 	ice     iceState
+	tcp     []*tcpConn
 	dtls    dtlsState
 	srtp    *session
 	streams []rtpStream
@@ -199,6 +200,9 @@ func (l *Leg) release(w *worker) {
 	l.unjoin(w)
 	l.dtls.stop()
 	l.forgetFlows(w)
+	for len(l.tcp) > 0 {
+		w.closeTCP(l.tcp[0])
+	}
 	w.detach(l)
 	pairs := make([]portPair, 0, len(l.streams))
 	for i := range l.streams {

@@ -21,7 +21,7 @@ const (
 // sweepEvery is how often a worker looks after its legs.
 func (e *Engine) sweepEvery() int64 {
 	l := e.cfg.Limits
-	least := min(l.Consent, l.Check, l.Handshake, l.Silence, l.Held)
+	least := min(l.Consent, l.Check, l.FirstCheck, l.Handshake, l.Silence, l.Held)
 	return int64(max(sweepLeast, min(sweepMost, least/8)))
 }
 
@@ -71,6 +71,7 @@ func (l *Leg) sweep(w *worker) {
 
 func (l *Leg) sweepWebRTC(w *worker) {
 	limits := &l.engine.cfg.Limits
+	l.sweepTCP(w)
 	switch {
 	case l.ice.lastCheck == 0:
 		if l.mayHandshake() && w.clock-l.alive.since > int64(limits.Check) {

@@ -12,6 +12,9 @@ func (w *worker) attach(l *Leg) {
 		w.flows[f.key] = f
 		delete(w.away, f.key)
 	}
+	for i := len(l.tcp) - 1; i >= 0; i-- { // from behind: one that cannot be watched leaves the list
+		w.watchTCP(l.tcp[i])
+	}
 	if l.player != nil {
 		w.digits = append(w.digits, l)
 	}
@@ -39,6 +42,9 @@ func (w *worker) detach(l *Leg) {
 		if f.comesBy(w.id) {
 			w.away[f.key] = l
 		}
+	}
+	for _, c := range l.tcp {
+		w.unwatchTCP(c)
 	}
 }
 

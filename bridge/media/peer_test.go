@@ -28,6 +28,7 @@ const patience = 5 * time.Second
 type peer struct {
 	t                    testing.TB
 	conn                 *net.UDPConn
+	tcp                  net.Conn // in its place where it is set
 	at                   netip.Addr
 	to                   netip.AddrPort
 	local                sdp.Local // the gateway's
@@ -97,36 +98,55 @@ func (p *peer) read(conn *net.UDPConn) {
 		if err != nil || n == 0 {
 			continue
 		}
-		d := append([]byte(nil), b[:n]...)
-		switch {
-		case d[0] <= 3:
-			m := &stun.Message{Raw: d}
-			if m.Decode() == nil {
-				select {
-				case p.answers <- m:
-				default: // nobody reads
-				}
+		p.sort(append([]byte(nil), b[:n]...))
+	}
+}
+
+// sort gives what came to whom it is for.
+func (p *peer) sort(d []byte) {
+	switch {
+	case d[0] <= 3:
+		m := &stun.Message{Raw: d}
+		if m.Decode() == nil {
+			select {
+			case p.answers <- m:
+			default: // nobody reads
 			}
-		case d[0] < 64:
-			if p.dropRecords.Load() > 0 {
-				p.dropRecords.Add(-1)
-				continue
-			}
-			if d[0] == recordChangeCCS && p.loseChangeCipherSpec.CompareAndSwap(true, false) {
-				continue
-			}
-			p.records <- d
-		default:
-			p.packets <- d
 		}
+	case d[0] < 64:
+		if p.dropRecords.Load() > 0 {
+			p.dropRecords.Add(-1)
+			return
+		}
+		if d[0] == recordChangeCCS && p.loseChangeCipherSpec.CompareAndSwap(true, false) {
+			return
+		}
+		p.records <- d
+	default:
+		p.packets <- d
 	}
 }
 
 func (p *peer) send(d []byte) {
 	p.t.Helper()
-	if _, err := p.conn.WriteToUDPAddrPort(d, p.to); err != nil {
+	if _, err := p.write(d); err != nil {
 		p.t.Fatal(err)
 	}
+}
+
+func (p *peer) write(d []byte) (int, error) {
+	if p.tcp != nil {
+		return p.tcp.Write(appendFrame(nil, d))
+	}
+	return p.conn.WriteToUDPAddrPort(d, p.to)
+}
+
+// addr is the peer's end of what it sends by.
+func (p *peer) addr() netip.AddrPort {
+	if p.tcp != nil {
+		return p.tcp.LocalAddr().(*net.TCPAddr).AddrPort()
+	}
+	return addrOf(p.conn)
 }
 
 // remote is what the peer's SDP says.
@@ -324,7 +344,7 @@ func (c *recordConn) ReadFrom(b []byte) (int, net.Addr, error) {
 }
 
 func (c *recordConn) WriteTo(b []byte, _ net.Addr) (int, error) {
-	return c.peer.conn.WriteToUDPAddrPort(b, c.peer.to)
+	return c.peer.write(b)
 }
 
 func (c *recordConn) Close() error {

@@ -204,5 +204,14 @@ func (l *Leg) sendSelected(w *worker, p []byte) {
 		w.drop(l, DropPeerNotReady)
 		return
 	}
+	w.toPair(f, l, p)
+}
+
+// toPair sends to a browser's far end; l is whose packet is counted, nil for none.
+func (w *worker) toPair(f *flow, l *Leg, p []byte) {
+	if f.tcp != nil {
+		w.sendTCP(f.tcp, l, p)
+		return
+	}
 	w.queue(w.browsers[f.key.listen], l, &f.to, p)
 }

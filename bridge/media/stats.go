@@ -20,6 +20,7 @@ type LegStats struct {
 // Stats are the engine's figures.
 type Stats struct {
 	Legs, Relays, PortsUsed, PortsFree int // PortsFree counts pairs of the range, draining ones included
+	TCP                                int // connections of browsers
 	PacketsIn, PacketsOut              uint64
 	Drops                              map[string]uint64 // by reason
 	Handoffs, Handshakes               uint64            // datagrams passed between workers; DTLS handshakes begun
@@ -109,6 +110,7 @@ func (e *Engine) Stats() Stats {
 		Drops: map[string]uint64{}, HandshakeFailures: map[string]uint64{},
 	}
 	s.PortsUsed, s.PortsFree = e.ports.counts()
+	s.TCP = e.door.size()
 	for _, w := range e.workers {
 		s.PacketsIn += w.counters.packetsIn.Load()
 		s.PacketsOut += w.counters.packetsOut.Load()

@@ -44,12 +44,20 @@ func (w *worker) check(d *datagram) {
 		w.drop(nil, DropSTUNMalformed)
 		return
 	}
-	l := w.legOf(ufrag)
-	if l == nil {
+	l, reason := w.engine.legOf(ufrag)
+	if d.tcp != nil && d.tcp.leg != l && reason == dropNone {
+		reason = DropSTUNUfrag // a connection is one leg's for good
+	}
+	if reason != dropNone {
+		w.drop(nil, reason)
 		return
 	}
 	if w.owns(l) && l.commands.head.Load() != nil {
 		w.serve(l) // what signalling said before the check was sent counts
+	}
+	if !w.owns(l) && d.tcp != nil {
+		w.drop(nil, DropNotValidated) // it has just moved on, and the connection with it
+		return
 	}
 	if !w.owns(l) {
 		w.handOff(l, d)
@@ -64,22 +72,19 @@ func (w *worker) check(d *datagram) {
 	w.current = nil
 }
 
-// legOf counts the check where it gives nil.
-func (w *worker) legOf(ufrag []byte) *Leg {
-	if l := w.engine.table.byForeign(string(ufrag)); l != nil {
-		return l
+// legOf is the leg that a check's ufrag names, or why there is none.
+func (e *Engine) legOf(ufrag []byte) (*Leg, DropReason) {
+	if l := e.table.byForeign(string(ufrag)); l != nil {
+		return l, dropNone
 	}
 	node, slot, ok := parseUfrag(ufrag)
-	if ok && node != w.engine.cfg.Node {
-		w.drop(nil, DropSTUNNode)
-		return nil
+	if ok && node != e.cfg.Node {
+		return nil, DropSTUNNode
 	}
-	l := w.engine.table.get(slot)
-	if !ok || l == nil {
-		w.drop(nil, DropSTUNUfrag)
-		return nil
+	if l := e.table.get(slot); ok && l != nil {
+		return l, dropNone
 	}
-	return l
+	return nil, DropSTUNUfrag
 }
 
 // scanSTUN reads a message's type and USERNAME without allocating (RFC 8489 §5); false where it is none.

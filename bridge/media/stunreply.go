@@ -98,6 +98,10 @@ func (w *worker) respond(d *datagram, c check, kind stun.MessageType, setters ..
 		w.drop(nil, DropSTUNMalformed)
 		return
 	}
+	if d.tcp != nil {
+		w.sendTCP(d.tcp, nil, m.Raw)
+		return
+	}
 	to := &endpoint{name: *d.from, nameSize: d.from.size()}
 	to.from(d.to)
 	w.queue(w.browsers[d.listen], nil, to, m.Raw)

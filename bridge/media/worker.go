@@ -37,6 +37,7 @@ type worker struct {
 	away     map[source]*Leg  // pairs that come in here but belong to another worker's leg
 	legs     []*Leg
 	sockets  socketTable
+	tcp      tcpSide
 	digits   []*Leg // into which digits are playing
 	sweepAt  int64  // next liveness sweep
 	scratch  scratch
@@ -51,8 +52,17 @@ type datagram struct {
 	data   []byte // with room behind for tags
 	from   *sockaddr
 	to     localAddr
+	tcp    *tcpConn // nil: it came by UDP
 	listen uint8
 	via    uint8 // the worker whose socket it came in by
+}
+
+// source is the far end and the socket of ours by which it is known.
+func (d *datagram) source() source {
+	if d.tcp != nil {
+		return d.tcp.key
+	}
+	return d.from.source(d.listen)
 }
 
 func newWorker(e *Engine, id int) (*worker, error) {
@@ -83,8 +93,10 @@ func (w *worker) run() {
 		for run := 0; run < pollRuns && w.poller.poll() > 0; run++ {
 			w.readAll(run > 0)
 		}
+		w.freshTCP()
 		w.out.flush(w)
 		w.expire()
+		w.flushTCP()
 		w.rest()
 	}
 }
@@ -122,6 +134,8 @@ func (w *worker) readAll(again bool) {
 			if s := w.sockets.get(event.Fd); s != nil {
 				w.readPort(s, again)
 			}
+		case forTCP:
+			w.serveTCP(*event)
 		}
 	}
 }
