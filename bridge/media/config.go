@@ -36,6 +36,7 @@ type RTPConfig struct {
 type Limits struct {
 	Consent    time.Duration // WebRTC: Dead without a STUN check for so long; 30 s
 	Check      time.Duration // WebRTC: Failed without a first check for so long after both descriptions; 30 s
+	Pair       time.Duration // WebRTC: silence of the pair in use, after which another that is checked takes its place; 3 s
 	FirstCheck time.Duration // WebRTC: for the check with which a TCP connection has to begin, and to validate a pair; 5 s
 	Handshake  time.Duration // WebRTC: for DTLS from its first record; 20 s
 	Silence    time.Duration // RTP: Dead without a packet from a peer that is to send; 60 s
@@ -47,6 +48,7 @@ type Limits struct {
 func (l Limits) withDefaults() Limits {
 	l.Consent = cmp.Or(l.Consent, 30*time.Second)
 	l.Check = cmp.Or(l.Check, 30*time.Second)
+	l.Pair = cmp.Or(l.Pair, 3*time.Second)
 	l.FirstCheck = cmp.Or(l.FirstCheck, 5*time.Second)
 	l.Handshake = cmp.Or(l.Handshake, 20*time.Second)
 	l.Silence = cmp.Or(l.Silence, 60*time.Second)

@@ -45,7 +45,9 @@ func (w *worker) demux(d *datagram) {
 	case first <= 63:
 		l.receiveDTLS(w, d.data)
 	default:
-		l.receiveSRTP(w, d.data)
+		if l.receiveSRTP(w, d.data) {
+			f.heard = w.clock
+		}
 	}
 	w.current = nil
 }

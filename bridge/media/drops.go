@@ -38,6 +38,7 @@ const (
 	DropDigit
 	DropGoodbye
 	DropPeerNotReady
+	DropConsent
 	DropSRTPSend
 	DropSendBuffer
 	DropSendError
@@ -83,6 +84,7 @@ func dropNames() [dropCount]string {
 		DropDigit:          "digit",
 		DropGoodbye:        "rtcp-bye",
 		DropPeerNotReady:   "peer-not-ready",
+		DropConsent:        "no-consent",
 		DropSRTPSend:       "srtp-send",
 		DropSendBuffer:     "send-buffer",
 		DropSendError:      "send-error",

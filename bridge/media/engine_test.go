@@ -122,10 +122,16 @@ type call struct {
 
 func newCall(t testing.TB, e *Engine, change ...func(*peer)) *call {
 	t.Helper()
+	return newCallBetween(t, e, loopback(0).Addr(), loopback(0).Addr(), change...)
+}
+
+// newCallBetween has the browser and the phone on these addresses.
+func newCallBetween(t testing.TB, e *Engine, browser, phone netip.Addr, change ...func(*peer)) *call {
+	t.Helper()
 	c := &call{e: e}
 	c.a = newLeg(t, e, LegSpec{Profile: sdp.WebRTC, Call: "c", Leg: "a", OnEvent: c.journals[0].note})
 	c.b = newLeg(t, e, LegSpec{Profile: sdp.RTP, Call: "c", Leg: "b", Streams: 1, OnEvent: c.journals[1].note})
-	c.browser, c.phone = newPeer(t, c.a.Local()), newPhone(t, c.b.Local())
+	c.browser, c.phone = newPeerOn(t, c.a.Local(), browser), newPhoneOn(t, c.b.Local(), phone)
 	for _, f := range change {
 		f(c.browser)
 	}

@@ -22,6 +22,7 @@ type flow struct {
 	via   int       // the worker whose socket the kernel picks for this far end
 	user  string    // the peer's ufrag by which it was validated
 	seen  int64     // last check
+	heard int64     // last genuine packet
 }
 
 func (f *flow) comesBy(worker int) bool { return f.via == worker || f.via == viaUnknown }
@@ -98,7 +99,7 @@ func (l *Leg) validate(w *worker, d *datagram, key source, c check) {
 	switch {
 	case c.nominates && (l.ice.selected != f || !l.ice.nominated):
 		l.selectFlow(f, true)
-	case l.ice.selected == nil:
+	case l.ice.selected == nil || w.clock-l.ice.selected.alive() > int64(l.engine.cfg.Limits.Pair):
 		l.selectFlow(f, false)
 	default:
 		return
@@ -106,6 +107,10 @@ func (l *Leg) validate(w *worker, d *datagram, key source, c check) {
 	l.startActive(w)
 	w.follow(l, f.via)
 }
+
+// alive is when the peer last used the pair. Consent checks nominate nothing (RFC 7675 §5.1), so that a NAT has changed its
+// mapping may show by nothing else than the silence of the pair of before.
+func (f *flow) alive() int64 { return max(f.seen, f.heard) }
 
 // comesBy is the worker whose socket the kernel picks for this far end.
 func (d *datagram) comesBy() int {
@@ -142,6 +147,16 @@ func (w *worker) learnFlow(l *Leg, f *flow) {
 	w.flows[f.key] = f
 	delete(w.away, f.key)
 	w.tellAway(f, l)
+}
+
+// forgetOld lets pairs go that the peer has left.
+func (l *Leg) forgetOld(w *worker) {
+	for i := len(l.ice.flows) - 1; i >= 0; i-- {
+		f := l.ice.flows[i]
+		if f != l.ice.selected && w.clock-f.seen > int64(l.engine.cfg.Limits.Consent) {
+			l.forgetFlow(w, f)
+		}
+	}
 }
 
 func (i *iceState) oldest() *flow {

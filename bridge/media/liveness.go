@@ -72,6 +72,7 @@ func (l *Leg) sweep(w *worker) {
 func (l *Leg) sweepWebRTC(w *worker) {
 	limits := &l.engine.cfg.Limits
 	l.sweepTCP(w)
+	l.forgetOld(w)
 	switch {
 	case l.ice.lastCheck == 0:
 		if l.mayHandshake() && w.clock-l.alive.since > int64(limits.Check) {

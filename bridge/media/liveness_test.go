@@ -22,6 +22,10 @@ func TestConsent(t *testing.T) {
 		c.phone.sendRTP(107, "packets to it are no sign of life")
 		return c.journals[0].has(Dead, "")
 	})
+	waitFor(t, "nothing to be sent to it", func() bool {
+		c.phone.sendRTP(107, "it is not there any more")
+		return c.a.Stats().Drops[DropConsent.String()] > 0
+	})
 	c.browser.check()
 	waitFor(t, "the leg to come back", func() bool { return c.journals[0].has(Alive, "") })
 }

@@ -370,9 +370,14 @@ type phone struct {
 
 func newPhone(t testing.TB, local sdp.Local) *phone {
 	t.Helper()
+	return newPhoneOn(t, local, loopback(0).Addr())
+}
+
+func newPhoneOn(t testing.TB, local sdp.Local, at netip.Addr) *phone {
+	t.Helper()
 	f := &phone{t: t, to: netip.AddrPortFrom(local.Addr, local.Ports[0]), ssrc: 0x55667788, sequence: 100}
 	for _, c := range []**net.UDPConn{&f.rtp, &f.rtcp} {
-		conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+		conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(at, 0)))
 		if err != nil {
 			t.Fatal(err)
 		}

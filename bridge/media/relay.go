@@ -204,6 +204,10 @@ func (l *Leg) sendSelected(w *worker, p []byte) {
 		w.drop(l, DropPeerNotReady)
 		return
 	}
+	if l.alive.dead { // RFC 7675 §5.1: who does not ask for packets any more gets none
+		w.drop(l, DropConsent)
+		return
+	}
 	w.toPair(f, l, p)
 }
 

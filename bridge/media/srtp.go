@@ -201,15 +201,15 @@ func refusal(err error) DropReason {
 	return DropSRTPReplay
 }
 
-// receiveSRTP takes an SRTP or SRTCP packet from a validated pair.
-func (l *Leg) receiveSRTP(w *worker, p []byte) {
+// receiveSRTP takes an SRTP or SRTCP packet from a validated pair, and says whether it was genuine.
+func (l *Leg) receiveSRTP(w *worker, p []byte) bool {
 	if len(p) < rtcpMin {
 		w.drop(l, DropRTPMalformed)
-		return
+		return false
 	}
 	if l.srtp == nil {
 		w.drop(l, DropBeforeDTLS)
-		return
+		return false
 	}
 	size := len(p)
 	if isRTCP(p) {
@@ -219,11 +219,11 @@ func (l *Leg) receiveSRTP(w *worker, p []byte) {
 		}
 		if reason != dropNone {
 			w.drop(l, reason)
-			return
+			return false
 		}
 		l.received(w, size)
 		l.relayRTCP(w, anyStream, plain)
-		return
+		return true
 	}
 	plain, reason := l.srtp.openRTP(&w.scratch, p)
 	if reason == dropNone && !validPadding(plain) {
@@ -231,11 +231,12 @@ func (l *Leg) receiveSRTP(w *worker, p []byte) {
 	}
 	if reason != dropNone {
 		w.drop(l, reason)
-		return
+		return false
 	}
 	l.received(w, size)
 	l.gotRTP(w)
 	l.relayRTP(w, anyStream, plain)
+	return true
 }
 
 // exportSources writes down where a context's streams stand.

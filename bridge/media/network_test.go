@@ -1,0 +1,146 @@
+package media
+
+import (
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"tandem/bridge/sdp"
+)
+
+// A browser that goes to another network nominates a new pair; the old one is forgotten after a while.
+func TestNetworkChange(t *testing.T) {
+	for _, workers := range []int{1, 4} {
+		e := open(t, func(c *Config) { c.Workers, c.Limits.Consent = workers, 400*time.Millisecond })
+		c := newCall(t, e)
+		c.bothWays(t)
+		old := newPeer(t, c.browser.local)
+		old.conn.Close()
+		old.conn, c.browser.conn = c.browser.conn, nil // its socket stays open
+		c.browser.bind()
+		c.browser.check()
+		c.bothWays(t)
+		forgotten := e.Stats().Drops[DropNotValidated.String()]
+		every := time.NewTicker(50 * time.Millisecond)
+		defer every.Stop()
+		for e.Stats().Drops[DropNotValidated.String()] == forgotten {
+			<-every.C
+			c.browser.check()
+			old.send([]byte{0x80, 111, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}) // too short, until the pair is gone
+			if c.journals[0].has(Dead, "") {
+				t.Fatal("the leg died")
+			}
+		}
+		c.bothWays(t)
+	}
+}
+
+// Consent checks do not nominate: a NAT that changes its mapping under a browser that nominated once shows by nothing but
+// checks from the new address and the old one's silence.
+func TestQuietRebinding(t *testing.T) {
+	e := open(t, func(c *Config) { c.Limits.Pair = 100 * time.Millisecond })
+	c := newCall(t, e)
+	c.bothWays(t)
+	before := c.a.Stats().Remote
+	c.browser.bind()
+	c.browser.send(c.browser.request(controlling{}).Raw)
+	<-c.browser.answers
+	if at := c.a.Stats().Remote; at != before {
+		t.Errorf("the pair in use was left at once, for %v", at)
+	}
+	waitFor(t, "the pair in use to be given up", func() bool {
+		c.browser.send(c.browser.request(controlling{}).Raw)
+		return c.a.Stats().Remote == addrOf(c.browser.conn)
+	})
+	c.bothWays(t)
+}
+
+func TestCandidates(t *testing.T) {
+	listen := func(list ...string) (all []netip.AddrPort) {
+		for _, s := range list {
+			all = append(all, netip.MustParseAddrPort(s))
+		}
+		return all
+	}
+	addrs := func(list ...string) (all []netip.Addr) {
+		for _, s := range list {
+			all = append(all, netip.MustParseAddr(s))
+		}
+		return all
+	}
+	for _, c := range []struct {
+		name      string
+		listen    []netip.AddrPort
+		advertise []netip.Addr
+		reached   string
+		tcp       bool
+		shared    []netip.AddrPort
+		want      []string
+	}{
+		{"an address", listen("192.0.2.1:4000"), nil, "", false, nil, []string{"udp 192.0.2.1:4000"}},
+		{"and TCP", listen("192.0.2.1:4000"), nil, "", true, nil, []string{"udp 192.0.2.1:4000", "tcp 192.0.2.1:4000"}},
+		{"and HTTPS", listen("192.0.2.1:4000"), nil, "", true, listen("192.0.2.1:443"),
+			[]string{"udp 192.0.2.1:4000", "tcp 192.0.2.1:4000", "tcp 192.0.2.1:443"}},
+		{"HTTPS with TCP off", listen("192.0.2.1:4000"), nil, "", false, listen("192.0.2.1:443"), []string{"udp 192.0.2.1:4000"}},
+		{"reached", listen("0.0.0.0:4000"), nil, "192.0.2.2", false, nil, []string{"udp 192.0.2.2:4000"}},
+		{"reached by a mapped address", listen("0.0.0.0:4000"), nil, "::ffff:192.0.2.2", false, nil, []string{"udp 192.0.2.2:4000"}},
+		{"1:1 NAT", listen("10.0.0.1:4000"), addrs("203.0.113.7"), "10.0.0.1", true, listen("0.0.0.0:443"),
+			[]string{"udp 203.0.113.7:4000", "tcp 203.0.113.7:4000", "tcp 203.0.113.7:443"}},
+		{"dual stack", listen("192.0.2.1:4000", "[2001:db8::1]:4000"), nil, "192.0.2.1", true, nil,
+			[]string{"udp 192.0.2.1:4000", "udp [2001:db8::1]:4000", "tcp 192.0.2.1:4000", "tcp [2001:db8::1]:4000"}},
+		{"dual stack behind a NAT of IPv4", listen("10.0.0.1:4000", "[2001:db8::1]:4000"), addrs("203.0.113.7"), "", false, nil,
+			[]string{"udp 203.0.113.7:4000", "udp [2001:db8::1]:4000"}},
+		{"one address advertised for each family", listen("10.0.0.1:4000", "[fd00::1]:4000"), addrs("2001:db8::7", "203.0.113.7"), "", false, nil,
+			[]string{"udp 203.0.113.7:4000", "udp [2001:db8::7]:4000"}},
+		{"IPv6 only", listen("[::]:4000"), nil, "2001:db8::5", true, nil, []string{"udp [2001:db8::5]:4000", "tcp [2001:db8::5]:4000"}},
+		{"HTTPS on all addresses of both families", listen("192.0.2.1:4000"), nil, "192.0.2.1", true, listen("[::]:443"),
+			[]string{"udp 192.0.2.1:4000", "tcp 192.0.2.1:4000", "tcp 192.0.2.1:443"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			e := &Engine{cfg: Config{Advertise: c.advertise, TCP: c.tcp, Shared: c.shared}, listens: c.listen}
+			reached, _ := netip.ParseAddr(c.reached)
+			last, seen := uint32(0xffffffff), map[string]bool{}
+			var got []string
+			for _, candidate := range e.candidates(reached) {
+				if c.name == "HTTPS on all addresses of both families" && candidate.Addr.Addr().Is6() {
+					continue // this machine's own
+				}
+				got = append(got, candidate.Transport+" "+candidate.Addr.String())
+				if candidate.Priority >= last || seen[candidate.Foundation] {
+					t.Errorf("%v after a priority of %d, foundations %v", candidate, last, seen)
+				}
+				last, seen[candidate.Foundation] = candidate.Priority, true
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("got  %v\nwant %v", got, c.want)
+			}
+		})
+	}
+}
+
+// A browser of one family and a phone of the other.
+func TestBetweenFamilies(t *testing.T) {
+	v4, v6 := loopback(0).Addr(), netip.IPv6Loopback()
+	for _, c := range []struct{ browser, phone netip.Addr }{{v4, v4}, {v4, v6}, {v6, v4}, {v6, v6}} {
+		for _, tcp := range []bool{false, true} {
+			e := open(t, withTCP, func(cfg *Config) {
+				cfg.Listen = []netip.AddrPort{netip.AddrPortFrom(v4, 0), netip.AddrPortFrom(v6, 0)}
+				cfg.RTP.Address = c.phone
+			})
+			call := newCallBetween(t, e, c.browser, c.phone, func(p *peer) {
+				i := slices.IndexFunc(p.local.Candidates, func(o sdp.Candidate) bool {
+					return o.Addr.Addr() == c.browser && (o.Transport == "tcp") == tcp
+				})
+				p.to = p.local.Candidates[i].Addr
+				if tcp {
+					p.dial(p.to)
+				}
+			})
+			call.bothWays(t)
+			if got := call.a.Stats().Remote; got != call.browser.addr() || got.Addr() != c.browser {
+				t.Errorf("remote %v", got)
+			}
+		}
+	}
+}
