@@ -5,24 +5,24 @@ package codec
 
 // g722Tables holds the Recommendation's tables of quantization (§6.2).
 type g722Tables struct {
-	q6       [30]int32 // decision levels of the lower band
-	iln, ilp [31]uint8 // interval → code, below and above zero
-	qm6      [64]int32 // code → value in the lower band
-	qm4      [16]int32 // the same of the four bits that adapt it
-	qm2      [4]int32  // code → value in the upper band
-	wl       [16]int32 // code → change of the lower scale's logarithm
-	wh       [4]int32  // the same in the upper band
-	ilb      [32]int32 // 2048·2^(i/32)
-	qmf      [12]int32 // every second tap of the quadrature mirror filter
+	q6  [32]int32    // decision levels of the lower band, and two above all
+	il  [2][30]uint8 // interval → code, above and below zero
+	qm6 [64]int32    // code → value in the lower band
+	qm4 [16]int32    // the same of the four bits that adapt it
+	qm2 [4]int32     // code → value in the upper band
+	wl  [16]int32    // code → change of the lower scale's logarithm
+	wh  [4]int32     // the same in the upper band
+	ilb [32]int32    // 2048·2^(i/32)
+	qmf [12]int32    // every second tap of the quadrature mirror filter
 }
 
 var g722 = g722Tables{
-	q6: [30]int32{0, 35, 72, 110, 150, 190, 233, 276, 323, 370, 422, 473, 530, 587, 650, 714, 786, 858, 940, 1023, 1121,
-		1219, 1339, 1458, 1612, 1765, 1980, 2195, 2557, 2919},
-	iln: [31]uint8{0, 63, 62, 31, 30, 29, 28, 27, 26, 25, 24, 23, 22, 21, 20, 19, 18, 17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7,
-		6, 5, 4},
-	ilp: [31]uint8{0, 61, 60, 59, 58, 57, 56, 55, 54, 53, 52, 51, 50, 49, 48, 47, 46, 45, 44, 43, 42, 41, 40, 39, 38, 37, 36,
-		35, 34, 33, 32},
+	q6: [32]int32{0, 35, 72, 110, 150, 190, 233, 276, 323, 370, 422, 473, 530, 587, 650, 714, 786, 858, 940, 1023, 1121,
+		1219, 1339, 1458, 1612, 1765, 1980, 2195, 2557, 2919, 65535, 65535},
+	il: [2][30]uint8{
+		{61, 60, 59, 58, 57, 56, 55, 54, 53, 52, 51, 50, 49, 48, 47, 46, 45, 44, 43, 42, 41, 40, 39, 38, 37, 36, 35, 34, 33, 32},
+		{63, 62, 31, 30, 29, 28, 27, 26, 25, 24, 23, 22, 21, 20, 19, 18, 17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4},
+	},
 	qm6: [64]int32{-136, -136, -136, -136, -24808, -21904, -19008, -16704, -14984, -13512, -12280, -11192, -10232, -9360,
 		-8576, -7856, -7192, -6576, -6000, -5456, -4944, -4464, -4008, -3576, -3168, -2776, -2400, -2032, -1688, -1360,
 		-1040, -728, 24808, 21904, 19008, 16704, 14984, 13512, 12280, 11192, 10232, 9360, 8576, 7856, 7192, 6576, 6000,
@@ -36,13 +36,14 @@ var g722 = g722Tables{
 	qmf: [12]int32{3, -11, 12, 32, -210, 951, 3876, -805, 362, -156, 53, -11},
 }
 
-// g722Band is the adaptive predictor and quantizer of one band, the same in encoder and decoder (§6.2.1).
+// g722Band is the adaptive predictor and quantizer of one band, the same in encoder and decoder (§6.2.1). What the
+// filters need doubled is kept so.
 type g722Band struct {
 	s, sz  int32    // predicted signal, and the part of it from the zeros
-	r1, r2 int32    // reconstructed signal, one and two samples ago
+	r1, r2 int32    // twice the reconstructed signal, one and two samples ago
 	p1, p2 int32    // partially reconstructed signal
 	a1, a2 int32    // coefficients of the poles
-	d      [6]int32 // quantized differences, the newest first
+	d      [6]int32 // twice the quantized differences, the newest first
 	b      [6]int32 // coefficients of the zeros
 	nb     int32    // logarithm of the scale
 	det    int32    // the scale
@@ -51,6 +52,10 @@ type g722Band struct {
 func newG722Bands() (low, high g722Band) { return g722Band{det: 32}, g722Band{det: 8} }
 
 func saturate(x int32) int32 { return min(max(x, -32768), 32767) }
+
+// unlike is -1 if one of a and b is negative and the other not, else 0; with it a sign is chosen without a branch, which
+// would be mispredicted half of the time: (x ^ unlike) - unlike is -x or x.
+func unlike(a, b int32) int32 { return (a ^ b) >> 31 }
 
 // scale adapts the quantizer (blocks LOGSCL and SCALEL, or LOGSCH and SCALEH).
 func (b *g722Band) scale(change, most, shift int32) {
@@ -64,54 +69,35 @@ func (b *g722Band) scale(change, most, shift int32) {
 }
 
 // adapt takes a quantized difference into the predictor (block 4: RECONS, PARREC, UPPOL2, UPPOL1, UPZERO, DELAYA, FILTEP,
-// FILTEZ, PREDIC).
+// FILTEZ, PREDIC). Only what can leave 16 bits is saturated.
 func (b *g722Band) adapt(d int32) {
 	r0, p0 := saturate(b.s+d), saturate(b.sz+d)
 
-	same1, same2 := (p0^b.p1) >= 0, (p0^b.p2) >= 0
-	step := saturate(b.a1 << 2)
-	if same1 {
-		step = min(-step, 32767)
-	}
-	a2 := step>>7 + b.a2*32512>>15
-	if same2 {
-		a2 += 128
-	} else {
-		a2 -= 128
-	}
+	other1, other2 := unlike(p0, b.p1), unlike(p0, b.p2)
+	step := min(saturate(b.a1<<2)^^other1-^other1, 32767)
+	a2 := step>>7 + (128 ^ other2 - other2) + b.a2*32512>>15
 	a2 = min(max(a2, -12288), 12288)
-	a1 := b.a1 * 32640 >> 15
-	if same1 {
-		a1 += 192
-	} else {
-		a1 -= 192
-	}
+	a1 := b.a1*32640>>15 + (192 ^ other1 - other1)
 	bound := 15360 - a2
-	a1 = min(max(saturate(a1), -bound), bound)
+	a1 = min(max(a1, -bound), bound)
 
 	b.sz = b.zeros(d)
-	b.a1, b.a2, b.r1, b.r2, b.p1, b.p2 = a1, a2, r0, b.r1, p0, b.p1
-	sp := saturate(b.a1*saturate(2*b.r1)>>15 + b.a2*saturate(2*b.r2)>>15)
-	b.s = saturate(sp + b.sz)
+	b.a1, b.a2, b.r1, b.r2, b.p1, b.p2 = a1, a2, saturate(2*r0), b.r1, p0, b.p1
+	b.s = saturate(saturate(b.a1*b.r1>>15+b.a2*b.r2>>15) + b.sz)
 }
 
 // zeros adapts the six zeros, moves d into their line and returns what they predict.
 func (b *g722Band) zeros(d int32) int32 {
-	var gain int32
-	if d != 0 {
-		gain = 128
+	gain := int32(128)
+	if d == 0 {
+		gain = 0
 	}
-	sz, newer := int32(0), d
-	for i, old := range b.d {
-		c := b.b[i] * 32640 >> 15
-		if old^d >= 0 {
-			c += gain
-		} else {
-			c -= gain
-		}
-		c = saturate(c)
+	sz, newer := int32(0), saturate(2*d)
+	for i, old := range &b.d {
+		other := unlike(old, d)
+		c := b.b[i]*32640>>15 + (gain ^ other - other)
 		b.b[i], b.d[i] = c, newer
-		sz += c * saturate(2*newer) >> 15
+		sz += c * newer >> 15
 		newer = old
 	}
 	return saturate(sz)
@@ -217,22 +203,13 @@ func (e *g722Encoder) Encode(payload []byte, pcm []int16) (int, error) {
 // lower codes a sample of the lower band in six bits (blocks SUBTRA, QUANTL, INVQAL).
 func (e *g722Encoder) lower(x int32) byte {
 	difference := saturate(x - e.low.s)
-	size := difference
-	if difference < 0 {
-		size = -(difference + 1)
+	negative := difference >> 31
+	size := difference ^ negative
+	interval := int32(0)
+	for step := int32(16); step > 0; step >>= 1 {
+		interval += step &^ ((size - g722.q6[interval+step]*e.low.det>>12) >> 31)
 	}
-	interval, end := 1, len(g722.q6)
-	for interval < end {
-		if middle := (interval + end) / 2; size < g722.q6[middle]*e.low.det>>12 {
-			end = middle
-		} else {
-			interval = middle + 1
-		}
-	}
-	code := g722.ilp[interval]
-	if difference < 0 {
-		code = g722.iln[interval]
-	}
+	code := g722.il[-negative][min(interval, 29)]
 	quantized := e.low.det * g722.qm4[code>>2] >> 15
 	e.low.scale(g722.wl[code>>2], 18432, 8)
 	e.low.adapt(quantized)

@@ -145,7 +145,7 @@ func TestLossIsConcealedAndFECHelps(t *testing.T) {
 				t.Errorf("%d %% lost: of %d packets FEC gave %d back", percent, s.Lost, s.Recovered)
 			}
 		}
-		if distance[true] > distance[false]*0.8 {
+		if distance[true] > distance[false]*0.85 {
 			t.Errorf("%d %% lost: %.2f dB from the whole with FEC, %.2f without", percent, distance[true], distance[false])
 		}
 	}
