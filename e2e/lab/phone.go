@@ -170,6 +170,20 @@ func (c *Call) Speaks() {
 	})
 }
 
+// Pair is the ICE pair in use as the browser tells it.
+type Pair struct {
+	Protocol string // "udp", "tcp"
+	Address  string // the gateway's
+	Port     uint16
+}
+
+// Pair is the call's now.
+func (c *Call) Pair() (p Pair) {
+	c.phone.t.Helper()
+	c.phone.Tab.Do(c.phone.t, &p, "lab.pair", c.phone.name, c.id)
+	return p
+}
+
 // Codec is the mime type of what arrives.
 func (c *Call) Codec() (mime string) {
 	c.phone.t.Helper()

@@ -65,6 +65,18 @@ const lab = {
     for (const s of (await c.pc.getStats()).values()) if (s.type === 'outbound-rtp') return s.packetsSent;
     return 0;
   },
+  // the pair in use: protocol, our address and the gateway's, as the browser tells them
+  async pair(name, id) {
+    const c = agents[name].calls.all[id];
+    const stats = await c.pc.getStats();
+    for (const s of stats.values()) {
+      if (s.type !== 'transport' || !s.selectedCandidatePairId) continue;
+      const pair = stats.get(s.selectedCandidatePairId);
+      const local = stats.get(pair.localCandidateId), remote = stats.get(pair.remoteCandidateId);
+      return { protocol: local.protocol, address: remote.address || remote.ip, port: remote.port };
+    }
+    return { protocol: '', address: '', port: 0 };
+  },
   // the mime type of what arrives
   async codec(name, id) {
     const c = agents[name].calls.all[id];
