@@ -100,6 +100,7 @@ type Bridge struct {
 	calls     *registry
 	registrar *registrar
 	counters  *counters
+	overload  *overload
 	draining  atomic.Bool
 }
 
@@ -113,6 +114,7 @@ func New(cfg Config, with Wiring) *Bridge {
 		ids:      minter{node: alphanumeric(cfg.Node)},
 		calls:    newRegistry(),
 		counters: newCounters(),
+		overload: newOverload(),
 	}
 	b.registrar = newRegistrar(b)
 	return b

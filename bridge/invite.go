@@ -3,6 +3,8 @@ package bridge
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"strconv"
 	"strings"
 	"time"
 
@@ -64,6 +66,10 @@ func (b *Bridge) refuseInvite(in inbound) (reply, bool) {
 	if b.draining.Load() {
 		return reply{status: 503, why: "the gateway shuts down", headers: []sip.Header{sip.NewHeader("Retry-After", "10")}}, true
 	}
+	if !b.overload.admit(time.Now()) {
+		b.counters.overloaded()
+		return reply{status: 503, why: "the gateway is overloaded", headers: []sip.Header{retryAfter()}}, true
+	}
 	if hops := req.MaxForwards(); hops != nil && hops.Val() == 0 {
 		return reply{status: 483, why: "Max-Forwards is used up"}, true
 	}
@@ -88,6 +94,11 @@ func (b *Bridge) refuseInvite(in inbound) (reply, bool) {
 		}
 	}
 	return reply{}, false
+}
+
+// retryAfter spreads those who come again over some seconds.
+func retryAfter() sip.Header {
+	return sip.NewHeader("Retry-After", strconv.Itoa(2+rand.IntN(9)))
 }
 
 // badExtension refuses what the peer requires and we do not know (RFC 3261 §8.2.2.3).

@@ -14,6 +14,7 @@ type Stats struct {
 	Registers     map[string]uint64 // by outcome
 	Failovers     uint64
 	Panics        uint64 // calls that ended by a fault of ours
+	Overloads     uint64 // new calls refused because no processor was left
 }
 
 // counters are the figures that nobody else keeps.
@@ -22,6 +23,7 @@ type counters struct {
 	started   uint64            // guarded by mu, as is what follows
 	failovers uint64            //
 	panics    uint64            //
+	overloads uint64            //
 	ended     map[string]uint64 // by Termination.Reason
 	registers map[string]uint64 // by outcome
 }
@@ -33,6 +35,7 @@ func newCounters() *counters {
 func (c *counters) callStarted()            { c.add(func() { c.started++ }) }
 func (c *counters) failedOver()             { c.add(func() { c.failovers++ }) }
 func (c *counters) panicked()               { c.add(func() { c.panics++ }) }
+func (c *counters) overloaded()             { c.add(func() { c.overloads++ }) }
 func (c *counters) callEnded(reason string) { c.add(func() { c.ended[reason]++ }) }
 func (c *counters) register(outcome string) { c.add(func() { c.registers[outcome]++ }) }
 
@@ -54,6 +57,7 @@ func (b *Bridge) Stats() Stats {
 		Registers:    maps.Clone(c.registers),
 		Failovers:    c.failovers,
 		Panics:       c.panics,
+		Overloads:    c.overloads,
 	}
 	if counted, ok := b.with.Store.(interface{ Len() int }); ok {
 		s.Registrations = counted.Len()
