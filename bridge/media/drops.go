@@ -36,7 +36,11 @@ const (
 	DropHeld
 	DropPayload
 	DropDigit
-	DropGoodbye
+	DropDuplicate
+	DropLate
+	DropFeedback
+	DropFeedbackRate
+	DropRTCPType
 	DropPeerNotReady
 	DropConsent
 	DropSRTPSend
@@ -82,7 +86,11 @@ func dropNames() [dropCount]string {
 		DropHeld:           "held",
 		DropPayload:        "payload-type",
 		DropDigit:          "digit",
-		DropGoodbye:        "rtcp-bye",
+		DropDuplicate:      "rtp-duplicate",
+		DropLate:           "rtp-late",
+		DropFeedback:       "rtcp-feedback",      // the other leg has not negotiated it
+		DropFeedbackRate:   "rtcp-feedback-rate", // asked for too often
+		DropRTCPType:       "rtcp-type",
 		DropPeerNotReady:   "peer-not-ready",
 		DropConsent:        "no-consent",
 		DropSRTPSend:       "srtp-send",

@@ -83,7 +83,7 @@ func (l *Leg) hearEvent(w *worker, s *sdp.PlannedStream, p []byte) bool {
 	if far.form == DigitEvents && !s.Transcode && s.Payload[l.side][s.EventFrom[l.side]] != noPayload {
 		return false
 	}
-	l.relay.paths[l.side][sdp.Audio].skip(p)
+	far.track(sdp.Audio).skip(p)
 	size, _ := rtpHeader(p)
 	if len(p) < size+eventLength {
 		w.drop(l, DropRTPMalformed)

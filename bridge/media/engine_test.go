@@ -174,7 +174,7 @@ func TestAudioBothWays(t *testing.T) {
 			waitFor(t, "both legs to be connected", func() bool {
 				return c.journals[0].has(Connected, "") && c.journals[1].has(Connected, "")
 			})
-			waitFor(t, "the last packet to be counted", func() bool { return c.a.Stats().PacketsOut == 600 })
+			waitFor(t, "the last packet to be counted", func() bool { return c.a.Stats().PacketsOut >= 600 })
 			s := c.a.Stats()
 			if s.PacketsIn != 600 || s.FirstRTP.IsZero() || s.Remote != addrOf(c.browser.conn) {
 				t.Errorf("stats %+v", s)

@@ -3,6 +3,7 @@ package media
 import (
 	"fmt"
 	"net/netip"
+	"time"
 )
 
 // learnMode is from where an RTP leg's packets are believed before the source is known.
@@ -26,7 +27,18 @@ func parseLearnMode(s string) (learnMode, error) {
 	return 0, fmt.Errorf("media: rtp learn %q: must be strict, signalling or any", s)
 }
 
-const lockAfter = 4 // packets in a row
+// learnMode is a leg's, or the engine's where it names none.
+func (e *Engine) learnMode(name string) (learnMode, error) {
+	if name == "" {
+		return e.learn, nil
+	}
+	return parseLearnMode(name)
+}
+
+const (
+	lockAfter  = 4                             // packets in a row
+	lockSilent = int64(200 * time.Millisecond) // for so long a locked source must be silent before another takes over
+)
 
 // learner finds out from where one socket's peer sends, and holds on to it: whoever else sends then is an injector.
 type learner struct {
@@ -40,6 +52,7 @@ type learner struct {
 	open   bool // an SDP came since: another source may take over
 	from   source
 	ssrc   uint32
+	heard  int64 // its latest packet
 
 	candidate     source // the latest source that is not locked, and how often it came in a row
 	candidateSSRC uint32
@@ -63,23 +76,28 @@ func (l *learner) expect(told netip.AddrPort, until int64) {
 // judge decides about a packet, and says whether its source has just been learnt.
 func (l *learner) judge(from *sockaddr, ssrc uint32, clock int64) (reason DropReason, learnt bool) {
 	key := from.source(0)
-	if l.locked && key == l.from && ssrc == l.ssrc && !l.open {
-		l.row = 0
+	if l.locked && key == l.from {
+		l.heard, l.ssrc = clock, ssrc // which SSRC is heard is the stream's affair
+		if !l.open {
+			return dropNone, false
+		}
+		if l.count(key, ssrc) {
+			l.open = false
+		}
 		return dropNone, false
 	}
-	known := l.locked && key == l.from
-	if !known && !l.allowed(key, from, clock) {
+	if !l.allowed(key, from, clock) {
 		return DropSource, false
 	}
-	if !known && l.locked && !l.open {
+	if l.locked && (!l.open || clock-l.heard < lockSilent) {
 		return DropInjected, false
 	}
-	if l.count(key, ssrc) {
-		l.locked, l.open, l.from, l.ssrc = true, false, key, ssrc
-		return dropNone, true
+	if key == l.told {
+		l.until = 0 // the SDP was right: nobody else is looked for
 	}
-	if known && ssrc != l.ssrc && !l.open {
-		return DropSSRC, false // a new source on the learnt address has to prove itself too
+	if l.count(key, ssrc) {
+		l.locked, l.open, l.from, l.ssrc, l.heard = true, false, key, ssrc, clock
+		return dropNone, true
 	}
 	return dropNone, false
 }

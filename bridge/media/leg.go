@@ -16,6 +16,7 @@ type LegSpec struct {
 	Call, Leg  string      // keys for logs
 	Reached    netip.Addr  // WebRTC: the address that the browser's WebSocket reached
 	Signalling netip.Addr  // RTP: where the leg's signalling comes from (learning)
+	Learn      string      // RTP: "strict", "signalling", "any"; "": as RTPConfig says
 	Streams    int         // RTP: port pairs wanted
 	OnEvent    func(Event) // called from the engine's event goroutine, one event at a time; must not block
 	Restore    *LegState   // from a Snapshot: take these ports, credentials and keys again and relay at once
@@ -27,6 +28,8 @@ type Leg struct {
 	engine *Engine
 	spec   LegSpec
 	slot   uint32
+	learn  learnMode
+	cname  canonicalName
 	log    *slog.Logger
 
 	// guarded by mu: what signalling knows
@@ -43,23 +46,26 @@ type Leg struct {
 	counters legCounters
 
 	// owned by the worker that owns the leg
-	pending *node[command]
-	index   int // in the worker's legs; -1: in none
-	remote  sdp.Remote
-	said    bool // our answer is out
-	failed  Reason
-	ice     iceState
-	tcp     []*tcpConn
-	dtls    dtlsState
-	srtp    *session
-	streams []rtpStream
-	relay   *relay
-	side    int // in the relay
-	wanted  *joining
-	alive   liveness
-	form    DigitForm
-	ear     ear
-	player  *player // digits being sent; nil: none
+	pending  *node[command]
+	index    int // in the worker's legs; -1: in none
+	remote   sdp.Remote
+	said     bool // our answer is out
+	failed   Reason
+	ice      iceState
+	tcp      []*tcpConn
+	dtls     dtlsState
+	srtp     *session
+	streams  []rtpStream
+	tracks   []track
+	skew     uint64 // what is to be added to the peer's NTP times to get ours
+	reportAt int64  // the next RTCP report's time
+	relay    *relay
+	side     int // in the relay
+	wanted   *joining
+	alive    liveness
+	form     DigitForm
+	ear      ear
+	player   *player // digits being sent; nil: none
 }
 
 // NewLeg reserves a leg: ports, credentials. ErrNoPorts where the range is used up.
@@ -70,12 +76,15 @@ func (e *Engine) NewLeg(spec LegSpec) (*Leg, error) {
 		return nil, ErrClosed
 	}
 	l := &Leg{
-		engine: e, spec: spec, index: -1, freed: make(chan struct{}),
+		engine: e, spec: spec, index: -1, freed: make(chan struct{}), cname: newCanonicalName(),
 		log: e.cfg.Log.With("call", spec.Call, "leg", spec.Leg),
+	}
+	var err error
+	if l.learn, err = e.learnMode(spec.Learn); err != nil {
+		return nil, err
 	}
 	w := e.table.add(l, len(e.workers))
 	l.place.Store(uint32(w))
-	var err error
 	switch spec.Profile {
 	case sdp.WebRTC:
 		err = l.openWebRTC(w)
@@ -197,6 +206,7 @@ func (l *Leg) Close() {
 func (l *Leg) release(w *worker) {
 	w.out.flush(w)
 	l.closed.Store(true)
+	l.publish(w)
 	l.unjoin(w)
 	l.dtls.stop()
 	l.forgetFlows(w)

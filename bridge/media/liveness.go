@@ -107,6 +107,9 @@ func (w *worker) expire() {
 			w.sweepAt = w.clock + w.engine.sweepEvery()
 		}
 	}
+	if w.reporter.at != 0 && w.clock >= w.reporter.at {
+		w.report()
+	}
 	w.out.flush(w)
 }
 
@@ -123,6 +126,9 @@ func (w *worker) sweepOne(l *Leg) {
 // nextDeadline is when expire has something to do; 0: never.
 func (w *worker) nextDeadline() int64 {
 	next := w.sweepAt
+	if at := w.reporter.at; at != 0 && (next == 0 || at < next) {
+		next = at
+	}
 	for _, l := range w.digits {
 		if next == 0 || l.player.due < next {
 			next = l.player.due

@@ -18,6 +18,9 @@ func (w *worker) attach(l *Leg) {
 	if l.player != nil {
 		w.digits = append(w.digits, l)
 	}
+	if w.reporter.at == 0 {
+		w.reporter.at = w.clock + reportRound
+	}
 	if w.sweepAt == 0 {
 		w.sweepAt = w.clock + w.engine.sweepEvery()
 	}

@@ -2,6 +2,7 @@ package media
 
 import (
 	"testing"
+	"time"
 
 	"github.com/pion/srtp/v3"
 
@@ -23,7 +24,7 @@ func newBench(t testing.TB, profile uint16) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &Engine{cfg: cfg, table: newLegTable(), events: newDispatcher(), ports: newPorts(cfg.RTP, 0), learn: learnSignalling}
+	e := &Engine{cfg: cfg, table: newLegTable(), events: newDispatcher(), ports: newPorts(cfg.RTP, 0), learn: learnSignalling, start: time.Now()}
 	w, err := newWorker(e, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -49,7 +50,7 @@ func newBench(t testing.TB, profile uint16) *bench {
 	f.to.set(loopback(50000))
 	b.a.ice.flows, b.a.ice.selected = []*flow{f}, f
 	w.attach(b.a)
-	b.b = &Leg{engine: e, index: -1, spec: LegSpec{Profile: sdp.RTP}}
+	b.b = &Leg{engine: e, index: -1, spec: LegSpec{Profile: sdp.RTP}, learn: e.learn}
 	pairs, err := e.ports.take(1)
 	if err != nil {
 		t.Fatal(err)

@@ -36,8 +36,7 @@ type peer struct {
 	certificate          tls.Certificate
 	answers              chan *stun.Message
 	records              chan []byte
-	packets              chan []byte                   // SRTP and SRTCP as they came
-	lose                 func(d []byte, out bool) bool // on the way; nil: nothing; before it connects
+	packets              chan []byte // SRTP and SRTCP as they came
 	dropRecords          atomic.Int32
 	loseChangeCipherSpec atomic.Bool // once
 	in, out              *srtp.Context
@@ -105,9 +104,6 @@ func (p *peer) read(conn *net.UDPConn) {
 
 // sort gives what came to whom it is for.
 func (p *peer) sort(d []byte) {
-	if p.lose != nil && p.lose(d, false) {
-		return
-	}
 	switch {
 	case d[0] <= 3:
 		m := &stun.Message{Raw: d}
@@ -139,9 +135,6 @@ func (p *peer) send(d []byte) {
 }
 
 func (p *peer) write(d []byte) (int, error) {
-	if p.lose != nil && p.lose(d, true) {
-		return len(d), nil
-	}
 	if p.tcp != nil {
 		return p.tcp.Write(appendFrame(nil, d))
 	}
@@ -309,16 +302,37 @@ func (p *peer) sendRTP(plain []byte) {
 // receiveRTP gives the next packet that comes, decrypted.
 func (p *peer) receiveRTP() *rtp.Packet {
 	p.t.Helper()
-	select {
-	case d := <-p.packets:
-		plain, err := p.in.DecryptRTP(nil, d, nil)
-		if err != nil {
-			p.t.Fatal(err)
+	plain, err := p.in.DecryptRTP(nil, p.packet(false), nil)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return parse(p.t, plain)
+}
+
+// receiveReport gives the next RTCP packet; what came before it is passed over.
+func (p *peer) receiveReport() []byte {
+	p.t.Helper()
+	plain, err := p.in.DecryptRTCP(nil, p.packet(true), nil)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return plain
+}
+
+// packet gives the next SRTP packet, or the next SRTCP one.
+func (p *peer) packet(control bool) []byte {
+	p.t.Helper()
+	limit := time.After(patience)
+	for {
+		select {
+		case d := <-p.packets:
+			if isRTCP(d) == control {
+				return d
+			}
+		case <-limit:
+			p.t.Fatalf("no packet came (RTCP: %v)", control)
+			return nil
 		}
-		return parse(p.t, plain)
-	case <-time.After(patience):
-		p.t.Fatal("no RTP came")
-		return nil
 	}
 }
 
@@ -434,7 +448,11 @@ func receive(t testing.TB, c *net.UDPConn) []byte {
 
 func (f *phone) receiveRTP() *rtp.Packet {
 	f.t.Helper()
-	return parse(f.t, receive(f.t, f.rtp))
+	for {
+		if d := receive(f.t, f.rtp); !isRTCP(d) { // reports may be muxed
+			return parse(f.t, d)
+		}
+	}
 }
 
 // senderReport is an RTCP sender report of its own.

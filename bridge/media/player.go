@@ -95,7 +95,7 @@ func (w *worker) playDigit(l *Leg) {
 }
 
 // track is the stream that leaves towards the leg's peer.
-func (l *Leg) track(stream int) *path { return &l.relay.paths[1-l.side][stream] }
+func (l *Leg) track(stream int) *path { return &l.tracks[stream].out }
 
 func (l *Leg) beginDigit(w *worker, p *player) {
 	stream := digitStream(l.relay.plan, l.side, l.form)
@@ -225,11 +225,8 @@ func (l *Leg) stepTone(w *worker, p *player) {
 // stamp writes the header of the stream's next packet.
 func (l *Leg) stamp(w *worker, p *player, b []byte, payload uint8, timestamp uint32) {
 	t := l.track(p.stream)
-	t.sequence++
-	t.offset++
-	t.timestamp, t.at = timestamp, w.clock
 	b[0], b[1] = rtpVersion, payload
-	binary.BigEndian.PutUint16(b[2:], t.sequence)
+	binary.BigEndian.PutUint16(b[2:], t.insert(timestamp, w.clock))
 	binary.BigEndian.PutUint32(b[4:], timestamp)
 	binary.BigEndian.PutUint32(b[8:], t.ssrc)
 }

@@ -26,7 +26,7 @@ func newRTPStream(l *Leg, number int, pair portPair) rtpStream {
 	s.sockets[0] = &portSocket{fd: pair.rtp, leg: l, stream: number}
 	s.sockets[1] = &portSocket{fd: pair.rtcp, leg: l, stream: number, rtcp: true}
 	for _, f := range []*far{&s.rtp, &s.rtcp} {
-		f.learner.mode, f.learner.signalling = l.engine.learn, l.spec.Signalling.Unmap()
+		f.learner.mode, f.learner.signalling = l.learn, l.spec.Signalling.Unmap()
 	}
 	return s
 }
@@ -137,7 +137,7 @@ func (l *Leg) receivePlainRTCP(w *worker, s *portSocket, d *datagram) {
 	}
 	l.received(w, len(d.data))
 	l.heard(w)
-	l.relayRTCP(w, s.stream, d.data)
+	l.receiveRTCP(w, d.data)
 }
 
 // believes judges a source without learning from it.

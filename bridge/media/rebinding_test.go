@@ -96,6 +96,9 @@ func (v *conversation) hearBrowser() {
 		case <-v.stop:
 			return
 		case d := <-v.browser.packets:
+			if isRTCP(d) {
+				continue
+			}
 			plain, err := v.browser.in.DecryptRTP(nil, d, nil)
 			if err != nil {
 				v.t.Error(err)

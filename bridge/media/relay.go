@@ -12,9 +12,8 @@ type joining struct {
 
 // relay joins two legs; owned by the worker that owns both.
 type relay struct {
-	legs  [2]*Leg
-	plan  *sdp.Plan
-	paths [2][]path // of what comes from leg 0 and leg 1, one for each stream
+	legs [2]*Leg
+	plan *sdp.Plan
 }
 
 // Join relays between two legs by a plan, from the next packet on; again with a new plan swaps it. A leg joined
@@ -89,6 +88,7 @@ func (w *worker) relate(j *joining) {
 	a, b := j.legs[0], j.legs[1]
 	plan := j.plan
 	r := a.relay
+	anew := r == nil || r != b.relay
 	if r == nil || r != b.relay || r.legs[0] != a {
 		a.unjoin(w)
 		b.unjoin(w)
@@ -98,13 +98,12 @@ func (w *worker) relate(j *joining) {
 		w.engine.counters.relays.Add(1)
 	}
 	r.plan = &plan
-	for side := range r.paths {
-		for len(r.paths[side]) < len(plan.Streams) {
-			r.paths[side] = append(r.paths[side], path{})
-		}
-	}
-	for _, l := range j.legs {
+	for side, l := range j.legs {
+		l.ready(&plan, side, anew)
 		l.alive.since = w.clock
+	}
+	if anew {
+		w.begin(r)
 	}
 }
 
@@ -115,6 +114,7 @@ func (l *Leg) unjoin(w *worker) {
 		return
 	}
 	for _, leg := range r.legs {
+		leg.publish(w)
 		leg.endDigits(w)
 		leg.ear.forget()
 		leg.relay = nil
@@ -150,7 +150,18 @@ func (l *Leg) relayRTP(w *worker, stream int, p []byte) {
 		return
 	}
 	planned := &r.plan.Streams[stream]
+	far := r.legs[1-l.side]
+	out := &far.tracks[stream].out
+	reason, turned := l.tracks[stream].in.take(p, w.clock)
+	if reason != dropNone {
+		w.drop(l, reason)
+		return
+	}
+	if turned {
+		l.turned(w, stream, out)
+	}
 	if !planned.Forward[l.side] {
+		out.skip(p)
 		w.drop(l, DropHeld)
 		return
 	}
@@ -159,19 +170,28 @@ func (l *Leg) relayRTP(w *worker, stream int, p []byte) {
 	}
 	mapped := planned.Payload[l.side][payload]
 	if mapped == noPayload {
+		out.skip(p)
 		w.drop(l, DropPayload)
 		return
 	}
 	if tap := w.engine.cfg.Tap; tap != nil {
 		tap.Packet(l, stream, p, w.wall())
 	}
-	p = stripExtension(p)
+	p = mapExtension(p, &planned.Extension[l.side])
 	p[1] = p[1]&rtpMarkerBit | mapped
-	if !r.paths[l.side][stream].pass(p, w.clock, planned.Codec[1-l.side].Clock) {
-		w.drop(l, DropDigit)
+	if reason = out.pass(p, w.clock, planned.Codec[1-l.side].Clock); reason != dropNone {
+		w.drop(l, reason)
 		return
 	}
-	r.legs[1-l.side].sendRTP(w, stream, p)
+	far.sendRTP(w, stream, p)
+}
+
+// turned is called where another source than before is heard in a leg's stream.
+func (l *Leg) turned(w *worker, stream int, out *path) {
+	if out.started && out.framed {
+		l.askKeyFrame(w, stream) // the peer of the other leg knows nothing of the new source's pictures
+	}
+	out.settled = false
 }
 
 // sendRTP sends a plain packet to the leg's peer, encrypted where the leg is.
@@ -181,6 +201,7 @@ func (l *Leg) sendRTP(w *worker, stream int, p []byte) {
 			w.drop(l, DropPeerNotReady)
 			return
 		}
+		l.tracks[stream].sent.count(p)
 		sealed, reason := l.srtp.sealRTP(&w.scratch, p)
 		if reason != dropNone {
 			w.drop(l, reason)
@@ -194,6 +215,7 @@ func (l *Leg) sendRTP(w *worker, stream int, p []byte) {
 		return
 	}
 	s := &l.streams[stream]
+	l.tracks[stream].sent.count(p)
 	w.queue(s.pair.rtp, l, &s.rtp.to, p)
 }
 

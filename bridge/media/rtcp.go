@@ -2,6 +2,21 @@ package media
 
 import "encoding/binary"
 
+// RTCP packet types (RFC 3550 §12.1, RFC 4585 §6.1) and sizes.
+const (
+	rtcpSR    = 200
+	rtcpRR    = 201
+	rtcpSDES  = 202
+	rtcpBYE   = 203
+	rtcpRTPFB = 205
+	rtcpPSFB  = 206
+	rtcpXR    = 207
+
+	srSize     = 28 // header, sender, NTP, RTP timestamp, counts
+	rrSize     = 8
+	reportSize = 24
+)
+
 // validRTCP checks a compound packet's headers and lengths (RFC 3550 §A.2); reduced-size packets pass (RFC 5506).
 //
 //	|V=2|P|   RC    |      PT       |  length in words minus one    |
@@ -26,35 +41,49 @@ func validRTCP(p []byte) bool {
 	return true
 }
 
-// relayRTCP passes a leg's RTCP on, in the terms of the streams as they leave.
-func (l *Leg) relayRTCP(w *worker, stream int, p []byte) {
-	r := l.relay
-	if r == nil {
+// receiveRTCP takes what the leg's peer reports and asks for. Nothing of it goes further as it is: reports end here, for each
+// leg has its own (report.go), and feedback is put into the far leg's terms (feedback.go).
+func (l *Leg) receiveRTCP(w *worker, p []byte) {
+	if l.relay == nil {
 		w.drop(l, DropNotJoined)
 		return
 	}
-	if stream == anyStream {
-		stream = r.streamOfSource(l.side, binary.BigEndian.Uint32(p[4:]))
+	for len(p) > 0 {
+		size := 4 + 4*int(binary.BigEndian.Uint16(p[2:]))
+		l.receiveRTCPPacket(w, p[:size])
+		p = p[size:]
 	}
-	if stream >= len(r.plan.Streams) {
-		w.drop(l, DropNotJoined)
-		return
-	}
-	if p = translateRTCP(p, &r.paths[l.side][stream], &r.paths[1-l.side][stream]); len(p) == 0 {
-		w.drop(l, DropGoodbye)
-		return
-	}
-	r.legs[1-l.side].sendRTCP(w, stream, p)
 }
 
-// streamOfSource is the stream in which a leg's source was heard; the first where none was.
-func (r *relay) streamOfSource(side int, ssrc uint32) int {
-	for i := range r.paths[side] {
-		if p := &r.paths[side][i]; p.started && p.source == ssrc {
-			return i
-		}
+func (l *Leg) receiveRTCPPacket(w *worker, p []byte) {
+	count := int(p[0] & 0x1f)
+	switch {
+	case p[1] == rtcpSR && len(p) >= srSize:
+		l.heardSender(w, p)
+		l.heardReports(w, p[srSize:], count)
+	case p[1] == rtcpRR && len(p) >= rrSize:
+		l.heardReports(w, p[rrSize:], count)
+	case p[1] == rtcpSDES, p[1] == rtcpXR:
+	case p[1] == rtcpBYE:
+		l.heardGoodbye(p[4:], count)
+	case p[1] == rtcpRTPFB && len(p) >= feedbackMin:
+		l.receiveTransportFeedback(w, p)
+	case p[1] == rtcpPSFB && len(p) >= feedbackMin:
+		l.receivePayloadFeedback(w, p)
+	default:
+		w.drop(l, DropRTCPType)
 	}
-	return 0
+}
+
+// heardGoodbye takes a BYE: the source has ended, which is no end of the stream.
+func (l *Leg) heardGoodbye(sources []byte, count int) {
+	for ; count > 0 && len(sources) >= 4; count-- {
+		ssrc := binary.BigEndian.Uint32(sources)
+		if _, t := l.heardTrack(ssrc); t != nil {
+			t.in.goodbye(ssrc)
+		}
+		sources = sources[4:]
+	}
 }
 
 // sendRTCP sends plain RTCP to the leg's peer, encrypted where the leg is.

@@ -43,20 +43,6 @@ func validPadding(p []byte) bool {
 	return ok && pad > 0 && size+pad <= len(p)
 }
 
-// stripExtension takes the header extension off, for none is negotiated; the packet then begins later in the same memory.
-func stripExtension(p []byte) []byte {
-	if p[0]&rtpExtBit == 0 {
-		return p
-	}
-	fixed := rtpMin + 4*int(p[0]&0x0F)
-	size, _ := rtpHeader(p)
-	cut := size - fixed
-	copy(p[cut:size], p[:fixed])
-	p = p[cut:]
-	p[0] &^= rtpExtBit
-	return p
-}
-
 func rtpSequence(p []byte) uint16  { return binary.BigEndian.Uint16(p[2:]) }
 func rtpTimestamp(p []byte) uint32 { return binary.BigEndian.Uint32(p[4:]) }
 func rtpSSRC(p []byte) uint32      { return binary.BigEndian.Uint32(p[8:]) }

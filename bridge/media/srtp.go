@@ -222,7 +222,7 @@ func (l *Leg) receiveSRTP(w *worker, p []byte) bool {
 			return false
 		}
 		l.received(w, size)
-		l.relayRTCP(w, anyStream, plain)
+		l.receiveRTCP(w, plain)
 		return true
 	}
 	plain, reason := l.srtp.openRTP(&w.scratch, p)

@@ -15,6 +15,7 @@ type LegStats struct {
 	SRTPProfile                              string
 	ConnectedAt                              time.Time
 	FirstRTP                                 time.Time
+	Quality                                  []StreamQuality // as of a few seconds ago; of a closed leg to the end
 }
 
 // Stats are the engine's figures.
@@ -49,6 +50,7 @@ type legCounters struct {
 	digits                                   atomic.Int32 // waiting or playing; signalling counts up
 	remote                                   atomic.Pointer[netip.AddrPort]
 	drops                                    [dropCount]atomic.Uint64
+	streams                                  [ratedStreams]figures
 }
 
 // engineCounters count what is rare.
@@ -94,6 +96,7 @@ func (l *Leg) Stats() LegStats {
 		Checks: c.checks.Load(), Drops: map[string]uint64{},
 		SRTPProfile: profileName(uint16(c.profile.Load())),
 		ConnectedAt: timeOf(c.connectedAt.Load()), FirstRTP: timeOf(c.firstRTP.Load()),
+		Quality: c.qualities(),
 	}
 	if at := c.remote.Load(); at != nil {
 		s.Remote = *at

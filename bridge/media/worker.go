@@ -42,6 +42,7 @@ type worker struct {
 	sweepAt  int64  // next liveness sweep
 	scratch  scratch
 	stun     stunBudget
+	reporter reporter
 	current  *Leg // whose packet is being handled; a panic is its
 	pacer    pacer
 	stopping bool
