@@ -168,7 +168,7 @@ func (m *mediaBench) compare(relays []*relay, calls int) map[string]sample {
 			r.name, calls, s.rate, s.cost, s.cost*(1-s.system), s.cost*s.system, s.p50, s.p99, 100*s.loss, s.others)
 	}
 	if faults := m.g.Faults(); faults != (load.Faults{}) {
-		fmt.Printf("wrong packets so far: %+v\n", faults)
+		fmt.Printf("wrong packets so far: %+v, the first: %v\n", faults, m.g.FirstFault())
 	}
 	return medians
 }

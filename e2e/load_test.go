@@ -50,7 +50,7 @@ func TestLoad(t *testing.T) {
 		t.Errorf("%d packets sent, %d arrived, want 800 of both", result.Sent, result.Received)
 	}
 	if faults := g.Faults(); faults != (load.Faults{}) {
-		t.Errorf("wrong packets: %+v", faults)
+		t.Errorf("wrong packets: %+v, the first: %v", faults, g.FirstFault())
 	}
 	if n := phones.Open(); n != len(calls) {
 		t.Errorf("%d calls at the phones, want %d", n, len(calls))

@@ -44,6 +44,14 @@ type Generator struct {
 // faults count what no packet of a good gateway causes.
 type faults struct {
 	foreign, undecryptable, misfit, refused atomic.Uint64
+	first                                   atomic.Pointer[error]
+}
+
+// note counts a fault; the first one's error is kept.
+func (f *faults) note(counter *atomic.Uint64, err error) {
+	if counter.Add(1) == 1 {
+		f.first.CompareAndSwap(nil, &err)
+	}
 }
 
 // Faults are packets that were wrong, since the generator began.
@@ -57,6 +65,14 @@ type Faults struct {
 // Faults are the counts so far.
 func (g *Generator) Faults() Faults {
 	return Faults{g.faults.foreign.Load(), g.faults.undecryptable.Load(), g.faults.misfit.Load(), g.faults.refused.Load()}
+}
+
+// FirstFault is what was wrong first; nil where nothing was.
+func (g *Generator) FirstFault() error {
+	if err := g.faults.first.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // New opens a generator. A load's packets leave evenly spread, those of one quantum together; 0 stands for 100 µs.
@@ -213,7 +229,7 @@ func (g *Generator) fromPhoneSide(a *arrival) {
 func (g *Generator) arrivedFor(a *arrival, network byte) *Session {
 	s := g.Session(int(a.to[2])<<8 | int(a.to[3]))
 	if s == nil || a.to[1] != network {
-		g.faults.foreign.Add(1)
+		g.faults.note(&g.faults.foreign, fmt.Errorf("load: a packet to %v, which has no session", a.to))
 		return nil
 	}
 	return s
@@ -227,7 +243,7 @@ func (s *Session) opened(p []byte) []byte {
 	}
 	plain, err := k.open.DecryptRTP(p[:0], p, &k.header)
 	if err != nil {
-		s.generator.faults.undecryptable.Add(1)
+		s.generator.faults.note(&s.generator.faults.undecryptable, fmt.Errorf("load: session %d: %w", s.number, err))
 		return nil
 	}
 	return plain
@@ -240,7 +256,7 @@ func (g *Generator) fromGateway(s *Session, t *stream, direction byte, p []byte,
 	}
 	sent, err := t.take(p, s, direction)
 	if err != nil {
-		g.faults.misfit.Add(1)
+		g.faults.note(&g.faults.misfit, err)
 		return
 	}
 	if g.running != nil {
