@@ -54,7 +54,7 @@ func mediaParametersFrom(env func(string) string) (p mediaParameters, err error)
 	if p.wait, err = time.ParseDuration(text("WAIT", "60") + "s"); err != nil || p.wait < 0 {
 		return p, fmt.Errorf("WAIT: %q is not a number", env("WAIT"))
 	}
-	p.parts = strings.Fields(text("PARTS", "gcm sha1"))
+	p.parts = strings.Fields(text("PARTS", "gcm sha1 memory calls overload"))
 	slices.Sort(p.calls)
 	return p, nil
 }
@@ -104,6 +104,9 @@ func (m *mediaBench) figure(name string, value float64, target string) {
 func (m *mediaBench) run() {
 	m.part("gcm", func() { m.packets(load.GCM) })
 	m.part("sha1", func() { m.packets(load.SHA1) })
+	m.part("memory", m.memory)
+	m.part("calls", m.wholeCalls)
+	m.part("overload", m.overload)
 	for _, line := range m.figures {
 		fmt.Println(line)
 	}
@@ -132,14 +135,28 @@ func (m *mediaBench) packets(profile load.Profile) {
 	fmt.Printf("%-10s %6s %9s %9s %8s %8s %8s %8s %8s %8s\n", "relay", "calls", "packets/s", "µs/packet", "user", "system", "p50 ms", "p99 ms", "loss %", "others")
 	for _, n := range m.calls {
 		for _, r := range relays {
-			for len(r.sessions) < n {
-				s, err := r.call(m.ctx, len(r.sessions))
-				m.must(err)
-				r.sessions = append(r.sessions, s)
-			}
+			m.must(r.grow(m.ctx, n))
 		}
 		m.ratios(profile, n, m.compare(relays, n))
+		if profile == load.GCM && n == m.latencyCalls() {
+			m.whileSettingUp(relays, n)
+		}
 	}
+	if profile == load.GCM {
+		m.ceiling(relays)
+	}
+}
+
+// grow sets calls up until there are so many.
+func (r *relay) grow(ctx context.Context, calls int) error {
+	for len(r.sessions) < calls {
+		s, err := r.call(ctx, len(r.sessions))
+		if err != nil {
+			return fmt.Errorf("%s: call %d: %w", r.name, len(r.sessions), err)
+		}
+		r.sessions = append(r.sessions, s)
+	}
+	return nil
 }
 
 func profileTitle(p load.Profile) string {
@@ -155,6 +172,9 @@ func (m *mediaBench) compare(relays []*relay, calls int) map[string]sample {
 	for run := range m.runs {
 		for i := range relays {
 			r := relays[(i+run)%len(relays)]
+			if r.name == "direct" && run > 0 {
+				continue
+			}
 			s, err := r.measure(m.ctx, m.g, load.Load{Sessions: r.sessions[:calls], Warm: 300 * time.Millisecond, Duration: m.seconds})
 			m.must(err)
 			samples[r.name] = append(samples[r.name], s)
@@ -214,6 +234,7 @@ type relay struct {
 	name     string
 	pids     []int
 	call     func(ctx context.Context, i int) (*load.Session, error)
+	once     func(ctx context.Context) error // sets a call up and ends it; nil of what has no set-up
 	sessions []*load.Session
 }
 

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"testing"
 
@@ -8,4 +9,13 @@ import (
 )
 
 // TestMain runs everything inside a network namespace with nothing but loopback.
-func TestMain(m *testing.M) { os.Exit(lab.Isolate(m)) }
+func TestMain(m *testing.M) {
+	if os.Getenv(asMediaHost) != "" {
+		if err := serveMedia(os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, "media host:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(lab.Isolate(m))
+}

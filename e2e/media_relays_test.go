@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -83,7 +84,19 @@ func (m *mediaBench) tandemRelay(t *lab.Tandem, profile load.Profile) *relay {
 			return nil, err
 		}
 		return c.Session, nil
-	}}
+	}, once: once(browsers, profile)}
+}
+
+// once places a call from one of the browsers and ends it when it is up.
+func once(browsers []*load.Browser, profile load.Profile) func(context.Context) error {
+	var next atomic.Uint32
+	return func(ctx context.Context) error {
+		c, err := browsers[int(next.Add(1))%len(browsers)].Call(ctx, load.PCMU, profile)
+		if err != nil {
+			return err
+		}
+		return c.Bye(ctx)
+	}
 }
 
 func (m *mediaBench) rtpengineRelay(r *lab.Reference, profile load.Profile) *relay {
@@ -91,7 +104,22 @@ func (m *mediaBench) rtpengineRelay(r *lab.Reference, profile load.Profile) *rel
 	m.must(err)
 	m.b.Cleanup(ng.Close)
 	return &relay{name: "rtpengine", pids: []int{r.Pid("rtpengine")}, call: func(ctx context.Context, i int) (*load.Session, error) {
-		return ng.Call(ctx, m.g, load.Codec(i%2), profile)
+		c, err := ng.Call(ctx, m.g, load.Codec(i%2), profile)
+		if err != nil {
+			return nil, err
+		}
+		return c.Session, nil
+	}, once: func(ctx context.Context) error {
+		ng, err := load.DialNG(r.NG)
+		if err != nil {
+			return err
+		}
+		defer ng.Close()
+		c, err := ng.Call(ctx, m.g, load.PCMU, profile)
+		if err != nil {
+			return err
+		}
+		return c.Delete(ctx)
 	}}
 }
 

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // CPU is what processes have used. The kernel counts the total in nanoseconds, but samples user and system.
@@ -107,4 +109,26 @@ func MachineCPU() (time.Duration, error) {
 		used += n
 	}
 	return time.Duration(used) * 10 * time.Millisecond, nil // USER_HZ is 100 on all of Linux's architectures but alpha and ia64
+}
+
+// Pin holds all threads of a process to some CPUs.
+func Pin(pid int, cpus ...int) error {
+	var set unix.CPUSet
+	for _, cpu := range cpus {
+		set.Set(cpu)
+	}
+	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	if err != nil {
+		return err
+	}
+	for _, task := range tasks {
+		tid, err := strconv.Atoi(task.Name())
+		if err != nil {
+			return fmt.Errorf("lab: /proc/%d/task: %w", pid, err)
+		}
+		if err := unix.SchedSetaffinity(tid, &set); err != nil && err != unix.ESRCH {
+			return fmt.Errorf("lab: affinity of %d: %w", tid, err)
+		}
+	}
+	return nil
 }

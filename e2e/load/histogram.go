@@ -4,7 +4,7 @@ import "time"
 
 const (
 	bucket  = 2 * time.Microsecond
-	buckets = 1 << 15 // 65 ms; what is longer counts as that
+	buckets = 1 << 18 // 524 ms; what is longer counts as that
 )
 
 // Histogram counts durations with a resolution of 2 µs.

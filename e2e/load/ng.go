@@ -33,68 +33,83 @@ type entry struct {
 	value any
 }
 
+// NGCall is a call that rtpengine relays.
+type NGCall struct {
+	Session *Session
+	id      string
+	ng      *NG
+}
+
 // Call sets a call up as a proxy between the browser and the phone would, and waits until it can carry packets. The flags are those
 // of the reference deployment's kamailio.cfg.
-func (n *NG) Call(ctx context.Context, g *Generator, codec Codec, profile Profile) (*Session, error) {
+func (n *NG) Call(ctx context.Context, g *Generator, codec Codec, profile Profile) (*NGCall, error) {
 	s, err := g.NewSession(codec, profile)
 	if err != nil {
 		return nil, err
 	}
-	if err := n.describe(ctx, s); err != nil {
+	c := &NGCall{Session: s, id: rand.Text(), ng: n}
+	flags := [][]entry{
+		{{"command", "offer"}, {"ICE", "remove"}, {"transport-protocol", "RTP/AVP"}, {"rtcp-mux", []string{"demux"}},
+			{"flags", []string{"trust-address"}}},
+		{{"command", "answer"}, {"to-tag", "phone"}, {"ICE", "force"}, {"transport-protocol", "RTP/SAVPF"}, {"DTLS", "passive"},
+			{"SDES", []string{"off"}}, {"rtcp-mux", []string{"accept"}}, {"flags", []string{"trust-address", "generate-mid"}}},
+	}
+	err = s.Describe(func(text string) (string, error) {
+		message := append(flags[0], entry{"call-id", c.id}, entry{"from-tag", "browser"}, entry{"sdp", text},
+			entry{"replace", []string{"origin", "session-connection"}})
+		flags = flags[1:]
+		return n.do(ctx, message)
+	})
+	if err == nil {
+		err = s.Connect(ctx)
+	}
+	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	if err := s.Connect(ctx); err != nil {
-		return nil, errors.Join(err, s.Close())
-	}
-	return s, nil
+	return c, nil
 }
 
-func (n *NG) describe(ctx context.Context, s *Session) error {
-	id := rand.Text()
-	shared := func(command, text string) []entry {
-		return []entry{{"command", command}, {"call-id", id}, {"from-tag", "browser"}, {"sdp", text},
-			{"replace", []string{"origin", "session-connection"}}}
-	}
-	offered, err := n.do(ctx, append(shared("offer", s.offer()), entry{"ICE", "remove"}, entry{"transport-protocol", "RTP/AVP"},
-		entry{"rtcp-mux", []string{"demux"}}, entry{"flags", []string{"trust-address"}}))
-	if err != nil {
-		return err
-	}
-	phone, err := s.hearOffer([]byte(offered))
-	if err != nil {
-		return err
-	}
-	answered, err := n.do(ctx, append(shared("answer", phone), entry{"to-tag", "phone"}, entry{"ICE", "force"},
-		entry{"transport-protocol", "RTP/SAVPF"}, entry{"DTLS", "passive"}, entry{"SDES", []string{"off"}},
-		entry{"rtcp-mux", []string{"accept"}}, entry{"flags", []string{"trust-address", "generate-mid"}}))
-	if err != nil {
-		return err
-	}
-	return s.hearAnswer([]byte(answered))
+// Delete ends the call; rtpengine keeps it for a while.
+func (c *NGCall) Delete(ctx context.Context) error {
+	defer c.Session.Close()
+	return c.ng.delete(ctx, c.id)
 }
 
-// do sends a command, again after a while, and gives the SDP of its answer.
+// delete says no more than that the command was answered: rtpengine answers it with statistics.
+func (n *NG) delete(ctx context.Context, id string) error {
+	_, err := n.exchange(ctx, []entry{{"command", "delete"}, {"call-id", id}, {"from-tag", "browser"}})
+	return err
+}
+
+// do sends an offer or answer, and gives the SDP that comes back.
 func (n *NG) do(ctx context.Context, dictionary []entry) (text string, err error) {
-	cookie := rand.Text()
-	message := append([]byte(cookie+" "), bencode(dictionary)...)
+	answer, err := n.exchange(ctx, dictionary)
+	if err != nil {
+		return "", err
+	}
+	values, err := unbencode(answer)
+	if err == nil && values["result"] != "ok" {
+		err = fmt.Errorf("load: ng: %s: %s", values["result"], values["error-reason"])
+	}
+	return values["sdp"], err
+}
+
+// exchange sends a command, again after a while, and gives the answer.
+func (n *NG) exchange(ctx context.Context, dictionary []entry) ([]byte, error) {
+	cookie := []byte(rand.Text() + " ")
+	message := append(cookie, bencode(dictionary)...)
 	buf := make([]byte, 65536)
 	for ctx.Err() == nil {
 		if _, err := n.conn.Write(message); err != nil {
-			return "", fmt.Errorf("load: ng: %w", err)
+			return nil, fmt.Errorf("load: ng: %w", err)
 		}
 		_ = n.conn.SetReadDeadline(time.Now().Add(time.Second))
 		size, err := n.conn.Read(buf)
-		answer, ok := bytes.CutPrefix(buf[:max(size, 0)], []byte(cookie+" "))
-		if err != nil || !ok {
-			continue
+		if answer, ok := bytes.CutPrefix(buf[:max(size, 0)], cookie); ok && err == nil {
+			return answer, nil
 		}
-		values, err := unbencode(answer)
-		if err == nil && values["result"] != "ok" {
-			err = fmt.Errorf("load: ng: %s: %s", values["result"], values["error-reason"])
-		}
-		return values["sdp"], err
 	}
-	return "", fmt.Errorf("load: ng: no answer: %w", ctx.Err())
+	return nil, fmt.Errorf("load: ng: no answer: %w", ctx.Err())
 }
 
 func bencode(dictionary []entry) []byte {

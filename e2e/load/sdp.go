@@ -62,6 +62,24 @@ func (s *Session) offer() string {
 	return strings.ReplaceAll(text, "\n", "\r\n")
 }
 
+// Describe does offer and answer with a gateway without SIP: exchange gives it the browser's offer and gets the offer to the phone,
+// then gives it the phone's answer and gets the answer to the browser.
+func (s *Session) Describe(exchange func(text string) (string, error)) error {
+	offered, err := exchange(s.offer())
+	if err != nil {
+		return err
+	}
+	answer, err := s.hearOffer([]byte(offered))
+	if err != nil {
+		return err
+	}
+	answered, err := exchange(answer)
+	if err != nil {
+		return err
+	}
+	return s.hearAnswer([]byte(answered))
+}
+
 // hearAnswer takes the gateway's answer to the browser.
 func (s *Session) hearAnswer(text []byte) error {
 	d, m, err := audio(text)
