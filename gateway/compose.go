@@ -48,17 +48,51 @@ func (c Config) mediaListen() []netip.AddrPort {
 // rtp is the RTP section with its defaults: the address is that of the SIP listeners where they share one.
 func (c Config) rtp() RTP {
 	r := c.Media.RTP
-	if !r.Address.IsValid() && len(c.SIP.Listen) > 0 {
-		first := c.SIP.Listen[0].Addr.Addr()
-		other := func(l SIPListen) bool { return l.Addr.Addr() != first }
-		if !first.IsUnspecified() && !slices.ContainsFunc(c.SIP.Listen, other) {
-			r.Address = first
-		}
+	if len(r.Address) == 0 {
+		r.Address = c.sipAddresses()
 	}
 	if r.Ports == (PortRange{}) {
 		r.Ports = PortRange{Low: defaultRTPLow, High: defaultRTPHigh}
 	}
 	return r
+}
+
+// sipAddresses are those of the SIP listeners where there is one for each family at most; else none.
+func (c Config) sipAddresses() []netip.Addr {
+	var list []netip.Addr
+	for _, l := range c.SIP.Listen {
+		a := l.Addr.Addr()
+		if slices.Contains(list, a) {
+			continue
+		}
+		if a.IsUnspecified() || ofFamily(list, a).IsValid() {
+			return nil
+		}
+		list = append(list, a)
+	}
+	return list
+}
+
+// ofFamily gives the address in the list that is of the same family as another; the zero Addr where there is none.
+func ofFamily(list []netip.Addr, other netip.Addr) netip.Addr {
+	for _, a := range list {
+		if a.Unmap().Is4() == other.Unmap().Is4() {
+			return a
+		}
+	}
+	return netip.Addr{}
+}
+
+// media is the engine's part of it.
+func (r RTP) media() media.RTPConfig {
+	cfg := media.RTPConfig{Low: r.Ports.Low, High: r.Ports.High, Learn: cmp.Or(r.Learn, "signalling")}
+	if len(r.Address) > 0 {
+		cfg.Address, cfg.Advertise = r.Address[0], ofFamily(r.Advertise, r.Address[0])
+	}
+	if len(r.Address) > 1 {
+		cfg.Second = media.RTPAddress{Address: r.Address[1], Advertise: ofFamily(r.Advertise, r.Address[1])}
+	}
+	return cfg
 }
 
 func (c Config) wss(o Options, log *slog.Logger) wss.Config {
@@ -117,25 +151,18 @@ func (p Pool) sipside(name string) sipside.PoolConfig {
 
 // media is the engine's part; web are the addresses of the browsers' TLS listeners.
 func (c Config) media(o Options, web []netip.AddrPort, log *slog.Logger) media.Config {
-	rtp := c.rtp()
 	return media.Config{
 		Listen:    c.mediaListen(),
 		TCP:       !c.Media.TCP.Off,
 		Shared:    web,
 		Advertise: c.Media.Advertise,
-		RTP: media.RTPConfig{
-			Address:   rtp.Address,
-			Advertise: rtp.Advertise,
-			Low:       rtp.Ports.Low,
-			High:      rtp.Ports.High,
-			Learn:     cmp.Or(rtp.Learn, "signalling"),
-		},
-		Workers: c.Media.Workers,
-		Tick:    c.Media.Tick,
-		Node:    c.node(),
-		Tap:     o.Tap,
-		Log:     log,
-		Limits:  o.Limits,
+		RTP:       c.rtp().media(),
+		Workers:   c.Media.Workers,
+		Tick:      c.Media.Tick,
+		Node:      c.node(),
+		Tap:       o.Tap,
+		Log:       log,
+		Limits:    o.Limits,
 	}
 }
 

@@ -67,10 +67,10 @@ type Media struct {
 
 // RTP is the side towards the SIP world.
 type RTP struct {
-	Address   netip.Addr `yaml:"address"`
-	Advertise netip.Addr `yaml:"advertise"` // default: address
-	Ports     PortRange  `yaml:"ports"`     // default 20000-29999
-	Learn     string     `yaml:"learn"`     // "strict", "signalling" (default), "any"
+	Address   []netip.Addr `yaml:"address"`   // one of each family
+	Advertise []netip.Addr `yaml:"advertise"` // one of each family; default: address
+	Ports     PortRange    `yaml:"ports"`     // default 20000-29999
+	Learn     string       `yaml:"learn"`     // "strict", "signalling" (default), "any"
 }
 
 // Pool is a set of interchangeable backends.

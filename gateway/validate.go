@@ -162,19 +162,22 @@ func (v *validator) media(c Config) {
 	if m.Workers < 0 || m.Workers > 256 {
 		v.fail("media.workers", "%d is not between 1 and 256", m.Workers)
 	}
-	v.advertised("media.rtp.advertise", m.RTP.Advertise)
-	for i, addr := range m.Advertise {
-		v.advertised(indexed("media.advertise", i), addr)
-		same := func(other netip.Addr) bool { return other.Unmap().Is4() == addr.Unmap().Is4() }
-		if slices.ContainsFunc(m.Advertise[:i], same) {
-			v.fail(indexed("media.advertise", i), "%s is the second of its family; one IPv4 and one IPv6 address can be given", addr)
+	v.families("media.advertise", m.Advertise, false)
+	v.families("media.rtp.advertise", m.RTP.Advertise, false)
+	v.families("media.rtp.address", m.RTP.Address, true)
+	rtp := c.rtp()
+	if len(rtp.Address) == 0 {
+		v.fail("media.rtp.address", "is missing: the address for RTP towards the SIP world (it is that of sip.listen where that is one address)")
+	}
+	for _, a := range rtp.Address {
+		if a.IsUnspecified() && !ofFamily(m.RTP.Advertise, a).IsValid() {
+			v.fail("media.rtp.address", "%s cannot stand in SDP; give an address of this machine or media.rtp.advertise", a)
 		}
 	}
-	rtp := c.rtp()
-	if !rtp.Address.IsValid() {
-		v.fail("media.rtp.address", "is missing: the address for RTP towards the SIP world (it is that of sip.listen where that is one address)")
-	} else if rtp.Address.IsUnspecified() && !m.RTP.Advertise.IsValid() {
-		v.fail("media.rtp.address", "%s cannot stand in SDP; give an address of this machine or media.rtp.advertise", rtp.Address)
+	for i, a := range m.RTP.Advertise {
+		if len(rtp.Address) > 0 && !ofFamily(rtp.Address, a).IsValid() {
+			v.fail(indexed("media.rtp.advertise", i), "%s is of another family than media.rtp.address", a)
+		}
 	}
 	if rtp.Ports.Low < 1024 || rtp.Ports.High < rtp.Ports.Low || rtp.Ports.High-rtp.Ports.Low < 3 {
 		v.fail("media.rtp.ports", "%d-%d is not a range of at least four ports from 1024 on", rtp.Ports.Low, rtp.Ports.High)
@@ -182,7 +185,10 @@ func (v *validator) media(c Config) {
 	var sockets []string
 	for i, addr := range c.mediaListen() {
 		sockets = append(sockets, addr.String())
-		shared := addr.Addr() == rtp.Address || addr.Addr().IsUnspecified() || rtp.Address.IsUnspecified()
+		same := func(a netip.Addr) bool {
+			return addr.Addr() == a || addr.Addr().IsUnspecified() || a.IsUnspecified()
+		}
+		shared := slices.ContainsFunc(rtp.Address, same)
 		if shared && addr.Port() >= rtp.Ports.Low && addr.Port() <= rtp.Ports.High {
 			v.fail(indexed("media.listen", i), "the port %d lies within media.rtp.ports %d-%d", addr.Port(), rtp.Ports.Low, rtp.Ports.High)
 		}
@@ -192,9 +198,15 @@ func (v *validator) media(c Config) {
 	v.oneOf("media.rtp.learn", m.RTP.Learn, "strict", "signalling", "any")
 }
 
-func (v *validator) advertised(path string, addr netip.Addr) {
-	if addr.IsValid() && (addr.IsUnspecified() || addr.IsMulticast()) {
-		v.fail(path, "%s is nobody's address", addr)
+// families checks a list of addresses, one of each family.
+func (v *validator) families(path string, list []netip.Addr, wildcards bool) {
+	for i, a := range list {
+		if a.IsMulticast() || a.IsUnspecified() && !wildcards {
+			v.fail(indexed(path, i), "%s is nobody's address", a)
+		}
+		if ofFamily(list[:i], a).IsValid() {
+			v.fail(indexed(path, i), "%s is the second of its family; one IPv4 and one IPv6 address can be given", a)
+		}
 	}
 }
 

@@ -52,6 +52,8 @@ func TestFaultsOfTheMeaning(t *testing.T) {
 		{add("media: {workers: -1}"), `media.workers: -1 is not between`},
 		{replace("udp://127.0.0.1:0", "[udp://127.0.0.1:0, udp://127.0.0.2:0]"), `media.rtp.address: is missing`},
 		{add("media: {rtp: {address: 0.0.0.0}}"), `media.rtp.address: 0.0.0.0 cannot stand in SDP`},
+		{add("media: {rtp: {address: [192.0.2.1, 192.0.2.2]}}"), `media.rtp.address[1]: 192.0.2.2 is the second of its family`},
+		{add("media: {rtp: {advertise: '2001:db8::1'}}"), `media.rtp.advertise[0]: 2001:db8::1 is of another family`},
 		{add("media: {rtp: {ports: 3000-2000}}"), `media.rtp.ports: 3000-2000 is not a range`},
 		{add("media: {rtp: {ports: 80-2000}}"), `media.rtp.ports: 80-2000 is not a range`},
 		{add("media: {listen: 0.0.0.0:25000}"), `media.listen[0]: the port 25000 lies within media.rtp.ports`},

@@ -28,9 +28,13 @@ type Config struct {
 // RTPConfig is the side towards the SIP world.
 type RTPConfig struct {
 	Address, Advertise netip.Addr // Advertise defaults to Address
+	Second             RTPAddress // of the other family, for peers whose signalling is of that family; zero: none
 	Low, High          uint16     // port range, inclusive; both zero: pairs that the system has free
 	Learn              string     // "strict", "signalling" (default), "any"
 }
+
+// RTPAddress is an address of ours towards the SIP world, and how SDP names it (default: the same).
+type RTPAddress struct{ Address, Advertise netip.Addr }
 
 // Limits are the engine's times. A zero field takes its default.
 type Limits struct {
@@ -74,6 +78,9 @@ func (c Config) withDefaults() (Config, error) {
 	c.RTP.Learn = cmp.Or(c.RTP.Learn, "signalling")
 	if !c.RTP.Advertise.IsValid() {
 		c.RTP.Advertise = c.RTP.Address
+	}
+	if !c.RTP.Second.Advertise.IsValid() {
+		c.RTP.Second.Advertise = c.RTP.Second.Address
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

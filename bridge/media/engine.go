@@ -23,6 +23,7 @@ type Engine struct {
 	workers  []*worker
 	listens  []netip.AddrPort // bound
 	ports    *ports
+	second   *ports // of the other family; nil: none
 	table    *legTable
 	door     *tcpDoor
 	events   *dispatcher
@@ -48,6 +49,7 @@ func Open(cfg Config) (*Engine, error) {
 		cfg:     cfg,
 		start:   time.Now(),
 		ports:   newPorts(cfg.RTP, cfg.Limits.Drain),
+		second:  newSecondPorts(cfg.RTP, cfg.Limits.Drain),
 		table:   newLegTable(),
 		door:    newTCPDoor(),
 		events:  newDispatcher(),

@@ -31,6 +31,7 @@ type Leg struct {
 	learn  learnMode
 	cname  canonicalName
 	log    *slog.Logger
+	ports  *ports // RTP: whose its port pairs are
 
 	// guarded by mu: what signalling knows
 	mu     sync.Mutex
@@ -128,14 +129,16 @@ func (l *Leg) openRTP() error {
 	var pairs []portPair
 	var err error
 	if r := l.spec.Restore; r != nil {
-		pairs, err = l.engine.ports.takeExactly(r.Local.Ports)
+		l.ports = l.engine.portsTowards(r.Local.Addr)
+		pairs, err = l.ports.takeExactly(r.Local.Ports)
 	} else {
-		pairs, err = l.engine.ports.take(max(l.spec.Streams, 1))
+		l.ports = l.engine.portsTowards(l.spec.Signalling)
+		pairs, err = l.ports.take(max(l.spec.Streams, 1))
 	}
 	if err != nil {
 		return err
 	}
-	l.local.Addr = l.engine.cfg.RTP.Advertise
+	l.local.Addr = l.ports.advertise
 	for i, p := range pairs {
 		l.local.Ports = append(l.local.Ports, p.port)
 		l.streams = append(l.streams, newRTPStream(l, i, p))
@@ -219,7 +222,9 @@ func (l *Leg) release(w *worker) {
 		pairs = append(pairs, l.streams[i].pair)
 	}
 	l.streams = nil
-	l.engine.ports.release(pairs)
+	if l.ports != nil {
+		l.ports.release(pairs)
+	}
 	l.engine.table.remove(l)
 	l.engine.counters.legs.Add(-1)
 	close(l.freed)

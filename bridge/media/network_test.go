@@ -144,3 +144,27 @@ func TestBetweenFamilies(t *testing.T) {
 		}
 	}
 }
+
+// With an address of each family the phone's signalling says from which one its RTP comes.
+func TestSecondAddress(t *testing.T) {
+	v4, v6 := loopback(0).Addr(), netip.IPv6Loopback()
+	e := open(t, func(c *Config) { c.RTP.Address, c.RTP.Second.Address = v4, v6 })
+	for _, c := range []struct{ signalling, want netip.Addr }{{netip.Addr{}, v4}, {v4, v4}, {v6, v6}} {
+		l := newLeg(t, e, LegSpec{Profile: sdp.RTP, Streams: 1, Signalling: c.signalling})
+		local := l.Local()
+		if local.Addr != c.want {
+			t.Errorf("signalling from %v, RTP at %v", c.signalling, local.Addr)
+		}
+		f := newPhoneOn(t, local, c.want)
+		f.sendRTP(0, "there")
+		waitFor(t, "the packet to come", func() bool { return l.Stats().Drops[DropSource.String()]+l.Stats().PacketsIn > 0 })
+		state := l.Export()
+		l.Close()
+		if again, err := e.NewLeg(LegSpec{Profile: sdp.RTP, Restore: &state}); err != nil || again.Local().Addr != c.want {
+			t.Errorf("restored at %v: %v", again.Local().Addr, err)
+		}
+	}
+	if s := e.Stats(); s.PortsUsed != 3 {
+		t.Errorf("%d ports in use", s.PortsUsed)
+	}
+}

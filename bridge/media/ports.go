@@ -24,6 +24,7 @@ type portPair struct {
 type ports struct {
 	// static after construction
 	address   netip.Addr
+	advertise netip.Addr
 	drain     time.Duration
 	low, high int
 	total     int
@@ -41,7 +42,7 @@ type freePort struct {
 }
 
 func newPorts(cfg RTPConfig, drain time.Duration) *ports {
-	p := &ports{address: cfg.Address, drain: drain, ephemeral: cfg.Low == 0, low: int(cfg.Low), high: int(cfg.High)}
+	p := &ports{address: cfg.Address, advertise: cfg.Advertise, drain: drain, ephemeral: cfg.Low == 0, low: int(cfg.Low), high: int(cfg.High)}
 	if p.ephemeral {
 		return p
 	}
@@ -51,6 +52,23 @@ func newPorts(cfg RTPConfig, drain time.Duration) *ports {
 	rand.Shuffle(len(p.free), func(i, j int) { p.free[i], p.free[j] = p.free[j], p.free[i] })
 	p.total = len(p.free)
 	return p
+}
+
+// newSecondPorts are those of the second address; nil without one.
+func newSecondPorts(cfg RTPConfig, drain time.Duration) *ports {
+	if !cfg.Second.Address.IsValid() {
+		return nil
+	}
+	cfg.Address, cfg.Advertise = cfg.Second.Address, cfg.Second.Advertise
+	return newPorts(cfg, drain)
+}
+
+// portsTowards chooses by the family of an address: that of the peer's signalling, or, for a restored leg, of its own.
+func (e *Engine) portsTowards(a netip.Addr) *ports {
+	if s := e.second; s != nil && a.IsValid() && s.address.Unmap().Is4() == a.Unmap().Is4() {
+		return s
+	}
+	return e.ports
 }
 
 // take binds count pairs, or none.

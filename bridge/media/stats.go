@@ -112,7 +112,12 @@ func (e *Engine) Stats() Stats {
 		Handshakes: e.counters.handshakes.Load(), Moves: e.counters.moves.Load(),
 		Drops: map[string]uint64{}, HandshakeFailures: map[string]uint64{},
 	}
-	s.PortsUsed, s.PortsFree = e.ports.counts()
+	for _, p := range []*ports{e.ports, e.second} {
+		if p != nil {
+			used, free := p.counts()
+			s.PortsUsed, s.PortsFree = s.PortsUsed+used, s.PortsFree+free
+		}
+	}
 	s.TCP = e.door.size()
 	for _, w := range e.workers {
 		s.PacketsIn += w.counters.packetsIn.Load()
