@@ -104,3 +104,31 @@ func BenchmarkNew(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkOpusEncoder is 20 ms of one encoder: of a voice, of a voice with in-band FEC, of silence.
+func BenchmarkOpusEncoder(b *testing.B) {
+	for _, rate := range []int{8000, 16000} {
+		for _, c := range []struct {
+			name string
+			loss int
+			pcm  []int16
+		}{{"voice", 0, speech(rate, 10*rate)}, {"fec", 10, speech(rate, 10*rate)}, {"silence", 0, make([]int16, 10*rate)}} {
+			b.Run(fmt.Sprintf("%d/%s", rate, c.name), func(b *testing.B) {
+				e, err := NewEncoder(Spec{Name: Opus, FEC: true}, rate)
+				if err != nil {
+					b.Fatal(err)
+				}
+				e.SetLoss(c.loss)
+				var payload [longestPayload]byte
+				b.ReportAllocs()
+				b.ResetTimer()
+				for i := range b.N {
+					at := i % 500 * rate / 50
+					if _, err := e.Encode(payload[:], c.pcm[at:at+rate/50]); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}

@@ -116,8 +116,8 @@ type Decoder interface {
 
 // An Encoder turns samples into one stream's payloads.
 type Encoder interface {
-	// Encode codes pcm, which is one packet's samples, into payload, which has room for 1500 bytes, and returns the
-	// number of bytes.
+	// Encode codes pcm, which is one packet's samples and may be changed, into payload, which has room for 1500 bytes,
+	// and returns the number of bytes.
 	Encode(payload []byte, pcm []int16) (int, error)
 	// SetLoss says what part of the packets the far side loses, in percent.
 	SetLoss(percent int)

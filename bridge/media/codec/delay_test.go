@@ -200,3 +200,35 @@ func TestComfortNoise(t *testing.T) {
 		t.Errorf("%d pieces concealed", lost)
 	}
 }
+
+// What a steady stream waits in one direction more than it would without being transcoded: the jitter buffer's least
+// delay, and what the codecs look ahead.
+func TestAddedDelay(t *testing.T) {
+	for _, p := range [][2]Name{{PCMU, PCMA}, {Opus, PCMU}, {PCMU, Opus}, {Opus, G722}, {G722, Opus}} {
+		s := newStream(t, p[0], p[1])
+		s.run(20*time.Second, true)
+		var payloads [][]byte
+		for _, d := range s.out {
+			payloads = append(payloads, d.Payload)
+		}
+		rate := min(p[0].Rate(), p[1].Rate())
+		heard := sink(t, p[1], payloads, rate)
+		heard = heard[len(heard)-rate:] // a second, until the next packet is due
+		said := speech(rate, 2*rate)
+		best, added := 0.0, time.Duration(0)
+		for d := time.Duration(0); d < 150*ms; d += ms / 4 {
+			from := samples((s.tr.due-time.Second-d)%(2*time.Second), rate)
+			sum := 0.0
+			for i := 0; i < rate; i += 7 {
+				sum += float64(heard[i]) * float64(said[(from+i)%len(said)])
+			}
+			if sum > best {
+				best, added = sum, d
+			}
+		}
+		t.Logf("%s → %s: %v", p[0], p[1], added)
+		if added < 15*ms || added > 50*ms {
+			t.Errorf("%s → %s: %v", p[0], p[1], added)
+		}
+	}
+}

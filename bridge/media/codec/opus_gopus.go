@@ -3,6 +3,7 @@
 package codec
 
 import (
+	"fmt"
 	"math"
 
 	"github.com/thesyncim/gopus"
@@ -26,16 +27,40 @@ func newOpusDecoder(rate int) (*opusDecoder, error) {
 
 func (d *opusDecoder) Duration(payload []byte) int { return opusDuration(payload) }
 
-func (d *opusDecoder) Decode(pcm []int16, payload []byte) (int, error) {
+func (d *opusDecoder) Decode(pcm []int16, payload []byte) (n int, err error) {
+	defer d.contain(&err)
 	return d.decoder.DecodeInt16(payload, pcm[:samples(longest, d.rate)])
 }
 
+// contain turns a panic of the library into an error, and gives the stream a new state: payloads come from the network.
+func (d *opusDecoder) contain(err *error) {
+	fault := recover()
+	if fault == nil {
+		return
+	}
+	*err = fmt.Errorf("gopus: %v", fault)
+	if fresh, failed := newOpusDecoder(d.rate); failed == nil {
+		*d = *fresh
+	}
+}
+
 func (d *opusDecoder) Conceal(pcm []int16, next []byte) bool {
-	recovered := len(next) > 0 && gopus.PacketHasLBRR(next) && d.recover(pcm, next)
-	if recovered {
+	var err error
+	recovered := d.invent(pcm, next, &err)
+	if err != nil {
+		clear(pcm)
+	}
+	return recovered && err == nil
+}
+
+// invent fills pcm from the redundancy in next, which is true, or else by the library's own concealment.
+func (d *opusDecoder) invent(pcm []int16, next []byte, fault *error) bool {
+	defer d.contain(fault)
+	if len(next) > 0 && gopus.PacketHasLBRR(next) && d.recover(pcm, next) {
 		return true
 	}
-	if n, err := d.decoder.Decode(nil, d.wide[:len(pcm)]); err != nil || n != len(pcm) {
+	n, err := d.decoder.Decode(nil, d.wide[:len(pcm)])
+	if err != nil || n != len(pcm) {
 		clear(pcm)
 		return false
 	}
@@ -59,7 +84,11 @@ func narrow(pcm []int16, wide []float32) {
 	}
 }
 
-func (d *opusDecoder) Reset() { d.decoder.Reset() }
+func (d *opusDecoder) Reset() {
+	var err error
+	defer d.contain(&err)
+	d.decoder.Reset()
+}
 
 // opusEncoder is Opus by gopus: voice at complexity 0 and a variable bit rate. It speaks CELT, which keeps the spectrum of
 // tones within 0.7 dB and in wideband costs half of SILK, until the far side loses packets: only SILK has in-band FEC.
@@ -67,7 +96,19 @@ type opusEncoder struct {
 	encoder *gopus.Encoder
 	rate    int  // static after construction
 	fec     bool // static after construction
+	lossy   bool // speaks SILK with in-band FEC now
+	quiet   int  // how many packets of silence there were last
+	silence []byte
 }
+
+const (
+	// quietPeak is G.711's idle code, -72 dBFS, beyond which nobody hears anything, and quietPackets how many of them are
+	// coded before they count as silence.
+	quietPeak    = 8
+	quietPackets = 10
+	// silencePayload is the greatest size of a CELT packet that has nothing but its silence flag (RFC 6716 §4.3).
+	silencePayload = 3
+)
 
 // newOpusEncoder makes an encoder for packets of so many samples. Its state is not lent from call to call: Encoder.Reset
 // of gopus v0.1.1 leaves some of the old one.
@@ -76,7 +117,7 @@ func newOpusEncoder(rate, packet int, fec bool) (*opusEncoder, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &opusEncoder{encoder: g, rate: rate, fec: fec}
+	e := &opusEncoder{encoder: g, rate: rate, fec: fec, silence: make([]byte, 0, silencePayload)}
 	if err := g.SetFrameSize(packet); err != nil {
 		return nil, err
 	}
@@ -89,8 +130,33 @@ func newOpusEncoder(rate, packet int, fec bool) (*opusEncoder, error) {
 	return e, e.adapt(0)
 }
 
+// Encode repeats the packet of silence while silence lasts: both ends have then come to rest, so that coding it anew would
+// change nothing.
 func (e *opusEncoder) Encode(payload []byte, pcm []int16) (int, error) {
-	return e.encoder.EncodeInt16(pcm, payload)
+	if e.lossy || !hushed(pcm) {
+		e.quiet, e.silence = 0, e.silence[:0]
+		return e.encoder.EncodeInt16(pcm, payload)
+	}
+	if len(e.silence) > 0 {
+		return copy(payload, e.silence), nil
+	}
+	if e.quiet++; e.quiet > quietPackets {
+		clear(pcm)
+	}
+	n, err := e.encoder.EncodeInt16(pcm, payload)
+	if e.quiet > 2*quietPackets && err == nil && n <= silencePayload {
+		e.silence = append(e.silence, payload[:n]...)
+	}
+	return n, err
+}
+
+func hushed(pcm []int16) bool {
+	for _, x := range pcm {
+		if x > quietPeak || x < -quietPeak {
+			return false
+		}
+	}
+	return true
 }
 
 func (e *opusEncoder) SetLoss(percent int) {
@@ -102,7 +168,7 @@ func (e *opusEncoder) SetLoss(percent int) {
 func (e *opusEncoder) adapt(loss int) error {
 	tuning := opusTuningOf(e.rate)
 	bitrate, fec, mode := tuning.bitrate, gopus.InBandFECDisabled, gopus.EncoderModeCELT
-	if e.fec && loss >= opusLossy {
+	if e.lossy = e.fec && loss >= opusLossy; e.lossy {
 		bitrate, fec, mode = tuning.lossy, gopus.InBandFECEnabled, gopus.EncoderModeAuto
 	}
 	if err := e.encoder.SetBitrate(bitrate); err != nil {

@@ -110,3 +110,55 @@ func TestDTX(t *testing.T) {
 		t.Errorf("after the pause %+.1f dB", level)
 	}
 }
+
+// A stereo stream is heard as its middle.
+func TestStereoIsMixed(t *testing.T) {
+	e, err := gopus.NewEncoder(gopus.EncoderConfig{SampleRate: 48000, Channels: 2, Application: gopus.ApplicationAudio})
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := tone(700, 8000, 48000, 48000)
+	var payloads [][]byte
+	var payload [longestPayload]byte
+	both := make([]int16, 2*960)
+	for ; len(left) >= 960; left = left[960:] {
+		for i, x := range left[:960] {
+			both[2*i] = x
+		}
+		n, err := e.EncodeInt16(both, payload[:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		payloads = append(payloads, append([]byte(nil), payload[:n]...))
+	}
+	heard := sink(t, PCMU, network(transcoder(t, Spec{Name: Opus}, Spec{Name: PCMU}), payloads, frame, inTime), 8000)
+	if level := decibel(power(heard[2000:6000], 700, 8000) / 4000); level < -1.5 || level > 1.5 {
+		t.Errorf("%+.1f dB", level)
+	}
+}
+
+// Silence, and G.711's idle code, are sent in few bytes, and a voice after it is heard from its beginning.
+func TestSilence(t *testing.T) {
+	for _, rate := range []int{8000, 16000} {
+		pcm := make([]int16, 4*rate)
+		for i := range pcm[:2*rate] {
+			pcm[i] = 8
+		}
+		copy(pcm[2*rate:], speech(rate, 2*rate))
+		said := append([]int16(nil), pcm...)
+		payloads := source(t, Opus, pcm, rate, frame)
+		if n := len(payloads[90]); n > 20 {
+			t.Errorf("%d Hz: silence is %d bytes", rate, n)
+		}
+		heard := sink(t, Opus, payloads, rate)
+		if loud := rms(heard[rate : 2*rate-rate/10]); loud > 10 {
+			t.Errorf("%d Hz: silence of %.1f", rate, loud)
+		}
+		for at := 2 * rate; at < 2*rate+rate*3/10; at += rate / 10 {
+			was, is := rms(said[at:at+rate/10]), rms(heard[at:at+rate/10])
+			if level := decibel((is + 30) / (was + 30)); level < -2.5 || level > 2.5 {
+				t.Errorf("%d Hz: %+.1f dB %d ms after the silence", rate, level, (at-2*rate)*1000/rate)
+			}
+		}
+	}
+}
