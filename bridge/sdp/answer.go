@@ -21,7 +21,7 @@ func (l Leg) Answer(other *Description) (Leg, []byte, error) {
 	}
 	stream := Stream{
 		Kind: heard.Kind, Protocol: heard.Protocol, Format: heard.Format, Map: heard.Map, Relayed: true, Bundled: heard.Bundled,
-		MID: heard.MID, Direction: far.Direction & heard.Direction.Reverse(), Ptime: far.Ptime, Reduced: heard.Reduced,
+		MID: heard.MID, Direction: far.Direction & heard.Direction.Reverse(), Ptime: far.ptime(), MaxPtime: far.MaxPtime, Reduced: heard.Reduced,
 		Codecs: shared(heard.Codecs, far.Codecs), Remote: RemoteStream{Mux: heard.Remote.Mux},
 	}
 	if len(stream.Codecs) == 0 {
@@ -37,6 +37,11 @@ func (l Leg) Answer(other *Description) (Leg, []byte, error) {
 		stream.ICE.Setup = next.Setup
 	}
 	next.Heard = l.Heard.reduced(stream.Codecs)
+	if l.Profile == RTP {
+		if err := next.protectAnswer(&stream, *heard, &next.Heard.stream().Remote); err != nil {
+			return l, nil, err
+		}
+	}
 	said := &Description{Answer: true, Streams: make([]Stream, len(l.Heard.Streams))}
 	for i, s := range l.Heard.Streams {
 		said.Streams[i] = s.rejected()
@@ -64,7 +69,7 @@ func (d *Description) reduced(codecs []Codec) *Description {
 // farSide is the stream of the other leg that is to be said here.
 func farSide(other *Description, heard *Stream) (Stream, error) {
 	if other == nil {
-		return Stream{Direction: SendRecv, Codecs: heard.Codecs, Ptime: heard.Ptime}, nil
+		return Stream{Direction: SendRecv, Codecs: heard.Codecs, Ptime: heard.Ptime, MaxPtime: heard.MaxPtime}, nil
 	}
 	s := other.stream()
 	if s == nil {
@@ -87,8 +92,9 @@ func answerSetup(peer, decided string) string {
 	return "passive"
 }
 
-// answers fits a heard answer to our offer: the same m-lines, no codec and no direction that was not offered.
-func (d *Description) answers(offer *Description, profile Profile) error {
+// answers fits a heard answer to our offer: the same m-lines, no codec, no direction and no key that was not offered.
+func (d *Description) answers(l Leg) error {
+	offer := l.Said
 	d.Answer = true
 	if len(d.Streams) > len(offer.Streams) {
 		return fmt.Errorf("%w: %d m-lines in answer to %d", ErrMalformed, len(d.Streams), len(offer.Streams))
@@ -108,7 +114,7 @@ func (d *Description) answers(offer *Description, profile Profile) error {
 			heard.Codecs[j].Name, heard.Codecs[j].Clock, heard.Codecs[j].Channels = o.Name, o.Clock, o.Channels
 		}
 	}
-	if reason := heard.unusable(profile); reason != "" {
+	if reason := heard.unusable(l.Profile); reason != "" {
 		return fmt.Errorf("%w: answered %s", ErrNotAcceptable, reason)
 	}
 	all := heard.Codecs
@@ -124,5 +130,10 @@ func (d *Description) answers(offer *Description, profile Profile) error {
 		heard.Remote.Mux = false
 	}
 	heard.Remote.settle()
+	remote, reason := l.fit(*heard, *offered)
+	if reason != "" {
+		return fmt.Errorf("%w: answered %s", ErrNotAcceptable, reason)
+	}
+	heard.Remote = remote
 	return nil
 }

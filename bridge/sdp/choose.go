@@ -5,16 +5,25 @@ import (
 	"strings"
 )
 
-// choose marks the stream that the bridge carries: the one at index before where that still can be, else the first that
-// this profile can answer. A phone that offers RTP/SAVP and RTP/AVP side by side is thus answered on the second.
-func (d *Description) choose(profile Profile, before int) error {
-	chosen := -1
+// choose marks the stream that the bridge carries: the one at its place before where that still can be, else the first of
+// those that the leg can answer with the strongest keys. A phone that offers RTP/SAVP and RTP/AVP side by side is thus
+// answered on the second only where we have no keys.
+func (d *Description) choose(l Leg) error {
+	chosen, before := -1, l.Heard.relayed()
+	var best RemoteStream
 	var reasons []string
-	for i := range d.Streams {
-		if reason := d.Streams[i].unusable(profile); reason != "" {
-			reasons = append(reasons, reason)
-		} else if chosen < 0 || i == before {
-			chosen = i
+	for i, s := range d.Streams {
+		reason := s.unusable(l.Profile)
+		remote, unkeyed := RemoteStream{}, ""
+		if reason == "" {
+			s.Remote.settle() // we agree to rtcp-mux wherever it is offered
+			remote, unkeyed = l.keyed(s)
+		}
+		switch {
+		case reason+unkeyed != "":
+			reasons = append(reasons, reason+unkeyed)
+		case chosen < 0 || i == before || chosen != before && remote.strength(l.Policy) > best.strength(l.Policy):
+			chosen, best = i, remote
 		}
 	}
 	if chosen < 0 {
@@ -23,8 +32,7 @@ func (d *Description) choose(profile Profile, before int) error {
 		}
 		return fmt.Errorf("%w: %s", ErrNotAcceptable, strings.Join(reasons, "; "))
 	}
-	d.Streams[chosen].Relayed = true
-	d.Streams[chosen].Remote.settle() // we agree to rtcp-mux wherever it is offered
+	d.Streams[chosen].Relayed, d.Streams[chosen].Remote = true, best
 	return nil
 }
 
@@ -38,8 +46,6 @@ func (s Stream) unusable(profile Profile) string {
 		return name + ": rejected"
 	case s.Follows: // RFC 8843 §7.3.1: it cannot carry the bundle, and the m-line that could is refused
 		return name + ": bundle-only behind an m-line that is not relayed"
-	case !profile.speaks(s.Protocol) && strings.Contains(s.Protocol, "SAVP"):
-		return fmt.Sprintf("%s: secure RTP (%s) is not spoken on this leg, only RTP/AVP", name, s.Protocol)
 	case !profile.speaks(s.Protocol):
 		return fmt.Sprintf("%s: %s is not spoken on a %s leg", name, s.Protocol, profile)
 	case !voices(s.Codecs):

@@ -81,7 +81,7 @@ func (d document) audio(stream *Stream, s section, port uint16, profile Profile,
 	if stream.Direction, ok = directionOf(s); !ok {
 		stream.Direction, _ = directionOf(d.session)
 	}
-	stream.Ptime = number10(s, "ptime", 1000)
+	stream.Ptime, stream.MaxPtime = number10(s, "ptime", 1000), number10(s, "maxptime", 1000)
 	stream.Reduced = s.has("rtcp-rsize")
 	stream.Msid, _ = s.get("msid")
 	if value, ok := s.get("ssrc"); ok {
@@ -101,13 +101,8 @@ func (d document) audio(stream *Stream, s section, port uint16, profile Profile,
 		return err
 	}
 	stream.Remote = endpoints(s, addr, port)
-	if profile == WebRTC {
-		fallback := section{}
-		if stream.Bundled {
-			fallback = d.tagged(bundle)
-			stream.Remote.Mux = true // BUNDLE implies it (RFC 8843 §9.3)
-		}
-		stream.ICE, err = ice([]section{s, fallback, d.session})
+	stream.Remote.Ptime = stream.ptime()
+	if err := d.security(stream, s, profile, bundle); err != nil || profile == WebRTC {
 		return err
 	}
 	if black { // RFC 2543 hold: "send me nothing" (RFC 3264 §8.4)
@@ -171,9 +166,9 @@ func endpoints(s section, addr netip.Addr, port uint16) RemoteStream {
 	return r
 }
 
-// ice reads the WebRTC part of a stream's transport from the first section that has each attribute: the stream's own, the
+// ice reads the DTLS and ICE part of a stream's transport from the first section that has each attribute: the stream's own, the
 // bundle's tagged one, the session's.
-func ice(sections []section) (Transport, error) {
+func ice(sections []section, profile Profile) (Transport, error) {
 	first := func(key string) string {
 		for _, s := range sections {
 			if value, ok := s.get(key); ok {
@@ -195,7 +190,7 @@ func ice(sections []section) (Transport, error) {
 			r.Fingerprints = prints
 		}
 		if len(r.Candidates) == 0 {
-			r.Candidates = candidatesOf(s)
+			r.Candidates = candidatesOf(s, profile)
 		}
 	}
 	if !slices.Contains([]string{"", "active", "passive", "actpass"}, r.Setup) {

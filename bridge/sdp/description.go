@@ -22,8 +22,12 @@ type Stream struct {
 	Direction Direction // hold by c=0.0.0.0 counts as the direction that it means
 	Codecs    []Codec   // audio only, in order of preference
 	Ptime     int       // ms; 0 where absent
+	MaxPtime  int       // ms; 0 where absent
 	Remote    RemoteStream
-	ICE       Transport // WebRTC part
+	ICE       Transport // as it stands in the text; on an RTP leg Remote has what of it was agreed
+	Crypto    []Crypto  `json:",omitempty"` // RTP legs: the lines that can be obeyed
+	Unkeyed   string    `json:",omitempty"` // why other a=crypto lines cannot
+	Mismatch  bool      `json:",omitempty"` // the default address is none of the candidates (RFC 8839 §4.2.5), or the peer says so
 	Reduced   bool      // reduced-size RTCP (RFC 5506)
 	SSRC      uint32    // 0 where none is announced
 	Msid      string
@@ -47,6 +51,14 @@ func (d *Description) stream() *Stream {
 		return &d.Streams[i]
 	}
 	return nil
+}
+
+// ptime is how long the packets are to be that the writer receives: no longer than its longest.
+func (s Stream) ptime() int {
+	if s.MaxPtime > 0 && s.MaxPtime < s.Ptime {
+		return s.MaxPtime
+	}
+	return s.Ptime
 }
 
 // rejected is the same m-line refused: it keeps its place for ever (RFC 3264 §8.2).

@@ -19,6 +19,7 @@ type Leg struct {
 	Text      string       // Said as it was written
 	Pending   Pending      // whose offer is open
 	Setup     string       // our DTLS role once decided: "passive" or "active"; kept by re-offers
+	TLSID     string       `json:",omitempty"` // of our DTLS association on an RTP leg (RFC 8842)
 	Bound     []Codec      // every payload type ever bound on this leg, without Format
 	Resting   bool         `json:",omitempty"` // the peer's latest offer was declined: no offer of ours goes out meanwhile
 	Before    *Leg         `json:",omitempty"` // the leg before the open offer; nil where Stable
@@ -53,7 +54,7 @@ func (l Leg) HearOffer(text []byte) (Leg, error) {
 	if err != nil {
 		return l, err
 	}
-	if err := heard.choose(l.Profile, l.Heard.relayed()); err != nil {
+	if err := heard.choose(l); err != nil {
 		return l, err
 	}
 	next := l.open(HeardOffer)
@@ -73,14 +74,14 @@ func (l Leg) HearAnswer(text []byte) (Leg, error) {
 	if err != nil {
 		return l, err
 	}
-	if err := heard.answers(l.Said, l.Profile); err != nil {
+	if err := heard.answers(l); err != nil {
 		return l, err
 	}
 	next := l.settle()
 	next.Heard = heard
 	next.Bound = bind(l.Bound, heard.stream().Codecs)
-	if l.Profile == WebRTC && l.Setup == "" {
-		next.Setup = answerSetup(heard.stream().ICE.Setup, "")
+	if s := heard.stream(); l.Setup == "" && (l.Profile == WebRTC || s.Remote.Keying == DTLS) {
+		next.Setup = answerSetup(s.ICE.Setup, "")
 	}
 	return next, nil
 }
@@ -120,10 +121,25 @@ func (l Leg) Rollback() Leg {
 // Restarted says whether the offer just heard restarts ICE compared with before (RFC 8839 §4.4.1.1.1).
 func (l Leg) Restarted(before Leg) bool {
 	now, then := l.Heard.stream(), before.Heard.stream()
-	if l.Profile != WebRTC || now == nil || then == nil {
+	if now == nil || then == nil {
+		return false
+	}
+	if l.Profile == RTP && (now.Remote.Ufrag == "" || then.Remote.Ufrag == "") {
 		return false
 	}
 	return now.ICE.Ufrag != then.ICE.Ufrag || now.ICE.Password != then.ICE.Password
+}
+
+// Rekeyed says whether the offer just heard gives another SDES key than before. Local.Crypto is then to be renewed before
+// the Answer: behind the new key may be another device, which does not know how often our sequence numbers under the old one
+// have gone round, and counts them from nought (RFC 3711 §3.3.1). A renewed key starts there too.
+func (l Leg) Rekeyed(before Leg) bool {
+	now, then := l.Heard.stream(), before.Heard.stream()
+	if now == nil || then == nil || now.Remote.Keying != SDES || then.Remote.Keying != SDES {
+		return false
+	}
+	a, b := now.Remote.Receive, then.Remote.Receive
+	return a.Suite != b.Suite || !slices.Equal(a.Key, b.Key)
 }
 
 // Alters says whether what was just heard changes anything that the other leg must know compared with before: codecs or

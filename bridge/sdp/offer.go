@@ -23,8 +23,12 @@ func (l Leg) Offer(other *Description) (Leg, []byte, error) {
 		return l, nil, fmt.Errorf("%w: no codec that is relayed: %s", ErrNotAcceptable, names(far.Codecs))
 	}
 	said, stream := l.layout()
-	stream.Codecs, stream.Direction, stream.Ptime = codecs, far.Direction, far.Ptime
-	if l.Profile == WebRTC {
+	stream.Codecs, stream.Direction, stream.Ptime, stream.MaxPtime = codecs, far.Direction, far.ptime(), far.MaxPtime
+	if l.Profile == RTP {
+		if err := next.protectOffer(stream); err != nil {
+			return l, nil, err
+		}
+	} else {
 		stream.Bundled, stream.Remote.Mux = stream.MID != "", true // a peer without mids gets none
 		stream.ICE.Setup = l.Setup
 		if l.Setup == "" {
@@ -49,7 +53,7 @@ func (l Leg) layout() (*Description, *Stream) {
 		s.Rejected, s.Relayed, s.Remote.Mux, s.Reduced = false, true, old.Remote.Mux, old.Reduced
 		return d, s
 	}
-	d.Streams = []Stream{{Kind: "audio", Protocol: l.Profile.protocol(), Relayed: true}}
+	d.Streams = []Stream{{Kind: "audio", Protocol: l.protocol(), Relayed: true}}
 	if l.Profile == WebRTC {
 		d.Streams[0].MID = "0"
 	}

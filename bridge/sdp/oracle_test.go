@@ -42,7 +42,7 @@ func checkSaid(t *testing.T, l Leg, text []byte) {
 	if l.Said.Answer {
 		return
 	}
-	if again, err := describe(text, l.Profile); err != nil || again.choose(l.Profile, -1) != nil {
+	if again, err := describe(text, l.Profile); err != nil || again.choose(Leg{Profile: l.Profile, Local: l.Local}) != nil {
 		t.Fatalf("we do not understand ourselves: %v\n%s", err, text)
 	}
 }

@@ -25,15 +25,19 @@ func (k Keying) String() string { return [...]string{"plain", "sdes", "dtls"}[mi
 // Crypto is one a=crypto attribute (RFC 4568 §9.1).
 type Crypto struct {
 	Tag   int
-	Suite string // "AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32", "AES_256_CM_HMAC_SHA1_80", "AEAD_AES_128_GCM", …
+	Suite string // AES_CM_128_HMAC_SHA1_80 or _32, AES_256_CM_HMAC_SHA1_80 or _32, AEAD_AES_128_GCM, AEAD_AES_256_GCM
 	Key   []byte // master key, then master salt
+	MKI   []byte `json:",omitempty"` // the master key identifier that each packet of the peer's carries; ours carry none
+	Alias string `json:",omitempty"` // the suite as the peer spells it, where otherwise
 }
 
-// Policy is what a leg asks of its peer and takes from it. The zero value is plain RTP with what is there.
+// Policy is what a leg asks of its peer and takes from it. The zero value is plain RTP with what is there: a peer that offers
+// keys is given ours wherever Local has any (Crypto for SDES, Fingerprint for DTLS), and ICE wherever Local has a Ufrag. Of
+// several keyings in one m-line the policy's is taken, else DTLS before SDES before none.
 type Policy struct {
 	Keying    Keying // of our offers on an RTP leg
-	Optional  bool   // with SDES: offered on RTP/AVP, so that a peer without it answers plain (RFC 8643)
-	Required  bool   // a peer's plain offer or answer is refused
+	Optional  bool   // with a Keying: offered on RTP/AVP, so that a peer without it answers plain (OSRTP, RFC 8643)
+	Required  bool   // a peer's plain offer or answer is refused; Optional then says no more than the profile of our offers
 	ICE       bool   // our offers on an RTP leg carry ICE
 	Video     bool   // video is carried where both sides want it
 	Transcode bool   // our offers name further codecs that we convert, and answers need none in common

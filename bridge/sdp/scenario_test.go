@@ -16,8 +16,8 @@ import (
 
 var update = flag.Bool("update", false, "write what is said into testdata")
 
-// A scenario is a txtar file. Its comment names the legs' profiles ("a webrtc, b rtp"), then any words. Each section is a
-// step whose text is what is heard or what must come out:
+// A scenario is a txtar file. Its comment names the legs' profiles ("a webrtc, b rtp keys sdes optional": see keyedLeg), then
+// any words. Each section is a step whose text is what is heard or what must come out:
 //
 //	a hears offer          the text; with " : fails" what the error must contain follows behind a "--- " line
 //	b offers from a        what must be said ("from nothing": a delayed offer)
@@ -87,8 +87,8 @@ func testLocal(name byte, generation int) Local {
 		Password:    fmt.Sprintf("tandem-password-%c-%06d", name, generation),
 		Fingerprint: Fingerprint{"sha-256", strings.Repeat("A5:", 31) + "A5"},
 		Candidates: []Candidate{
-			{"udp", netip.MustParseAddrPort("203.0.113.7:40000"), 2130706431, "1"},
-			{"tcp", netip.MustParseAddrPort("203.0.113.7:40000"), 1694498815, "2"},
+			{"udp", netip.MustParseAddrPort("203.0.113.7:40000"), 2130706431, "1", 0},
+			{"tcp", netip.MustParseAddrPort("203.0.113.7:40000"), 1694498815, "2", 0},
 		},
 	}
 }
@@ -98,10 +98,10 @@ func runScenario(t *testing.T, name string) {
 	legs := map[string]Leg{}
 	for part := range strings.SplitSeq(strings.SplitN(comment, "\n", 2)[0], ",") {
 		f := strings.Fields(part)
-		if len(f) != 2 {
+		if len(f) < 2 {
 			t.Fatalf("%s: first line %q names no legs", name, comment)
 		}
-		legs[f[0]] = testLeg(map[string]Profile{"webrtc": WebRTC, "rtp": RTP}[f[1]], f[0][0])
+		legs[f[0]] = keyedLeg(t, testLeg(map[string]Profile{"webrtc": WebRTC, "rtp": RTP}[f[1]], f[0][0]), f[2:])
 	}
 	for i := range files {
 		got, compare := step(t, legs, files[i])
@@ -156,7 +156,9 @@ func step(t *testing.T, legs map[string]Leg, section txtarFile) (got string, com
 		next = leg.Rollback()
 	case "restarts":
 		next = leg
-		next.Local = testLocal(words[0][0], 2)
+		if next.Local = testLocal(words[0][0], 2); leg.Profile == RTP {
+			next.Local = withKeys(leg.Local, words[0][0], 2)
+		}
 	default:
 		t.Fatalf("unknown step %q", section.name)
 	}
@@ -214,50 +216,4 @@ func roundTrip(t *testing.T, l Leg) Leg {
 		t.Fatalf("JSON lost something:\n%s\n%s", toJSON(t, l), toJSON(t, again))
 	}
 	return again
-}
-
-func planText(p Plan) string {
-	var b strings.Builder
-	for _, s := range p.Streams {
-		fmt.Fprintf(&b, "%s\n", s.Kind)
-		for i, arrow := range []string{"a→b", "b→a"} {
-			fmt.Fprintf(&b, "%s forward=%t expect=%t", arrow, s.Forward[i], s.Expect[i])
-			if s.Reoffer[i] {
-				b.WriteString(" reoffer")
-			}
-			for from, to := range s.Payload[i] {
-				if to != Drop {
-					fmt.Fprintf(&b, " %d→%d", from, to)
-				}
-			}
-			b.WriteString("\n")
-		}
-		for i, leg := range []string{"a", "b"} {
-			fmt.Fprintf(&b, "%s codec %d %s, telephone %d %s\n",
-				leg, s.Codec[i].PayloadType, s.Codec[i], s.Telephone[i].PayloadType, s.Telephone[i])
-		}
-	}
-	return b.String()
-}
-
-func stateText(l Leg) string {
-	var b strings.Builder
-	r := l.Remote()
-	fmt.Fprintf(&b, "pending=%d setup=%q held=%t version=%d\n", l.Pending, l.Setup, l.Held(), l.Version)
-	if l.Before != nil {
-		fmt.Fprintf(&b, "restarted=%t alters=%t\n", l.Restarted(*l.Before), l.Alters(*l.Before))
-	}
-	if l.Profile == WebRTC {
-		fmt.Fprintf(&b, "ice %s %s lite=%t setup=%s\n", r.Ufrag, r.Password, r.ICELite, r.Setup)
-		for _, f := range r.Fingerprints {
-			fmt.Fprintf(&b, "fingerprint %s %s\n", f.Algorithm, f.Value)
-		}
-		for _, c := range r.Candidates {
-			fmt.Fprintf(&b, "candidate %s %s %d\n", c.Transport, c.Addr, c.Priority)
-		}
-	}
-	for _, s := range r.Streams {
-		fmt.Fprintf(&b, "rtp=%s rtcp=%s mux=%t\n", s.RTP, s.RTCP, s.Mux)
-	}
-	return b.String()
 }

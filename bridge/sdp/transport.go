@@ -9,7 +9,7 @@ import (
 type Profile uint8
 
 const (
-	RTP    Profile = iota + 1 // RTP/AVP
+	RTP    Profile = iota + 1 // RTP/AVP, RTP/SAVP or UDP/TLS/RTP/SAVP, as negotiated
 	WebRTC                    // UDP/TLS/RTP/SAVPF, ICE, BUNDLE, rtcp-mux
 )
 
@@ -21,14 +21,6 @@ func (p Profile) String() string {
 	return "RTP"
 }
 
-// protocol is what our own offers say.
-func (p Profile) protocol() string {
-	if p == WebRTC {
-		return "UDP/TLS/RTP/SAVPF"
-	}
-	return "RTP/AVP"
-}
-
 // speaks says whether a heard m-line's protocol can be answered on a leg of this profile; the answer echoes it.
 // RFC 8829 §5.1.2 wants every spelling of secure RTP from a WebRTC endpoint.
 func (p Profile) speaks(protocol string) bool {
@@ -37,7 +29,9 @@ func (p Profile) speaks(protocol string) bool {
 			"UDP/TLS/RTP/SAVPF", "UDP/TLS/RTP/SAVP", "TCP/DTLS/RTP/SAVPF", "TCP/DTLS/RTP/SAVP", "RTP/SAVPF", "RTP/SAVP",
 		}, protocol)
 	}
-	return protocol == "RTP/AVP" || protocol == "RTP/AVPF"
+	return slices.Contains([]string{
+		"RTP/AVP", "RTP/AVPF", "RTP/SAVP", "RTP/SAVPF", "UDP/TLS/RTP/SAVP", "UDP/TLS/RTP/SAVPF",
+	}, protocol)
 }
 
 // Fingerprint is a certificate's digest (RFC 8122).
@@ -68,6 +62,7 @@ type Transport struct {
 	TLSID           string
 	ICELite         bool
 	Candidates      []Candidate // usable ones; .local passed over
+	Controlling     bool        `json:",omitempty"` // RTP legs: we are the controlling agent (RFC 8445 §6.1.1)
 }
 
 // Remote is the peer's transport on a leg, as its SDP says it. Plain value. The embedded Transport is a WebRTC leg's; an
@@ -77,7 +72,9 @@ type Remote struct {
 	Streams []RemoteStream // by slot
 }
 
-// RemoteStream is where a peer wants one stream, and how.
+// RemoteStream is where a peer wants one stream, and how. On an RTP leg it is what was agreed: with Keying SDES Send and
+// Receive are set, with DTLS Fingerprints and Setup, and Ufrag, Password and Candidates where both sides do ICE. Setup is the
+// peer's role as decided, "active" or "passive", never "actpass". Before our Answer it is what the Answer is going to say.
 type RemoteStream struct {
 	RTP, RTCP netip.AddrPort     // invalid where the peer gave none (0.0.0.0, port 9, rejected)
 	Mux       bool               // rtcp-mux agreed; RTCP is then RTP

@@ -90,6 +90,9 @@ func writeStream(line func(string, ...any), profile Profile, s Stream) {
 	if s.Ptime > 0 {
 		line("a=ptime:%d", s.Ptime)
 	}
+	if s.MaxPtime > 0 {
+		line("a=maxptime:%d", s.MaxPtime)
+	}
 	line("a=%s", s.Direction)
 	if s.Remote.Mux {
 		line("a=rtcp-mux")
@@ -99,6 +102,8 @@ func writeStream(line func(string, ...any), profile Profile, s Stream) {
 	}
 	if profile == WebRTC {
 		writeICE(line, s)
+	} else {
+		writeSecurity(line, s)
 	}
 }
 

@@ -1,0 +1,129 @@
+package sdp
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+)
+
+// protectOffer puts into an offer's stream on an RTP leg how we want it protected: as it was agreed before, for a re-offer
+// changes nothing, else as the policy has it. The first offer lists all our keys; tags count from 1.
+func (l *Leg) protectOffer(s *Stream) error {
+	keying, ice, mux := l.Policy.Keying, l.Policy.ICE, false
+	if before := l.agreed().Heard.stream(); before != nil {
+		keying, ice, mux = before.Remote.Keying, before.Remote.Ufrag != "", before.Remote.Mux
+	} else {
+		s.Remote.Mux = keying == DTLS || ice // asked for: without it every call costs two checks and two handshakes
+	}
+	s.Remote.Keying = keying
+	switch keying {
+	case SDES:
+		if s.Crypto = listed(l.Local.keys(slot(s.Kind))); len(s.Crypto) == 0 {
+			return fmt.Errorf("%w: the leg has no SDES keys for m=%s", ErrNoState, s.Kind)
+		}
+	case DTLS:
+		if s.ICE.Setup = l.Setup; s.ICE.Setup == "" {
+			s.ICE.Setup = "actpass"
+		}
+		if err := l.certify(s, ""); err != nil {
+			return err
+		}
+		s.ICE.TLSID = l.TLSID
+	}
+	if ice {
+		return l.prove(s, mux)
+	}
+	return nil
+}
+
+// protectAnswer puts into an answer's stream on an RTP leg what was agreed when the offer was heard, with our keys as they
+// are now, and into remote which of them are in use.
+func (l *Leg) protectAnswer(s *Stream, heard Stream, remote *RemoteStream) error {
+	s.Remote.Keying, s.Mismatch = remote.Keying, heard.Mismatch
+	switch remote.Keying {
+	case SDES:
+		key, ok := own(l.Local.keys(slot(s.Kind)), remote.Receive.Suite)
+		if !ok {
+			return fmt.Errorf("%w: the leg has no key for %s", ErrNoState, remote.Receive.Suite)
+		}
+		remote.Send = key.under(remote.Receive)
+		s.Crypto = []Crypto{remote.Send}
+	case DTLS:
+		l.Setup = peerSetup(remote.Setup)
+		s.ICE.Setup = l.Setup
+		if err := l.certify(s, remote.TLSID); err != nil {
+			return err
+		}
+		if remote.TLSID != "" { // RFC 8842 §5.3
+			s.ICE.TLSID = l.TLSID
+		}
+	}
+	if remote.Ufrag != "" {
+		return l.prove(s, remote.Mux)
+	}
+	return nil
+}
+
+// certify puts our fingerprint into a stream. A new association has a new tls-id (RFC 8842 §4): the first one, one with another
+// certificate of ours, one that the peer wants by another tls-id of its own.
+func (l *Leg) certify(s *Stream, peer string) error {
+	ours := l.Local.Fingerprint
+	if ours.Value == "" {
+		return fmt.Errorf("%w: the leg has no certificate", ErrNoState)
+	}
+	s.ICE.Fingerprints = []Fingerprint{ours}
+	said, before := l.agreed().Said.stream(), l.agreed().Heard.stream()
+	renewed := said != nil && len(said.ICE.Fingerprints) > 0 && !slices.Contains(said.ICE.Fingerprints, ours)
+	wanted := peer != "" && before != nil && before.Remote.TLSID != peer
+	if l.TLSID == "" || renewed || wanted {
+		sum := sha256.Sum256(fmt.Appendf(nil, "%d %s %s %s", l.SessionID, ours.Value, peer, l.TLSID))
+		l.TLSID = hex.EncodeToString(sum[:16])
+	}
+	return nil
+}
+
+// prove puts our ICE credentials and candidates into a stream.
+func (l *Leg) prove(s *Stream, mux bool) error {
+	local := l.Local
+	if local.Ufrag == "" || local.Password == "" {
+		return fmt.Errorf("%w: the leg has no ICE credentials", ErrNoState)
+	}
+	s.ICE.Ufrag, s.ICE.Password = local.Ufrag, local.Password
+	at := slot(s.Kind)
+	if !local.Addr.IsValid() || at < 0 || at >= len(local.Ports) {
+		return fmt.Errorf("%w: the leg has no RTP port for m=%s", ErrNoState, s.Kind)
+	}
+	s.ICE.Candidates = hosts(local.Addr, local.Ports[at], mux)
+	return nil
+}
+
+// writeSecurity writes how an RTP leg's stream is protected.
+func writeSecurity(line func(string, ...any), s Stream) {
+	for _, c := range s.Crypto {
+		line("a=crypto:%s", c.line())
+	}
+	for _, f := range s.ICE.Fingerprints {
+		line("a=fingerprint:%s %s", f.Algorithm, f.Value)
+	}
+	if s.ICE.Setup != "" {
+		line("a=setup:%s", s.ICE.Setup)
+	}
+	if s.ICE.TLSID != "" {
+		line("a=tls-id:%s", s.ICE.TLSID)
+	}
+	if s.Mismatch {
+		line("a=ice-mismatch")
+	}
+	if s.ICE.Ufrag == "" {
+		return
+	}
+	line("a=ice-ufrag:%s", s.ICE.Ufrag)
+	line("a=ice-pwd:%s", s.ICE.Password)
+	for _, c := range s.ICE.Candidates {
+		line("a=candidate:%s", c)
+		if c.Component == 2 { // RFC 8839 §4.2.1.2
+			line("a=rtcp:%d IN %s", c.Addr.Port(), family(c.Addr.Addr()))
+		}
+	}
+}
