@@ -54,7 +54,13 @@ func mediaParametersFrom(env func(string) string) (p mediaParameters, err error)
 	if p.wait, err = time.ParseDuration(text("WAIT", "60") + "s"); err != nil || p.wait < 0 {
 		return p, fmt.Errorf("WAIT: %q is not a number", env("WAIT"))
 	}
-	p.parts = strings.Fields(text("PARTS", "gcm sha1 memory calls overload"))
+	const all = "gcm sha1 ticks memory calls overload"
+	for _, part := range strings.Fields(text("PARTS", all)) {
+		if !slices.Contains(strings.Fields(all), part) {
+			return p, fmt.Errorf("PARTS: %q is none of %s", part, all)
+		}
+		p.parts = append(p.parts, part)
+	}
 	slices.Sort(p.calls)
 	return p, nil
 }
@@ -104,6 +110,7 @@ func (m *mediaBench) figure(name string, value float64, target string) {
 func (m *mediaBench) run() {
 	m.part("gcm", func() { m.packets(load.GCM) })
 	m.part("sha1", func() { m.packets(load.SHA1) })
+	m.part("ticks", m.ticks)
 	m.part("memory", m.memory)
 	m.part("calls", m.wholeCalls)
 	m.part("overload", m.overload)
@@ -132,12 +139,12 @@ func (m *mediaBench) part(name string, do func()) {
 func (m *mediaBench) packets(profile load.Profile) {
 	relays := m.startRelays(profile)
 	fmt.Printf("\n%s: 20 ms packets in both directions, half of the calls G.711, half Opus\n", profileTitle(profile))
-	fmt.Printf("%-10s %6s %9s %9s %8s %8s %8s %8s %8s %8s\n", "relay", "calls", "packets/s", "µs/packet", "user", "system", "p50 ms", "p99 ms", "loss %", "others")
+	printColumns()
 	for _, n := range m.calls {
 		for _, r := range relays {
 			m.must(r.grow(m.ctx, n))
 		}
-		m.ratios(profile, n, m.compare(relays, n))
+		m.ratios(profile, n, m.compare(relays, n, m.runs))
 		if profile == load.GCM && n == m.latencyCalls() {
 			m.whileSettingUp(relays, n)
 		}
@@ -145,6 +152,11 @@ func (m *mediaBench) packets(profile load.Profile) {
 	if profile == load.GCM {
 		m.ceiling(relays)
 	}
+}
+
+func printColumns() {
+	fmt.Printf("%-12s %6s %9s %9s %8s %8s %8s %8s %8s %8s %8s\n",
+		"relay", "calls", "packets/s", "µs/packet", "user", "system", "p50 ms", "p99 ms", "loss %", "others", "load µs")
 }
 
 // grow sets calls up until there are so many.
@@ -167,9 +179,9 @@ func profileTitle(p load.Profile) string {
 }
 
 // compare measures each relay in turns and prints the medians.
-func (m *mediaBench) compare(relays []*relay, calls int) map[string]sample {
+func (m *mediaBench) compare(relays []*relay, calls, runs int) map[string]sample {
 	samples := map[string][]sample{}
-	for run := range m.runs {
+	for run := range runs {
 		for i := range relays {
 			r := relays[(i+run)%len(relays)]
 			if r.name == "direct" && run > 0 {
@@ -184,8 +196,8 @@ func (m *mediaBench) compare(relays []*relay, calls int) map[string]sample {
 	for _, r := range relays {
 		s := medianSample(samples[r.name])
 		medians[r.name] = s
-		fmt.Printf("%-10s %6d %9.0f %9.2f %8.2f %8.2f %8.3f %8.3f %8.3f %8.2f\n",
-			r.name, calls, s.rate, s.cost, s.cost*(1-s.system), s.cost*s.system, s.p50, s.p99, 100*s.loss, s.others)
+		fmt.Printf("%-12s %6d %9.0f %9.2f %8.2f %8.2f %8.3f %8.3f %8.3f %8.2f %8.2f\n",
+			r.name, calls, s.rate, s.cost, s.cost*(1-s.system), s.cost*s.system, s.p50, s.p99, 100*s.loss, s.others, s.generator)
 	}
 	if faults := m.g.Faults(); faults != (load.Faults{}) {
 		fmt.Printf("wrong packets so far: %+v, the first: %v\n", faults, m.g.FirstFault())
@@ -197,7 +209,7 @@ func (m *mediaBench) compare(relays []*relay, calls int) map[string]sample {
 func (m *mediaBench) ratios(profile load.Profile, calls int, s map[string]sample) {
 	vs := func(other string) float64 { return s["tandem"].cost / s[other].cost }
 	added := s["tandem"].p99 - s["direct"].p99
-	fmt.Printf("%-10s %6d  tandem/rtpengine %.2f", "ratio", calls, vs("rtpengine"))
+	fmt.Printf("%-12s %6d  tandem/rtpengine %.2f", "ratio", calls, vs("rtpengine"))
 	if profile == load.GCM {
 		fmt.Printf("  tandem/floor-go %.2f  tandem/floor-c %.2f  added p50 %.3f ms p99 %.3f ms", vs("floor-go"), vs("floor-c"), s["tandem"].p50-s["direct"].p50, added)
 	}
@@ -244,6 +256,7 @@ type sample struct {
 	p50, p99           float64 // ms
 	loss               float64
 	others             float64 // CPUs that neither the relay nor this process used
+	generator          float64 // its own µs a packet
 }
 
 func (r *relay) measure(ctx context.Context, g *load.Generator, l load.Load) (s sample, err error) {
@@ -256,15 +269,16 @@ func (r *relay) measure(ctx context.Context, g *load.Generator, l load.Load) (s 
 		return s, err
 	}
 	used := after.relay.Since(before.relay)
-	own := after.own.Since(before.own).Total + used.Total
+	own := after.own.Since(before.own).Total
+	each := func(d time.Duration) float64 {
+		return float64(d.Nanoseconds()) / 1e3 / float64(max(result.Received, 1))
+	}
 	return sample{
-		rate:   float64(result.Received) / result.Duration.Seconds(),
-		cost:   float64(used.Total.Nanoseconds()) / 1e3 / float64(max(result.Received, 1)),
-		system: used.System(),
+		rate: float64(result.Received) / result.Duration.Seconds(), cost: each(used.Total), system: used.System(), generator: each(own),
 		p50:    milliseconds(result.Latency.Quantile(0.5)),
 		p99:    milliseconds(result.Latency.Quantile(0.99)),
 		loss:   result.Loss(),
-		others: max(0, float64(after.machine-before.machine-own)/float64(after.at.Sub(before.at))),
+		others: max(0, float64(after.machine-before.machine-own-used.Total)/float64(after.at.Sub(before.at))),
 	}, nil
 }
 
@@ -301,6 +315,6 @@ func medianSample(list []sample) sample {
 		rate: of(func(s sample) float64 { return s.rate }), cost: of(func(s sample) float64 { return s.cost }),
 		system: of(func(s sample) float64 { return s.system }), p50: of(func(s sample) float64 { return s.p50 }),
 		p99: of(func(s sample) float64 { return s.p99 }), loss: of(func(s sample) float64 { return s.loss }),
-		others: of(func(s sample) float64 { return s.others }),
+		others: of(func(s sample) float64 { return s.others }), generator: of(func(s sample) float64 { return s.generator }),
 	}
 }

@@ -87,10 +87,10 @@ func (m *mediaBench) whileSettingUp(relays []*relay, calls int) {
 		s, err := r.measure(m.ctx, m.g, load.Load{Sessions: r.sessions[:calls], Warm: 300 * time.Millisecond, Duration: span})
 		m.must(err)
 		o := <-set
-		fmt.Printf("%-10s %6d  while %d calls a second are set up: p50 %.3f ms, p99 %.3f ms, loss %.3f %%; %d of %d calls done\n",
+		fmt.Printf("%-12s %6d  while %d calls a second are set up: p50 %.3f ms, p99 %.3f ms, loss %.3f %%; %d of %d calls done\n",
 			r.name, calls, setupRate, s.p50, s.p99, 100*s.loss, o.done, o.offered)
 		for _, err := range o.failed[:min(3, len(o.failed))] {
-			fmt.Printf("%-10s a call failed: %v\n", r.name, err)
+			fmt.Printf("%-12s a call failed: %v\n", r.name, err)
 		}
 		if r.name == "tandem" {
 			m.figure("latency-p99-ms-during-setup", s.p99, "5.0")
@@ -109,7 +109,7 @@ type deployment struct {
 // wholeCalls measures calls from INVITE to BYE, the media's set-up among it, beside Kamailio + rtpengine.
 func (m *mediaBench) wholeCalls() {
 	const browsers = 100
-	tandem, reference := startGateway(m.b, ""), lab.StartReference(m.b)
+	tandem, reference := startGateway(m.b, mediaHost, adaptive), lab.StartReference(m.b)
 	both := []*deployment{
 		{name: "tandem", pids: []int{tandem.Pid()}, once: once(m.browsers(mediaURL, browsers), load.GCM)},
 		{name: "reference", pids: []int{reference.Pid("kamailio"), reference.Pid("rtpengine")},
@@ -128,10 +128,10 @@ func (m *mediaBench) wholeCalls() {
 			}
 			cost := milliseconds(after.Since(before).Total) / float64(o.done)
 			d.cost = append(d.cost, cost)
-			fmt.Printf("%-10s %4d of %4d calls done, %6.2f ms of CPU a call, %4.0f calls per CPU second; call's median %.1f ms\n",
+			fmt.Printf("%-12s %4d of %4d calls done, %6.2f ms of CPU a call, %4.0f calls per CPU second; call's median %.1f ms\n",
 				d.name, o.done, o.offered, cost, 1000/cost, median(o.setups))
 			for _, err := range o.failed[:min(2, len(o.failed))] {
-				fmt.Printf("%-10s a call failed: %v\n", d.name, err)
+				fmt.Printf("%-12s a call failed: %v\n", d.name, err)
 			}
 		}
 	}
@@ -140,7 +140,7 @@ func (m *mediaBench) wholeCalls() {
 
 // overload offers more calls than there is CPU for: the gateway is to refuse at once, and to leave no call half up.
 func (m *mediaBench) overload() {
-	startGateway(m.b, "")
+	startGateway(m.b, mediaHost, adaptive)
 	o := offer(m.ctx, overloadRate, 4*m.seconds, once(m.browsers(mediaURL, 200), load.GCM))
 	fmt.Printf("\noverload: %d calls a second: %d offered, %d done, refused %v, %d failed; call's median %.1f ms\n",
 		overloadRate, o.offered, o.done, o.refused, len(o.failed), median(append(o.setups, 0)))
@@ -161,7 +161,7 @@ func (m *mediaBench) overload() {
 
 // gatewayCalls is how many calls the gateway says that it has.
 func gatewayCalls(ctx context.Context) (int, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://127.0.0.20:9090/metrics", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+mediaHost+":9090/metrics", nil)
 	if err != nil {
 		return 0, err
 	}

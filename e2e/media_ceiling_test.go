@@ -38,7 +38,7 @@ func (m *mediaBench) ceiling(relays []*relay) {
 		}
 		m.must(lab.Pin(r.pids[0], 0))
 		best, end := m.climb(r, calls)
-		fmt.Printf("%-10s %7.0f packets/s at %.2f µs; %s\n", r.name, best.rate, best.cost, end)
+		fmt.Printf("%-12s %7.0f packets/s at %.2f µs; %s\n", r.name, best.rate, best.cost, end)
 		m.must(lab.Pin(r.pids[0], append(others, 0)...))
 	}
 }

@@ -18,36 +18,37 @@ import (
 	"tandem/e2e/load"
 )
 
-// mediaConfig is the gateway under load; %s is more of its media section.
-const mediaConfig = `https: {listen: "https://127.0.0.20:8443"}
-sip: {listen: ["udp://127.0.0.20:5060"]}
-media: {listen: "127.0.0.20:40000", rtp: {ports: 10000-29999}%s}
+// mediaConfig is the gateway under load: its address, and when its workers wake up.
+const mediaConfig = `https: {listen: "https://%[1]s:8443"}
+sip: {listen: ["udp://%[1]s:5060"]}
+media: {listen: "%[1]s:40000", rtp: {ports: 10000-29999}, tick: %[2]s}
 pools:
   phones: {members: ["sip:127.0.0.10:5060"], probe: {every: 0s}}
 routes:
   - {from: browsers, to: phones}
-admin: {listen: "127.0.0.20:9090"}
+admin: {listen: "%[1]s:9090"}
 log: {level: error}
 `
 
 const (
-	mediaURL     = "wss://127.0.0.20:8443/sip"
+	mediaHost    = "127.0.0.20"
+	mediaURL     = "wss://" + mediaHost + ":8443/sip"
 	callBrowsers = 50 // WebSockets that share the calls whose packets are measured
 )
 
-func startGateway(b *testing.B, more string) *lab.Tandem {
+func startGateway(b *testing.B, host, tick string) *lab.Tandem {
 	file := filepath.Join(b.TempDir(), "tandem.yaml")
-	if err := os.WriteFile(file, []byte(fmt.Sprintf(mediaConfig, more)), 0o644); err != nil {
+	if err := os.WriteFile(file, []byte(fmt.Sprintf(mediaConfig, host, tick)), 0o644); err != nil {
 		b.Fatal(err)
 	}
 	tandem := lab.StartTandem(b, "run", "-config", file)
-	lab.Eventually(b, 20*time.Second, "the gateway listens", func() error { return lab.DialTCP("127.0.0.20:8443") })
+	lab.Eventually(b, 20*time.Second, "the gateway listens", func() error { return lab.DialTCP(host + ":8443") })
 	return tandem
 }
 
 // startRelays starts what is compared, until the benchmark's part ends.
 func (m *mediaBench) startRelays(profile load.Profile) []*relay {
-	relays := []*relay{m.tandemRelay(startGateway(m.b, ""), profile), m.rtpengineRelay(lab.StartReference(m.b), profile)}
+	relays := []*relay{m.tandemRelay("tandem", startGateway(m.b, mediaHost, adaptive), mediaURL, profile), m.rtpengineRelay(lab.StartReference(m.b), profile)}
 	if profile == load.GCM {
 		goFloor, cFloor := filepath.Join(m.b.TempDir(), "floor-go"), filepath.Join(m.b.TempDir(), "floor-c")
 		m.compile("go", "build", "-o", goFloor, "tandem/e2e/load/floor")
@@ -76,9 +77,9 @@ func (m *mediaBench) browsers(url string, count int) (list []*load.Browser) {
 	return list
 }
 
-func (m *mediaBench) tandemRelay(t *lab.Tandem, profile load.Profile) *relay {
-	browsers := m.browsers(mediaURL, callBrowsers)
-	return &relay{name: "tandem", pids: []int{t.Pid()}, call: func(ctx context.Context, i int) (*load.Session, error) {
+func (m *mediaBench) tandemRelay(name string, t *lab.Tandem, url string, profile load.Profile) *relay {
+	browsers := m.browsers(url, callBrowsers)
+	return &relay{name: name, pids: []int{t.Pid()}, call: func(ctx context.Context, i int) (*load.Session, error) {
 		c, err := browsers[i%len(browsers)].Call(ctx, load.Codec(i%2), profile)
 		if err != nil {
 			return nil, err
