@@ -110,7 +110,7 @@ type Decoder interface {
 	// Conceal fills pcm in place of sound that is missing. next is the payload right behind the gap, or nil; true says
 	// that its in-band FEC gave the sound.
 	Conceal(pcm []int16, next []byte) bool
-	// Reset forgets the stream.
+	// Reset says that another stream begins with the next payload. What was invented last may be blended with it.
 	Reset()
 }
 

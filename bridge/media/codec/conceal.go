@@ -31,11 +31,6 @@ func newConcealer(rate int) concealer {
 	return concealer{rate: rate, history: make([]int16, n), period: make([]int16, 0, 3*samples(concealMost, rate))}
 }
 
-func (c *concealer) reset() {
-	clear(c.history)
-	c.period, c.lost = c.period[:0], 0
-}
-
 // heard takes note of sound that arrived. The first after a gap is blended, in place, with what was invented.
 func (c *concealer) heard(pcm []int16) {
 	if c.lost > 0 {

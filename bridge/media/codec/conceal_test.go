@@ -20,7 +20,9 @@ func TestConcealedVoiceHasNoClick(t *testing.T) {
 			}
 			payloads := encodeAll(e, speech(rate, 5*rate), rate/50)
 			whole := decodeAll(d, payloads, rate)
-			d.Reset()
+			if d, _, err = NewDecoder(n, rate); err != nil {
+				t.Fatal(err)
+			}
 			r := rand.New(rand.NewSource(int64(percent)))
 			var heard []int16
 			pcm := make([]int16, samples(longest, rate))

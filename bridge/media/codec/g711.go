@@ -40,7 +40,7 @@ func (d *g711Decoder) Conceal(pcm []int16, _ []byte) bool {
 	return false
 }
 
-func (d *g711Decoder) Reset() { d.conceal.reset() }
+func (d *g711Decoder) Reset() {}
 
 // g711Encoder is PCMU or PCMA; it has no state.
 type g711Encoder struct{ compress func(int16) uint8 }

@@ -164,7 +164,6 @@ func (d *g722Decoder) Conceal(pcm []int16, _ []byte) bool {
 func (d *g722Decoder) Reset() {
 	d.low, d.high = newG722Bands()
 	clear(d.line[:])
-	d.conceal.reset()
 }
 
 // g722Encoder takes 16000 samples per second.

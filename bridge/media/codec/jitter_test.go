@@ -171,3 +171,36 @@ func TestJitter(t *testing.T) {
 		})
 	}
 }
+
+// Where another stream takes over, its SSRC new, the old one fades and there is no click.
+func TestAnotherStreamMakesNoClick(t *testing.T) {
+	for from := PCMU; from <= Opus; from++ {
+		s := newStream(t, from, PCMU)
+		if from == PCMU {
+			s = newStream(t, from, PCMA)
+		}
+		rate, ticks := from.Rate(), samples(frame, from.Clock())
+		payloads := source(t, from, tone(300, 12000, rate, 2*rate), rate, frame)
+		for i := range 100 {
+			a := Arrival{Sequence: uint16(i), Timestamp: uint32(i * ticks), SSRC: 1, Payload: payloads[i]}
+			if i >= 50 {
+				a.Sequence, a.Timestamp, a.SSRC, a.Payload = a.Sequence+999, a.Timestamp+12345678, 2, payloads[i-50]
+			}
+			s.now = time.Duration(i) * frame
+			s.tr.Push(a, s.now)
+			s.pull()
+		}
+		var out [][]byte
+		for _, d := range s.out {
+			out = append(out, d.Payload)
+		}
+		heard := sink(t, s.tr.to.Name, out, 8000)
+		change := heard[7600:9600]
+		if got, was := sharpest(change), sharpest(heard[4000:7000]); got > was*5/2 {
+			t.Errorf("%s: bends by %d, before by %d", from, got, was)
+		}
+		if s.tr.Stats().Restarts != 1 {
+			t.Errorf("%s: %+v", from, s.tr.Stats())
+		}
+	}
+}

@@ -58,13 +58,6 @@ func bessel(x float64) float64 {
 	return sum
 }
 
-// reset forgets the stream.
-func (r *resampler) reset() {
-	if r != nil {
-		clear(r.history)
-	}
-}
-
 // run appends what pcm becomes to out. The number of samples in pcm is a multiple of the factor where it goes down.
 func (r *resampler) run(out, pcm []int16) []int16 {
 	if r == nil {

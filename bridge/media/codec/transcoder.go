@@ -35,6 +35,8 @@ const (
 	// slack is how much too long or too short sound may wait before it is stretched, and hurry is when it must be.
 	slack = 10 * time.Millisecond
 	hurry = 100 * time.Millisecond
+	// fading is how long one stream goes over into another.
+	fading = 5 * time.Millisecond
 	// between is the time between two stretches.
 	between = 100 * time.Millisecond
 )
@@ -53,9 +55,11 @@ type Transcoder struct {
 	jitter  jitter
 	noise   noise
 	comfort bool // what is missing is noise, not lost sound
+	fresh   bool // the next packet is the first of another stream; until it is heard the old one fades
 
-	pcm     []int16 // what was decoded last
-	queue   []int16 // at the encoder's rate, waiting for its packet
+	old     [240]int16 // the end of the stream before, 5 ms
+	pcm     []int16    // what was decoded last
+	queue   []int16    // at the encoder's rate, waiting for its packet
 	payload [longestPayload]byte
 
 	awake     bool
@@ -118,9 +122,7 @@ func (t *Transcoder) Push(a Arrival, arrival time.Duration) {
 	a.Payload = a.Payload[:min(len(a.Payload), longestPayload)]
 	restarts := t.jitter.stats.Restarts
 	t.jitter.push(a, ticks, arrival)
-	if t.jitter.stats.Restarts != restarts {
-		t.decoder.Reset()
-	}
+	t.fresh = t.fresh || t.jitter.stats.Restarts != restarts
 	if a.Kind == Other {
 		return
 	}
@@ -212,6 +214,13 @@ func (t *Transcoder) span(ticks int) int {
 }
 
 func (t *Transcoder) decode(p piece) {
+	fade := t.old[:0]
+	if t.fresh {
+		fade = t.old[:samples(fading, t.decoded)]
+		t.decoder.Conceal(fade, nil)
+		t.decoder.Reset()
+		t.fresh = false
+	}
 	n, err := t.decoder.Decode(t.pcm[:samples(longest, t.decoded)], p.payload)
 	if err != nil || n <= 0 {
 		t.malformed++
@@ -219,6 +228,9 @@ func (t *Transcoder) decode(p piece) {
 		return
 	}
 	t.pcm = t.pcm[:n]
+	if len(fade) > 0 && n >= len(fade) {
+		crossfade(t.pcm[:len(fade)], fade, t.pcm)
+	}
 }
 
 func (t *Transcoder) conceal(p piece) {
