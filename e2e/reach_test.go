@@ -64,6 +64,38 @@ func TestUDPBlocked(t *testing.T) {
 	}
 }
 
+// The network changes under a running call: UDP does not pass any more, and the browser goes on over TCP without a new offer.
+func TestUDPBlockedMeanwhile(t *testing.T) {
+	s := newSite(t, onePBX)
+	s.asterisk = lab.StartAsterisk(t, "127.0.0.10")
+	s.ladderOnFailure(t)
+	p := lab.StartChromium(t).Open(t).Phone(t, lab.JsSIP, s.account("alice", aliceTone))
+	if status := p.Register(); status != 200 {
+		t.Fatalf("REGISTER: %d", status)
+	}
+	c := p.Call("sip:600@example.com")
+	c.Wait("answered", 10*time.Second)
+	c.Hears(aliceTone)
+	if got := c.Pair(); got.Protocol != "udp" {
+		t.Errorf("the pair in use is %+v", got)
+	}
+	invites := s.ladder.count("INVITE")
+	lab.Block(t, "-p", "udp", "!", "-s", "127.0.0.10", "!", "-d", "127.0.0.10")
+	lab.Eventually(t, 40*time.Second, "the browser goes over to TCP", func() error {
+		if got := c.Pair(); got.Protocol != "tcp" {
+			return fmt.Errorf("the pair in use is %+v, %s", got, c.State().ICE)
+		}
+		return nil
+	})
+	c.Hears(aliceTone)
+	if n := s.ladder.count("INVITE"); n != invites {
+		t.Errorf("%d INVITEs meanwhile", n-invites)
+	}
+	c.Hangup()
+	c.Wait("ended", 5*time.Second)
+	s.quiet(t)
+}
+
 // goesBy calls the echo and the tone, and looks by which pair the packets go.
 func goesBy(t *testing.T, p *lab.Phone, want lab.Pair) {
 	t.Helper()

@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	maxFlows   = 8  // validated pairs of a leg; a browser rarely has more than four
+	maxFlows   = 16 // validated pairs of a leg: a browser's interfaces times our candidates
 	viaUnknown = -1 // a restored pair: any worker's socket may get its packets
 	viaTCP     = -2 // a connection: its leg's worker reads it, wherever that is
 )

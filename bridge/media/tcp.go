@@ -9,7 +9,7 @@ import (
 const (
 	tcpListen    = 0xff     // in a flow's key: the connection's number stands for its address
 	maxTCPQueue  = 64 << 10 // bytes that wait for a slow reader; what is late is worth nothing
-	maxTCPOfLeg  = 8        // connections: a browser opens one for each of our candidates and of its interfaces
+	maxTCPOfLeg  = 16       // connections: a browser opens one for each of our candidates and of its interfaces
 	tcpReadBytes = 16 << 10
 )
 

@@ -316,3 +316,63 @@ func TestTCPPacketsAllocateNothing(t *testing.T) {
 		t.Errorf("%d of %d packets left: %+v", got, runs+1, b.a.Stats())
 	}
 }
+
+// A connection ends with its process: where the leg goes on, the browser opens another.
+func TestRestoreOverTCP(t *testing.T) {
+	e := open(t, withTCP)
+	c := newCall(t, e, overTCP)
+	c.bothWays(t)
+	state := c.a.Export()
+	if state.Pair.IsValid() || state.SRTP == nil {
+		t.Fatalf("exported %+v", state)
+	}
+	c.a.Close()
+	c.a = newLeg(t, e, LegSpec{Profile: sdp.WebRTC, Restore: &state})
+	e.Join(c.a, c.b, opusPlan())
+	waitFor(t, "the legs to be joined", func() bool { return e.Stats().Relays == 1 })
+	overTCP(c.browser)
+	c.browser.check()
+	c.bothWays(t)
+	if n := e.Stats().Handshakes; n != 1 {
+		t.Errorf("%d handshakes", n)
+	}
+}
+
+// A connection moves between workers with its leg, in the middle of its bytes, and none of them is lost.
+func TestTCPMoves(t *testing.T) {
+	e := open(t, withTCP, func(c *Config) { c.Workers = 3 })
+	var others []*Leg
+	for range 6 { // older legs, so that the connection's comes to them
+		l := newLeg(t, e, LegSpec{Profile: sdp.WebRTC})
+		newPeer(t, l.Local()).connect(l)
+		others = append(others, l)
+	}
+	l := newLeg(t, e, LegSpec{Profile: sdp.WebRTC})
+	p := newPeer(t, l.Local())
+	overTCP(p)
+	p.connect(l)
+	const rounds, burst = 60, 40
+	for i := range rounds {
+		var frames []byte
+		for range burst {
+			sealed, err := p.out.EncryptRTP(nil, p.next(111, voice), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			frames = appendFrame(frames, sealed)
+		}
+		e.Join(l, others[i%len(others)], opusPlan())
+		if _, err := p.tcp.Write(frames[:len(frames)/3]); err != nil {
+			t.Fatal(err)
+		}
+		e.Join(l, others[(i+1)%len(others)], opusPlan())
+		if _, err := p.tcp.Write(frames[len(frames)/3:]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	waitFor(t, "every packet to come", func() bool { return l.Stats().PacketsIn == rounds*burst })
+	if e.Stats().Moves < 10 || e.Stats().TCP != 1 {
+		t.Errorf("%d moves, %d connections", e.Stats().Moves, e.Stats().TCP)
+	}
+	p.check()
+}

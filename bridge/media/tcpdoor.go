@@ -220,7 +220,7 @@ func (e *Engine) namedLeg(packet []byte) (*Leg, DropReason) {
 	return e.legOf(ufrag)
 }
 
-// duplicate gives a descriptor of the connection that outlives it: not blocking, without Nagle's delay.
+// duplicate gives a descriptor of the connection that outlives it: not blocking, as the original is, without Nagle's delay.
 func duplicate(conn net.Conn) (fd int, err error) {
 	c, ok := conn.(syscall.Conn)
 	if !ok {
@@ -238,8 +238,5 @@ func duplicate(conn net.Conn) (fd int, err error) {
 		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, tcpSendBuffer)
 	})
-	if err = errors.Join(err, failed); err != nil {
-		return -1, err
-	}
-	return fd, unix.SetNonblock(fd, true)
+	return fd, errors.Join(err, failed)
 }
