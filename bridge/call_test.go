@@ -46,11 +46,19 @@ func TestBrowserCallsBackend(t *testing.T) {
 	if got := header(call.Responses()[1], "X-Queue"); got != "7" {
 		t.Errorf("X-Queue %q did not cross", got)
 	}
+	if running := w.bridge.Calls(9); len(running) != 1 || running[0].State != "up" || len(running[0].Media) != 2 || len(w.bridge.Calls(0)) != 0 {
+		t.Errorf("running: %+v", running)
+	}
 	w.check(call.Bye(w.ctx()))
 	bye, err := d.Expect(w.ctx(), sip.BYE)
 	w.check(err)
 	w.check(bye.Respond(siptest.Reply{Status: 200}))
 	r := w.record()
+	for _, m := range r.Media {
+		if len(m.Streams) != 1 || m.Streams[0].In == nil || m.Streams[0].In.Packets == 0 || m.Streams[0].In.LossPercent > 5 {
+			t.Errorf("quality in the record: %+v", m)
+		}
+	}
 	if r.Reason != "hangup" || r.By != "caller" || r.Status != 200 || r.Origin != "browsers" || !strings.HasPrefix(r.Backend, "pbx/") {
 		t.Errorf("record %+v", r)
 	}

@@ -62,4 +62,25 @@ type RecordMedia struct {
 	PacketsIn  uint64            `json:"packets_in"`
 	PacketsOut uint64            `json:"packets_out"`
 	Drops      map[string]uint64 `json:"drops,omitempty"`
+	Streams    []RecordStream    `json:"streams,omitempty"`
+}
+
+// RecordStream is how one stream fared on a leg.
+type RecordStream struct {
+	Kind        string         `json:"kind"` // "audio", "video"
+	RoundTripMS float64        `json:"rtt_ms,omitempty"`
+	In          *RecordQuality `json:"in,omitempty"`  // what came from the peer
+	Out         *RecordQuality `json:"out,omitempty"` // what the peer got, by its own reports
+}
+
+// RecordQuality is one direction of it. The MOS is the E-model's (ITU-T G.107), of stretches of a few seconds: the worst and
+// the mean; absent where nothing was rated.
+type RecordQuality struct {
+	Packets     uint64  `json:"packets"` // that were to come
+	Lost        uint64  `json:"lost"`
+	LossPercent float64 `json:"loss_percent"`
+	JitterMS    float64 `json:"jitter_ms"`
+	Burst       float64 `json:"burst,omitempty"` // BurstR: above 1 where losses come together
+	MOSMin      float64 `json:"mos_min,omitempty"`
+	MOSAvg      float64 `json:"mos_avg,omitempty"`
 }

@@ -195,6 +195,7 @@ func (l *leg) openMedia(reached addr) error {
 		Leg:        l.name,
 		Reached:    reached,
 		Signalling: l.signalling(),
+		Learn:      l.call.bridge.peering(l.backend).Learn,
 		Streams:    1,
 		OnEvent:    l.onMedia,
 	})

@@ -117,8 +117,8 @@ func (l *leg) closeMedia() {
 	if l.media == nil {
 		return
 	}
+	l.media.Close() // its last seconds are in the figures then
 	l.call.keepFigures(l)
-	l.media.Close()
 	l.media = nil
 }
 
@@ -212,5 +212,6 @@ func (l *leg) figures() RecordMedia {
 	}
 	out.SRTP = stats.SRTPProfile
 	out.PacketsIn, out.PacketsOut, out.Drops = stats.PacketsIn, stats.PacketsOut, stats.Drops
+	out.Streams = recordStreams(stats.Quality)
 	return out
 }

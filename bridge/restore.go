@@ -72,7 +72,8 @@ func (c *call) restoreLeg(s LegSnapshot) (*leg, error) {
 	l.log = c.log.With("leg", l.name, "conn", name)
 	state := s.Media
 	m, err := c.bridge.with.Media.NewLeg(media.LegSpec{
-		Profile: l.profile, Call: c.id, Leg: l.name, Signalling: l.signalling(), Streams: 1, OnEvent: l.onMedia, Restore: &state,
+		Profile: l.profile, Call: c.id, Leg: l.name, Signalling: l.signalling(), Learn: c.bridge.peering(l.backend).Learn,
+		Streams: 1, OnEvent: l.onMedia, Restore: &state,
 	})
 	if err != nil {
 		return nil, err

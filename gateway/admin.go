@@ -9,9 +9,13 @@ import (
 	"net/http"
 	"net/netip"
 	"runtime/debug"
+	"strconv"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"tandem/bridge"
 )
 
 // observed is what the operator's listener tells of.
@@ -19,6 +23,8 @@ type observed interface {
 	figures() figures
 	isReady() bool
 	about() about
+	calls(most int) []bridge.CallStatus
+	histograms() []prometheus.Collector
 }
 
 // about is what does not change while the process runs.
@@ -28,7 +34,9 @@ type about struct {
 	Started time.Time
 }
 
-func (g *Gateway) isReady() bool { return g.ready.Load() }
+func (g *Gateway) calls(most int) []bridge.CallStatus { return g.bridge.Calls(most) }
+func (g *Gateway) histograms() []prometheus.Collector { return g.qualities.collectors() }
+func (g *Gateway) isReady() bool                      { return g.ready.Load() }
 func (g *Gateway) about() about {
 	return about{Version: Version(), Node: g.cfg.node(), Started: g.started}
 }
@@ -69,7 +77,7 @@ func (a *adminServer) close() {
 }
 
 // adminPages: /healthz is 200 while the process lives, /readyz while it takes new calls (503 before and after), /metrics is
-// Prometheus', /api/status the same at a glance.
+// Prometheus', /api/status the same at a glance, /api/calls the running calls with their quality (?limit=, 1000 by default).
 func adminPages(of observed) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
@@ -88,7 +96,25 @@ func adminPages(of observed) http.Handler {
 		w.Header().Set("Cache-Control", "no-store")
 		json.NewEncoder(w).Encode(newStatus(of))
 	})
+	mux.HandleFunc("GET /api/calls", func(w http.ResponseWriter, r *http.Request) { serveCalls(w, r, of) })
 	return mux
+}
+
+const callsShown = 1000
+
+func serveCalls(w http.ResponseWriter, r *http.Request, of observed) {
+	most := callsShown
+	if text := r.URL.Query().Get("limit"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 {
+			http.Error(w, "limit is not a number above 0", http.StatusBadRequest)
+			return
+		}
+		most = n
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	json.NewEncoder(w).Encode(of.calls(most))
 }
 
 // status is the answer of /api/status.

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"tandem/bridge"
 	"tandem/sipside"
 	"tandem/wss"
@@ -19,11 +21,15 @@ import (
 type fixed struct {
 	ready bool
 	f     figures
+
+	running []bridge.CallStatus
 }
 
-func (x *fixed) figures() figures { return x.f }
-func (x *fixed) isReady() bool    { return x.ready }
-func (x *fixed) about() about     { return about{Version: "v1", Node: 3, Started: time.Unix(9, 0).UTC()} }
+func (x *fixed) figures() figures                   { return x.f }
+func (x *fixed) calls(most int) []bridge.CallStatus { return x.running[:min(most, len(x.running))] }
+func (x *fixed) histograms() []prometheus.Collector { return nil }
+func (x *fixed) isReady() bool                      { return x.ready }
+func (x *fixed) about() about                       { return about{Version: "v1", Node: 3, Started: time.Unix(9, 0).UTC()} }
 
 func get(t *testing.T, of observed, path string) (int, string) {
 	t.Helper()

@@ -204,7 +204,9 @@ func (c Config) peerings() map[string]bridge.Peering {
 	return all
 }
 
-func (p Peering) bridge() bridge.Peering { return bridge.Peering{DTMF: bridge.DTMF(p.DTMF)} }
+func (p Peering) bridge() bridge.Peering {
+	return bridge.Peering{DTMF: bridge.DTMF(p.DTMF), Learn: p.Learn}
+}
 
 // secret keys the Contact tokens. Without one in the configuration it is derived from the machine's id, which machine-id(5)
 // allows by a keyed hash, so that a restart replaces its own bindings upstream; without that it is random.

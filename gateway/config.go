@@ -83,7 +83,8 @@ type Pool struct {
 
 // Peering is how calls with a pool or trunk are made; its keys stand among theirs.
 type Peering struct {
-	DTMF string `yaml:"dtmf"` // "auto" (default), "rfc4733", "info", "inband"
+	DTMF  string `yaml:"dtmf"`  // "auto" (default), "rfc4733", "info", "inband"
+	Learn string `yaml:"learn"` // "strict", "signalling", "any"; default: media.rtp.learn
 }
 
 // Member is one server of a pool; a plain SIP URI stands for one of weight 1.
@@ -129,7 +130,7 @@ type Registration struct {
 	MaxExpires time.Duration `yaml:"max-expires"` // default 120 s
 }
 
-// Admin is the operator's listener: /healthz, /readyz, /metrics, /api/status. Without an address there is none.
+// Admin is the operator's listener: /healthz, /readyz, /metrics, /api/status, /api/calls. Without an address there is none.
 type Admin struct {
 	Listen netip.AddrPort `yaml:"listen"`
 }

@@ -47,7 +47,6 @@ var laterKeys = map[string]string{
 	"networks":        "networks are not in this version; sip.advertise and media.rtp.advertise name an outside address",
 	"https.acme":      "acme is not in this version; give certificate and key",
 	"turn.*":          "this version has no TURN server; write `turn: off`",
-	"pools.*.learn":   "learning by pool is not in this version; media.rtp.learn holds for all",
 	"pools.*.network": "networks are not in this version",
 
 	"pools.*.shared-location": "shared-location is not in this version",
@@ -57,7 +56,6 @@ var laterKeys = map[string]string{
 	"trunks.*.password": "credentials for a trunk are not in this version; the trunk has to know this gateway by its address",
 	"trunks.*.srtp":     "srtp on the SIP side is not in this version; trunks speak RTP",
 	"trunks.*.refer":    "refer is not in this version",
-	"trunks.*.learn":    "learning by trunk is not in this version; media.rtp.learn holds for all",
 	"trunks.*.network":  "networks are not in this version",
 }
 

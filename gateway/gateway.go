@@ -52,17 +52,18 @@ func (o Options) logTo() io.Writer {
 // Gateway is the process: the doors, the bridge between them, and the operator's listener.
 type Gateway struct {
 	// static after construction
-	cfg     Config
-	log     *slog.Logger
-	records *records
-	wss     *wss.Server
-	sip     *sipside.Endpoints
-	media   *media.Engine
-	bridge  *bridge.Bridge
-	web     *webServer
-	admin   *adminServer // nil without an address
-	opened  []func()     // closes what was opened, last first
-	started time.Time
+	cfg       Config
+	log       *slog.Logger
+	records   *records
+	wss       *wss.Server
+	sip       *sipside.Endpoints
+	media     *media.Engine
+	bridge    *bridge.Bridge
+	qualities *qualities
+	web       *webServer
+	admin     *adminServer // nil without an address
+	opened    []func()     // closes what was opened, last first
+	started   time.Time
 
 	running  atomic.Bool // Run or Close was called
 	ready    atomic.Bool
@@ -78,7 +79,10 @@ func New(cfg Config, o Options) (_ *Gateway, err error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	g := &Gateway{cfg: cfg, log: newLogger(cfg.Log, o.logTo()), hurry: make(chan struct{}), done: make(chan struct{}), started: time.Now()}
+	g := &Gateway{
+		cfg: cfg, log: newLogger(cfg.Log, o.logTo()), hurry: make(chan struct{}), done: make(chan struct{}), started: time.Now(),
+		qualities: newQualities(),
+	}
 	defer func() {
 		if err != nil {
 			g.closeAll()
@@ -116,7 +120,7 @@ func New(cfg Config, o Options) (_ *Gateway, err error) {
 	g.onClose(g.within("media", g.media.Close))
 	g.bridge = bridge.New(cfg.bridge(o, g.log), bridge.Wiring{
 		Router:   route.New(cfg.routes()),
-		Events:   sinks{g.records, o.Events},
+		Events:   sinks{g.records, g.qualities, o.Events},
 		Store:    location.NewMemory(time.Now),
 		Nonces:   identity.NewNonces(nonceLimit, nonceAge, time.Now),
 		Media:    g.media,
@@ -290,15 +294,17 @@ func (g *Gateway) figures() figures {
 	}
 }
 
-// sinks gives each event of a call to the records and to the embedding program.
+// sinks gives each event of a call to the records, to the histograms, and to the embedding program.
 type sinks struct {
-	records *records      // may be nil
+	records *records // may be nil
+	quality *qualities
 	other   bridge.Events // may be nil
 }
 
 // CallEvent implements bridge.Events.
 func (s sinks) CallEvent(e bridge.Event) {
 	s.records.CallEvent(e)
+	s.quality.CallEvent(e)
 	if s.other != nil {
 		s.other.CallEvent(e)
 	}

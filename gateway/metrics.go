@@ -15,6 +15,7 @@ func newRegistry(of observed) *prometheus.Registry {
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		collector{of},
 	)
+	registry.MustRegister(of.histograms()...)
 	return registry
 }
 

@@ -195,7 +195,7 @@ func (v *validator) media(c Config) {
 	}
 	v.once("media.listen", sockets)
 	v.oneOf("media.tick", m.Tick, "adaptive", "0", "250us", "500us", "1ms")
-	v.oneOf("media.rtp.learn", m.RTP.Learn, "strict", "signalling", "any")
+	v.oneOf("media.rtp.learn", m.RTP.Learn, learnModes()...)
 }
 
 // families checks a list of addresses, one of each family.
@@ -230,8 +230,12 @@ func (v *validator) backends(c Config) {
 	}
 }
 
+// learnModes say whom to believe about the source of RTP.
+func learnModes() []string { return []string{"strict", "signalling", "any"} }
+
 func (v *validator) peering(path string, p Peering) {
 	v.oneOf(path+".dtmf", p.DTMF, "auto", "rfc4733", "info", "inband")
+	v.oneOf(path+".learn", p.Learn, learnModes()...)
 }
 
 func (v *validator) name(path, name string) {

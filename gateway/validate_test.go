@@ -59,6 +59,7 @@ func TestFaultsOfTheMeaning(t *testing.T) {
 		{add("media: {listen: 0.0.0.0:25000}"), `media.listen[0]: the port 25000 lies within media.rtp.ports`},
 		{add("media: {listen: [127.0.0.1:40000, 127.0.0.1:40000]}"), `media.listen[1]: 127.0.0.1:40000 is listed twice`},
 		{add("media: {tick: 3ms}"), `media.tick: "3ms" is not one of adaptive, 0, 250us, 500us, 1ms`},
+		{add("trunks: {c: {uri: sip:127.0.0.3, learn: nobody}}"), `t.yaml:5:34: trunks.c.learn: "nobody" is not one of strict, signalling, any`},
 		{add("media: {rtp: {learn: all}}"), `media.rtp.learn: "all" is not one of strict, signalling, any`},
 		{replace("pbx: {", "browsers: {"), `pools.browsers: the name browsers stands for`},
 		{replace("pbx: {", `"p b x": {`), `the name "p b x" has more than letters`},
