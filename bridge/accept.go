@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
@@ -80,15 +81,17 @@ func (c *call) answerCaller() error {
 	return nil
 }
 
-// covered says whether the caller's early answer names the codec that the winner prefers.
+// covered says whether the caller's early answer names the codec that the winner prefers, or the caller never had it.
 func (c *call) covered() bool {
 	plan, err := sdp.Join(c.caller.neg, c.callee.neg)
 	if err != nil || len(plan.Streams) == 0 {
 		return false
 	}
 	for _, s := range c.callee.neg.Heard.Streams {
-		if s.Relayed && len(s.Codecs) > 0 {
-			return plan.Streams[0].Codec[1].Same(s.Codecs[0])
+		if s.Relayed && s.Kind == "audio" && len(s.Codecs) > 0 {
+			planned := plan.Streams[sdp.Audio]
+			return planned.Codec[1].Same(s.Codecs[0]) &&
+				!(planned.Transcode && slices.ContainsFunc(c.caller.neg.Bound, s.Codecs[0].Same))
 		}
 	}
 	return true

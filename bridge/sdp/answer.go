@@ -1,81 +1,124 @@
 package sdp
 
 import (
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Answer makes our answer to the offer heard on this leg from what the other leg heard (nil: whatever we relay of the
 // offer). The other leg's Heard may be its answer to the offer passed on, or an older one where the far side need not be
-// asked. ErrNotAcceptable where they share no codec; the offer then stays open. ErrNoState where no offer was heard, or
-// where it was answered. The first answer's ufrag, password, fingerprint and m-lines stay for the leg's life unless the
-// peer restarts ICE and Local is renewed.
+// asked. A stream that the other leg has not is refused. ErrNotAcceptable where they share no codec and Policy.Transcode does
+// not help; the offer then stays open. ErrNoState where no offer was heard, or where it was answered. The first answer's
+// ufrag, password, fingerprint and m-lines stay for the leg's life unless the peer restarts ICE and Local is renewed.
 func (l Leg) Answer(other *Description) (Leg, []byte, error) {
 	if l.Pending != HeardOffer {
 		return l, nil, fmt.Errorf("%w: answer wanted while %s", ErrNoState, l.Pending)
 	}
-	heard := l.Heard.stream()
-	far, err := farSide(other, heard)
-	if err != nil {
-		return l, nil, err
-	}
-	stream := Stream{
-		Kind: heard.Kind, Protocol: heard.Protocol, Format: heard.Format, Map: heard.Map, Relayed: true, Bundled: heard.Bundled,
-		MID: heard.MID, Direction: far.Direction & heard.Direction.Reverse(), Ptime: far.ptime(), MaxPtime: far.MaxPtime, Reduced: heard.Reduced,
-		Codecs: shared(heard.Codecs, far.Codecs), Remote: RemoteStream{Mux: heard.Remote.Mux},
-	}
-	if len(stream.Codecs) == 0 {
-		return l, nil, fmt.Errorf("%w: no common codec: offered %s; the other side has %s",
-			ErrNotAcceptable, names(heard.Codecs), names(far.Codecs))
-	}
-	for i, c := range stream.Codecs {
-		stream.Codecs[i] = c.withEvents(l.Profile)
+	if other == nil {
+		other = l.Heard
+	} else if other.main() == nil {
+		return l, nil, fmt.Errorf("%w: the other side has no stream that is relayed", ErrNotAcceptable)
 	}
 	next := l.settle()
 	if l.Profile == WebRTC {
-		next.Setup = answerSetup(heard.ICE.Setup, l.Setup)
-		stream.ICE.Setup = next.Setup
-	}
-	next.Heard = l.Heard.reduced(stream.Codecs)
-	if l.Profile == RTP {
-		if err := next.protectAnswer(&stream, *heard, &next.Heard.stream().Remote); err != nil {
-			return l, nil, err
-		}
+		next.Setup = answerSetup(l.Heard.main().ICE.Setup, l.Setup)
 	}
 	said := &Description{Answer: true, Streams: make([]Stream, len(l.Heard.Streams))}
 	for i, s := range l.Heard.Streams {
 		said.Streams[i] = s.rejected()
-		if s.Relayed {
+		far := other.at(slotOf(s.Kind))
+		if !s.Relayed || far == nil {
+			continue
+		}
+		stream, ok := next.answered(s, *far, other == l.Heard)
+		if ok {
 			said.Streams[i] = stream
+		} else if s.Kind == "audio" {
+			return l, nil, fmt.Errorf("%w: no common codec: offered %s; the other side has %s",
+				ErrNotAcceptable, names(s.Codecs), names(far.Codecs))
 		}
 	}
-	if next, err = next.say(said); err != nil {
+	if said.main() == nil {
+		return l, nil, fmt.Errorf("%w: the other side has no stream that was offered", ErrNotAcceptable)
+	}
+	next.Heard = l.Heard.reduced(said)
+	if err := next.protectAnswers(said); err != nil {
+		return l, nil, err
+	}
+	next, err := next.say(said)
+	if err != nil {
 		return l, nil, err
 	}
 	return next, next.Repeat(), nil
 }
 
-// reduced is an answered offer: without the codecs that the answer left out, which its writer no longer takes.
-func (d *Description) reduced(codecs []Codec) *Description {
-	answered := *d
-	answered.Streams = slices.Clone(d.Streams)
-	s := answered.stream()
-	s.Codecs = slices.DeleteFunc(slices.Clone(s.Codecs), func(c Codec) bool {
-		return !slices.ContainsFunc(codecs, c.Same)
-	})
-	return &answered
+// protectAnswers has the answer's streams protected as it was agreed when the offer was heard.
+func (l *Leg) protectAnswers(said *Description) error {
+	for slot := range Image {
+		s := said.at(slot)
+		if s == nil || l.Profile != RTP {
+			continue
+		}
+		if err := l.protectAnswer(s, *l.Heard.at(slot), &l.Heard.at(slot).Remote); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// farSide is the stream of the other leg that is to be said here.
-func farSide(other *Description, heard *Stream) (Stream, error) {
-	if other == nil {
-		return Stream{Direction: SendRecv, Codecs: heard.Codecs, Ptime: heard.Ptime, MaxPtime: heard.MaxPtime}, nil
+// answered is our answer to one stream; alone says that there is no far leg to ask.
+func (l Leg) answered(heard, far Stream, alone bool) (Stream, bool) {
+	s := Stream{
+		Kind: heard.Kind, Protocol: heard.Protocol, Format: heard.Format, Map: heard.Map, Relayed: true, Bundled: heard.Bundled,
+		MID: heard.MID, Direction: far.Direction & heard.Direction.Reverse(), Ptime: far.ptime(), MaxPtime: far.MaxPtime, Reduced: heard.Reduced,
+		Remote: RemoteStream{Mux: heard.Remote.Mux},
 	}
-	s := other.stream()
-	if s == nil {
-		return Stream{}, fmt.Errorf("%w: the other side has no stream that is relayed", ErrNotAcceptable)
+	if alone {
+		s.Direction = heard.Direction.Reverse()
 	}
-	return *s, nil
+	if !l.reserved(slotOf(s.Kind)) {
+		return s, false
+	}
+	if s.Kind == "image" {
+		s.Fax, s.Remote.Mux = far.Fax, false
+		return s, true
+	}
+	s.Codecs = shared(heard.Codecs, far.Codecs)
+	if len(s.Codecs) == 0 && s.Kind == "audio" && l.Policy.Transcode {
+		s.Codecs = converted(heard.Codecs)
+	}
+	for i, c := range s.Codecs {
+		s.Codecs[i] = c.withEvents(l.Profile)
+	}
+	if s.Kind == "video" {
+		s.Feedback = heard.Feedback & far.Feedback
+	}
+	if l.Profile == WebRTC {
+		s.ICE.Setup = l.Setup
+		s.Extension = sharedExtensions(heard.Extension, far.Extension)
+	}
+	s.pair()
+	return s, len(s.Codecs) > 0
+}
+
+// reduced is an answered offer: without the streams and codecs that the answer left out, which its writer no longer takes.
+func (d *Description) reduced(answer *Description) *Description {
+	answered := *d
+	answered.Streams = slices.Clone(d.Streams)
+	for i := range answered.Streams {
+		s, said := &answered.Streams[i], &answer.Streams[i]
+		s.Relayed = said.Relayed
+		s.Feedback &= said.Feedback
+		if !s.Relayed {
+			continue
+		}
+		s.Codecs = slices.DeleteFunc(slices.Clone(s.Codecs), func(c Codec) bool {
+			return !slices.ContainsFunc(said.Codecs, c.Same)
+		})
+	}
+	return &answered
 }
 
 // answerSetup is our DTLS role (RFC 8842 §5): passive wherever the peer lets us, and what was decided before.
@@ -92,8 +135,9 @@ func answerSetup(peer, decided string) string {
 	return "passive"
 }
 
-// answers fits a heard answer to our offer: the same m-lines, no codec, no direction and no key that was not offered.
-func (d *Description) answers(l Leg) error {
+// answers fits a heard answer to our offer: the same m-lines, no codec, no direction and no key that was not offered. What the peer
+// refused beside the call's main stream is no longer carried.
+func (l Leg) answers(d *Description) error {
 	offer := l.Said
 	d.Answer = true
 	if len(d.Streams) > len(offer.Streams) {
@@ -102,11 +146,27 @@ func (d *Description) answers(l Leg) error {
 	for i := len(d.Streams); i < len(offer.Streams); i++ {
 		d.Streams = append(d.Streams, offer.Streams[i].rejected()) // forgotten by old phones; RFC 3264 §6 wants them
 	}
-	i := offer.relayed()
-	if i < 0 {
+	if offer.main() == nil {
 		return fmt.Errorf("%w: our offer relays nothing", ErrNoState)
 	}
-	heard, offered := &d.Streams[i], &offer.Streams[i]
+	var reasons []string
+	for i := range d.Streams {
+		if !offer.Streams[i].Relayed {
+			continue
+		}
+		if err := l.fits(&d.Streams[i], &offer.Streams[i]); err != nil {
+			reasons = append(reasons, err.Error())
+		}
+	}
+	if d.main() == nil {
+		return fmt.Errorf("%w: answered %s", ErrNotAcceptable, strings.Join(reasons, "; "))
+	}
+	d.bundled(l.Profile)
+	return nil
+}
+
+// fits takes the answer to one stream.
+func (l Leg) fits(heard, offered *Stream) error {
 	for j, c := range heard.Codecs {
 		k := slices.IndexFunc(offered.Codecs, func(o Codec) bool { return o.PayloadType == c.PayloadType })
 		if c.Name == "" && k >= 0 {
@@ -114,25 +174,35 @@ func (d *Description) answers(l Leg) error {
 			heard.Codecs[j].Name, heard.Codecs[j].Clock, heard.Codecs[j].Channels = o.Name, o.Clock, o.Channels
 		}
 	}
-	if reason := heard.unusable(l.Profile); reason != "" {
-		return fmt.Errorf("%w: answered %s", ErrNotAcceptable, reason)
+	if heard.Kind != offered.Kind {
+		return fmt.Errorf("m=%s to an offer of m=%s", heard.Kind, offered.Kind)
 	}
-	all := heard.Codecs
-	heard.Codecs = slices.DeleteFunc(slices.Clone(all), func(c Codec) bool {
-		return !slices.ContainsFunc(offered.Codecs, c.Same)
-	})
-	if !voices(heard.Codecs) {
-		return fmt.Errorf("%w: answered %s to an offer of %s", ErrNotAcceptable, names(all), names(offered.Codecs))
+	if reason := l.unusable(heard); reason != "" {
+		return errors.New(reason)
+	}
+	if heard.Kind != "image" {
+		all := heard.Codecs
+		heard.Codecs = slices.DeleteFunc(slices.Clone(all), func(c Codec) bool {
+			return !slices.ContainsFunc(offered.Codecs, c.Same)
+		})
+		if !carries(heard.Codecs) {
+			return fmt.Errorf("%s to an offer of %s", names(all), names(offered.Codecs))
+		}
 	}
 	heard.Relayed = true
 	heard.Direction &= offered.Direction.Reverse()
+	heard.Feedback &= offered.Feedback
 	if !offered.Remote.Mux {
 		heard.Remote.Mux = false
 	}
 	heard.Remote.settle()
+	if heard.Kind == "image" {
+		return nil
+	}
 	remote, reason := l.fit(*heard, *offered)
 	if reason != "" {
-		return fmt.Errorf("%w: answered %s", ErrNotAcceptable, reason)
+		heard.Relayed = false
+		return errors.New(reason)
 	}
 	heard.Remote = remote
 	return nil

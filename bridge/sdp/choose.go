@@ -5,52 +5,86 @@ import (
 	"strings"
 )
 
-// choose marks the stream that the bridge carries: the one at its place before where that still can be, else the first of
-// those that the leg can answer with the strongest keys. A phone that offers RTP/SAVP and RTP/AVP side by side is thus
-// answered on the second only where we have no keys.
-func (d *Description) choose(l Leg) error {
-	chosen, before := -1, l.Heard.relayed()
-	var best RemoteStream
+// choose marks the streams that the bridge carries, one in each slot: where the one of before still can be carried that, else
+// the first of those that the leg can answer with the strongest keys. A phone that offers RTP/SAVP and RTP/AVP side by side is
+// thus answered on the second only where we have no keys.
+func (l Leg) choose(d *Description) error {
 	var reasons []string
+	for slot := range Slots {
+		reasons = append(reasons, l.chooseIn(slot, d)...)
+	}
+	if d.main() != nil {
+		d.bundled(l.Profile)
+		return nil
+	}
+	for i := range d.Streams {
+		if slotOf(d.Streams[i].Kind) < 0 {
+			reasons = append(reasons, "m="+d.Streams[i].Kind+": not relayed")
+		}
+	}
+	if len(reasons) == 0 {
+		reasons = []string{"no m-line"}
+	}
+	return fmt.Errorf("%w: %s", ErrNotAcceptable, strings.Join(reasons, "; "))
+}
+
+// chooseIn chooses the stream of one slot, and says why the others cannot be carried.
+func (l Leg) chooseIn(slot Slot, d *Description) (reasons []string) {
+	chosen, before := -1, l.Heard.relayed(slot)
+	var best RemoteStream
 	for i, s := range d.Streams {
-		reason := s.unusable(l.Profile)
-		remote, unkeyed := RemoteStream{}, ""
-		if reason == "" {
+		if slotOf(s.Kind) != slot {
+			continue
+		}
+		reason, remote := l.unusable(&s), s.Remote
+		if reason == "" && slot != Image {
 			s.Remote.settle() // we agree to rtcp-mux wherever it is offered
-			remote, unkeyed = l.keyed(s)
+			remote, reason = l.keyed(s)
 		}
 		switch {
-		case reason+unkeyed != "":
-			reasons = append(reasons, reason+unkeyed)
+		case reason != "":
+			reasons = append(reasons, reason)
 		case chosen < 0 || i == before || chosen != before && remote.strength(l.Policy) > best.strength(l.Policy):
 			chosen, best = i, remote
 		}
 	}
-	if chosen < 0 {
-		if len(reasons) == 0 {
-			reasons = []string{"no m-line"}
-		}
-		return fmt.Errorf("%w: %s", ErrNotAcceptable, strings.Join(reasons, "; "))
+	if chosen >= 0 {
+		d.Streams[chosen].Relayed, d.Streams[chosen].Remote = true, best
 	}
-	d.Streams[chosen].Relayed, d.Streams[chosen].Remote = true, best
-	return nil
+	return reasons
 }
 
-// unusable is why a stream cannot be relayed on a leg of this profile, empty where it can.
-func (s Stream) unusable(profile Profile) string {
+// bundled lets go of what a browser offers beside its bundle: there is one transport on a WebRTC leg.
+func (d *Description) bundled(profile Profile) {
+	if profile != WebRTC {
+		return
+	}
+	main := d.main()
+	for i := range d.Streams {
+		if s := &d.Streams[i]; s.Relayed && s.Kind != main.Kind && !(s.Bundled && main.Bundled) {
+			s.Relayed = false
+		}
+	}
+}
+
+// unusable is why a stream cannot be carried on this leg, empty where it can.
+func (l Leg) unusable(s *Stream) string {
 	name := "m=" + s.Kind
 	switch {
-	case s.Kind != "audio":
+	case s.Kind == "image" && l.Profile == WebRTC, s.Kind == "video" && !l.Policy.Video, slotOf(s.Kind) < 0:
 		return name + ": not relayed"
 	case s.Rejected:
 		return name + ": rejected"
-	case s.Follows: // RFC 8843 §7.3.1: it cannot carry the bundle, and the m-line that could is refused
-		return name + ": bundle-only behind an m-line that is not relayed"
-	case !profile.speaks(s.Protocol):
-		return fmt.Sprintf("%s: %s is not spoken on a %s leg", name, s.Protocol, profile)
-	case !voices(s.Codecs):
+	case s.Kind == "image":
+		if !strings.EqualFold(s.Protocol, "udptl") || !s.Remote.RTP.IsValid() && len(s.Fax) == 0 {
+			return name + ": no T.38 over UDPTL"
+		}
+		return ""
+	case !l.Profile.speaks(s.Protocol):
+		return fmt.Sprintf("%s: %s is not spoken on a %s leg", name, s.Protocol, l.Profile)
+	case !carries(s.Codecs):
 		return name + ": no codec that is relayed: " + names(s.Codecs)
-	case profile == RTP:
+	case l.Profile == RTP:
 		return ""
 	case s.ICE.Ufrag == "" || s.ICE.Password == "":
 		return name + ": no ICE credentials"

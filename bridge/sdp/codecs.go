@@ -16,10 +16,11 @@ type Codec struct {
 	Format      string // fmtp value
 }
 
-// Same says whether two legs mean the same format: name, clock and channels. Clocks and channels are part of it, for
-// packets pass untouched.
+// Same says whether two legs mean the same format: name, clock and channels, and of video what else must fit. Clocks and
+// channels are part of it, for packets pass untouched.
 func (c Codec) Same(other Codec) bool {
-	return c.Clock == other.Clock && c.Channels == other.Channels && strings.EqualFold(c.Name, other.Name)
+	return c.Clock == other.Clock && c.Channels == other.Channels && strings.EqualFold(c.Name, other.Name) &&
+		c.variant() == other.variant()
 }
 
 // String is the rtpmap's encoding, name/clock[/channels].
@@ -54,7 +55,7 @@ func (c Codec) voice() bool {
 
 // relayable says whether the relay passes it. RED and FEC stay behind: they wrap payload types of one leg, which the
 // other numbers differently.
-func (c Codec) relayable() bool { return c.voice() || c.telephone() || c.noise() }
+func (c Codec) relayable() bool { return c.voice() || c.telephone() || c.noise() || c.picture() }
 
 // everything is our offer where no caller's is at hand (a delayed offer). Comfort noise is not in it: only where both
 // ends want it. G.722 has the clock 8000 in SDP though it samples at 16000 (RFC 3551 §4.5.2).
@@ -125,6 +126,11 @@ func relayables(codecs []Codec) []Codec {
 // voices says whether a call can be carried by one of the codecs.
 func voices(codecs []Codec) bool { return slices.ContainsFunc(codecs, Codec.voice) }
 
+// carries says whether one of the codecs can carry a stream, of sound or of pictures.
+func carries(codecs []Codec) bool {
+	return slices.ContainsFunc(codecs, func(c Codec) bool { return c.voice() || c.picture() })
+}
+
 // names lists codecs for an error's text.
 func names(codecs []Codec) string {
 	if len(codecs) == 0 {
@@ -143,28 +149,62 @@ func names(codecs []Codec) string {
 
 // shared are the codecs of an answer: those that were offered and that the far side has too, with the offer's payload
 // types and names (RFC 3264 §6.1), in the far side's order and with its formats. Voice comes first: a browser sends the
-// first codec of an answer.
+// first codec of an answer. Of the events each leg has its own, whatever the far side has. Empty where nothing is shared.
 func shared(offered, far []Codec) []Codec {
 	var all []Codec
 	for _, f := range relayables(far) {
-		if i := slices.IndexFunc(offered, f.Same); i >= 0 {
+		if i := slices.IndexFunc(offered, f.Same); i >= 0 && !f.telephone() {
 			c := offered[i]
 			c.Format = f.Format
 			all = append(all, c)
 		}
 	}
 	slices.SortStableFunc(all, func(a, b Codec) int { return a.rank() - b.rank() })
-	if len(all) == 0 || !all[0].voice() {
+	if len(all) == 0 || !carries(all[:1]) {
 		return nil
 	}
-	return atClock(all, all[0].Clock)
+	return withTelephone(all, offered, far)
+}
+
+// withTelephone adds one telephone-event of the offer: one that the far side has too, with its format, so that events pass
+// untouched, else the leg's own; of several the one at the clock of the first codec.
+func withTelephone(codecs, offered, far []Codec) []Codec {
+	if codecs[0].picture() {
+		return codecs
+	}
+	var both []Codec
+	for _, f := range far {
+		if i := slices.IndexFunc(offered, f.Same); i >= 0 && f.telephone() {
+			c := offered[i]
+			c.Format = f.Format
+			both = append(both, c)
+		}
+	}
+	events, found := telephoneAt(both, codecs[0].Clock)
+	if !found {
+		events, found = telephoneAt(offered, codecs[0].Clock)
+	}
+	if !found {
+		return codecs
+	}
+	return append(codecs, events)
+}
+
+// converted are the codecs of an answer on a leg that shares none with the far side: the first offered that can be
+// converted, and its events.
+func converted(offered []Codec) []Codec {
+	i := slices.IndexFunc(offered, Codec.voice)
+	if i < 0 {
+		return nil
+	}
+	return withTelephone([]Codec{offered[i]}, offered, nil)
 }
 
 // rank puts voice first and events last, those at 8000 before others: softphones are known to answer telephone-event/8000
 // under the payload type of the first telephone-event, whatever its clock.
 func (c Codec) rank() int {
 	switch {
-	case c.voice():
+	case c.voice(), c.picture():
 		return 0
 	case c.noise():
 		return 1
@@ -182,15 +222,8 @@ func (c Codec) withEvents(profile Profile) Codec {
 	return c
 }
 
-// atClock leaves one telephone-event: that of the chosen codec's clock, for a browser takes the first it finds. Where none
-// has that clock another is better than no digits: older Asterisks pair Opus with telephone-event/8000.
-func atClock(codecs []Codec, clock int) []Codec {
-	keep, found := telephoneAt(codecs, clock)
-	return slices.DeleteFunc(slices.Clone(codecs), func(c Codec) bool {
-		return c.telephone() && !(found && c.Same(keep))
-	})
-}
-
+// telephoneAt is the telephone-event that goes with a codec of a clock: a browser takes the first it finds, so there is one.
+// Where none has that clock another is better than no digits: older Asterisks pair Opus with telephone-event/8000.
 func telephoneAt(codecs []Codec, clock int) (Codec, bool) {
 	i := slices.IndexFunc(codecs, func(c Codec) bool { return c.telephone() && c.Clock == clock })
 	if i < 0 {
@@ -207,12 +240,24 @@ func telephoneAt(codecs []Codec, clock int) (Codec, bool) {
 func bind(bound, codecs []Codec) []Codec {
 	bound = slices.Clone(bound)
 	for _, c := range codecs {
-		c.Format = ""
+		if !c.picture() { // whose format is part of what they are
+			c.Format = ""
+		}
 		i := slices.IndexFunc(bound, func(b Codec) bool { return b.PayloadType == c.PayloadType })
 		if i < 0 {
 			bound = append(bound, c)
 		} else {
 			bound[i] = c
+		}
+	}
+	return bound
+}
+
+// bind remembers the payload types of all streams that are carried: numbers are a bundle's (RFC 9143 §10.1.1).
+func (d *Description) bind(bound []Codec) []Codec {
+	for slot := range Slots {
+		if s := d.at(slot); s != nil {
+			bound = bind(bound, s.Codecs)
 		}
 	}
 	return bound

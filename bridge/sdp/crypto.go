@@ -232,9 +232,9 @@ func listed(ours []Crypto) []Crypto {
 	return all
 }
 
-// answered fits the a=crypto lines of an answer to those of our offer: tag and suite must be those of one of ours
+// answeredKeys fits the a=crypto lines of an answer to those of our offer: tag and suite must be those of one of ours
 // (RFC 4568 §7.1.3).
-func answered(heard, offered []Crypto) (receive, send Crypto, fault string) {
+func answeredKeys(heard, offered []Crypto) (receive, send Crypto, fault string) {
 	for _, c := range heard {
 		i := slices.IndexFunc(offered, func(o Crypto) bool { return o.Tag == c.Tag })
 		switch {

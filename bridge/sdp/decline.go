@@ -10,7 +10,7 @@ import (
 // that was relayed is inactive on both sides, with the codecs that it had, until another offer of the peer's takes it up.
 // ErrMalformed for what is no SDP or lacks m-lines, ErrNoState while an offer is open and before the first exchange.
 func (l Leg) Decline(text []byte) (Leg, []byte, error) {
-	if l.Pending != Stable || l.Heard.stream() == nil || l.Said.stream() == nil {
+	if l.Pending != Stable || l.Heard.main() == nil || l.Said.main() == nil {
 		return l, nil, fmt.Errorf("%w: a re-offer is to be declined while %s", ErrNoState, l.Pending)
 	}
 	offer, err := describe(text, l.Profile)
@@ -31,13 +31,16 @@ func (l Leg) Decline(text []byte) (Leg, []byte, error) {
 	return next, next.Repeat(), nil
 }
 
-// resting is a description whose m-lines are all rejected but the relayed one, which is inactive.
+// resting is a description whose m-lines are all rejected but those that were carried, which are inactive.
 func (d *Description) resting(rejected []Stream) *Description {
 	rests := *d
 	rests.Answer = false // by it, what an answer leaves out would not count as missed
 	rests.Streams = slices.Clone(rejected)
-	s := *d.stream()
-	s.Direction = Inactive
-	rests.Streams[d.relayed()] = s
+	for i, s := range d.Streams {
+		if s.Relayed {
+			s.Direction = Inactive
+			rests.Streams[i] = s
+		}
+	}
 	return &rests
 }

@@ -66,17 +66,36 @@ func (d document) stream(s section, profile Profile, bundle []string) (Stream, e
 	bundleOnly := profile == WebRTC && stream.Bundled && s.has("bundle-only")
 	stream.Rejected = port == 0 && !bundleOnly
 	stream.Follows = port == 0 && bundleOnly
-	if stream.Rejected || stream.Kind != "audio" || !profile.speaks(stream.Protocol) {
+	if stream.Rejected || slotOf(stream.Kind) < 0 {
 		return stream, nil
 	}
-	if stream.Codecs, err = codecsOf(s, f[3:]); err != nil {
-		return Stream{}, err
+	whole := stream
+	if err = d.detail(&whole, s, f[3:], uint16(port), profile, bundle); err != nil && stream.Kind != "audio" {
+		return stream, nil // refused, which costs no call
 	}
-	return stream, d.audio(&stream, s, uint16(port), profile, bundle)
+	return whole, err
 }
 
-// audio fills in what only a stream that may be relayed needs.
-func (d document) audio(stream *Stream, s section, port uint16, profile Profile, bundle []string) error {
+// detail fills in what only a stream that may be relayed needs.
+func (d document) detail(stream *Stream, s section, formats []string, port uint16, profile Profile, bundle []string) (err error) {
+	if stream.Kind == "image" {
+		return d.fax(stream, s, port)
+	}
+	if !profile.speaks(stream.Protocol) {
+		return nil
+	}
+	if stream.Codecs, err = codecsOf(s, formats); err != nil {
+		return err
+	}
+	stream.Feedback = feedbackOf(s)
+	if profile == WebRTC {
+		stream.Extension = extensionsOf(s, d.session)
+	}
+	return d.packets(stream, s, port, profile, bundle)
+}
+
+// packets fills in what a stream of RTP packets has.
+func (d document) packets(stream *Stream, s section, port uint16, profile Profile, bundle []string) error {
 	var ok bool
 	if stream.Direction, ok = directionOf(s); !ok {
 		stream.Direction, _ = directionOf(d.session)
@@ -89,18 +108,10 @@ func (d document) audio(stream *Stream, s section, port uint16, profile Profile,
 		ssrc, _ := strconv.ParseUint(id, 10, 32)
 		stream.SSRC = uint32(ssrc)
 	}
-	connection, line := s.connection, s.connectionLine
-	if connection == "" {
-		connection, line = d.session.connection, d.session.connectionLine
-	}
-	if connection == "" {
-		return malformed(s.line, "no c= line for m=%s", s.media)
-	}
-	addr, black, err := address(connection, line)
+	black, err := d.locate(stream, s, port)
 	if err != nil {
 		return err
 	}
-	stream.Remote = endpoints(s, addr, port)
 	stream.Remote.Ptime = stream.ptime()
 	if err := d.security(stream, s, profile, bundle); err != nil || profile == WebRTC {
 		return err
@@ -109,6 +120,22 @@ func (d document) audio(stream *Stream, s section, port uint16, profile Profile,
 		stream.Direction &^= RecvOnly
 	}
 	return nil
+}
+
+// locate reads where the peer wants the stream; black says that it must not be sent there.
+func (d document) locate(stream *Stream, s section, port uint16) (black bool, err error) {
+	connection, line := s.connection, s.connectionLine
+	if connection == "" {
+		connection, line = d.session.connection, d.session.connectionLine
+	}
+	if connection == "" {
+		return false, malformed(s.line, "no c= line for m=%s", s.media)
+	}
+	addr, black, err := address(connection, line)
+	if err == nil {
+		stream.Remote = endpoints(s, addr, port)
+	}
+	return black, err
 }
 
 // number10 is a decimal attribute's value up to a maximum, 0 where it is absent or noise.

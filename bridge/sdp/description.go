@@ -16,28 +16,31 @@ type Stream struct {
 	Map       string // the rtpmap of Format
 	Rejected  bool   // port 0 (and not bundle-only)
 	Follows   bool   // bundle-only with port 0: lives only by another m-line's transport
-	Relayed   bool   // the bridge carries it; at most one
+	Relayed   bool   // the bridge carries it, in the slot of its kind; at most one of each
 	Bundled   bool   // its mid stands in the BUNDLE group
 	MID       string
 	Direction Direction // hold by c=0.0.0.0 counts as the direction that it means
-	Codecs    []Codec   // audio only, in order of preference
+	Codecs    []Codec   // audio and video, in order of preference
 	Ptime     int       // ms; 0 where absent
 	MaxPtime  int       // ms; 0 where absent
 	Remote    RemoteStream
-	ICE       Transport // as it stands in the text; on an RTP leg Remote has what of it was agreed
-	Crypto    []Crypto  `json:",omitempty"` // RTP legs: the lines that can be obeyed
-	Unkeyed   string    `json:",omitempty"` // why other a=crypto lines cannot
-	Mismatch  bool      `json:",omitempty"` // the default address is none of the candidates (RFC 8839 §4.2.5), or the peer says so
-	Reduced   bool      // reduced-size RTCP (RFC 5506)
-	SSRC      uint32    // 0 where none is announced
+	ICE       Transport   // as it stands in the text; on an RTP leg Remote has what of it was agreed
+	Crypto    []Crypto    `json:",omitempty"` // RTP legs: the lines that can be obeyed
+	Unkeyed   string      `json:",omitempty"` // why other a=crypto lines cannot
+	Mismatch  bool        `json:",omitempty"` // the default address is none of the candidates (RFC 8839 §4.2.5), or the peer says so
+	Reduced   bool        // reduced-size RTCP (RFC 5506)
+	Feedback  Feedback    `json:",omitzero"`  // that the writer takes, for whichever codec
+	Extension []Extension `json:",omitempty"` // header extensions that the bridge passes
+	Fax       []string    `json:",omitempty"` // image: its attributes, verbatim
+	SSRC      uint32      // 0 where none is announced
 	Msid      string
 }
 
-// relayed is the index of the stream that the bridge carries, -1 where there is none. Works on nil.
-func (d *Description) relayed() int {
+// relayed is the index of the stream that the bridge carries in a slot, -1 where there is none. Works on nil.
+func (d *Description) relayed(slot Slot) int {
 	if d != nil {
 		for i := range d.Streams {
-			if d.Streams[i].Relayed {
+			if s := &d.Streams[i]; s.Relayed && slotOf(s.Kind) == slot {
 				return i
 			}
 		}
@@ -45,10 +48,20 @@ func (d *Description) relayed() int {
 	return -1
 }
 
-// stream is the stream that the bridge carries, nil where there is none. Works on nil.
-func (d *Description) stream() *Stream {
-	if i := d.relayed(); i >= 0 {
+// at is the stream that the bridge carries in a slot, nil where there is none. Works on nil.
+func (d *Description) at(slot Slot) *Stream {
+	if i := d.relayed(slot); i >= 0 {
 		return &d.Streams[i]
+	}
+	return nil
+}
+
+// main is the stream that stands for the session: audio, else what there is; nil where nothing is carried. Works on nil.
+func (d *Description) main() *Stream {
+	for slot := range Slots {
+		if s := d.at(slot); s != nil {
+			return s
+		}
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package sdp
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 )
@@ -44,55 +45,93 @@ type PlannedStream struct {
 	Feedback  [2]Feedback // what leg 0 (1) negotiated
 }
 
-// Feedback are the RTCP messages that a leg's stream negotiated (RFC 4585, RFC 5104, a=rtcp-fb).
-type Feedback uint8
-
-const (
-	NACK Feedback = 1 << iota // generic NACK
-	PLI
-	FIR
-	REMB
-	TransportCC
-)
-
 // Join plans the media between two legs by their latest finished exchanges: an offer that is still open changes nothing
-// yet. ErrNotAcceptable where no codec is shared, ErrNoState where a leg has finished none.
+// yet. ErrNotAcceptable where no codec is shared and none converted, ErrNoState where a leg has finished none.
 func Join(a, b Leg) (Plan, error) {
 	legs := [2]Leg{a.agreed(), b.agreed()}
 	for i, l := range legs {
-		if l.Heard.stream() == nil || l.Said.stream() == nil {
+		if l.Heard.main() == nil || l.Said.main() == nil {
 			return Plan{}, fmt.Errorf("%w: leg %c has finished no offer and answer", ErrNoState, 'a'+i)
 		}
 	}
-	s := PlannedStream{Kind: "audio"}
+	var plan Plan
+	var refused error
+	for slot := range Slots {
+		both := [2]agreement{legs[0].agreement(slot), legs[1].agreement(slot)}
+		if both[0].heard == nil || both[0].said == nil || both[1].heard == nil || both[1].said == nil {
+			continue
+		}
+		s, err := join(both)
+		if err != nil {
+			refused = err
+			continue
+		}
+		plan.Streams = append(plan.Streams, make([]PlannedStream, slot+1-len(plan.Streams))...)
+		plan.Streams[slot] = s
+	}
+	if len(plan.Streams) == 0 || plan.Streams[Audio].Kind == "" && refused != nil {
+		return Plan{}, cmp.Or(refused, fmt.Errorf("%w: the legs have no stream in common", ErrNotAcceptable))
+	}
+	return plan, nil
+}
+
+// agreement is one stream of a leg, as its finished exchange has it.
+type agreement struct {
+	heard, said *Stream
+	answered    bool // the peer did, else we
+	convert     bool
+}
+
+func (l Leg) agreement(slot Slot) agreement {
+	return agreement{heard: l.Heard.at(slot), said: l.Said.at(slot), answered: l.Heard.Answer, convert: l.Policy.Transcode}
+}
+
+// join plans one stream.
+func join(legs [2]agreement) (PlannedStream, error) {
+	s := PlannedStream{Kind: legs[0].heard.Kind}
+	for i, l := range legs {
+		s.Forward[i] = l.sends() && legs[1-i].receives()
+		s.Expect[i] = s.Kind == "audio" && l.sends() && l.receives()
+		s.From[i], s.EventFrom[i] = Drop, Drop
+		s.Ptime[i] = l.heard.Ptime
+		s.Feedback[i] = l.heard.Feedback & l.said.Feedback
+		s.Extension[i] = extensionTable(l.said.Extension, legs[1-i].heard.Extension)
+	}
+	if s.Kind == "image" {
+		return s, nil
+	}
 	both := commons(legs)
-	if !slices.ContainsFunc(both, func(p pair) bool { return p.codec[0].heard.voice() }) {
-		return Plan{}, fmt.Errorf("%w: no common codec: one leg has %s, the other %s", ErrNotAcceptable,
-			names(legs[0].Said.stream().Codecs), names(legs[1].Said.stream().Codecs))
+	i := slices.IndexFunc(both, func(p pair) bool { return carries([]Codec{p.codec[0].heard}) })
+	chosen := pair{}
+	switch {
+	case i >= 0:
+		chosen = both[i]
+	case s.Kind == "audio" && legs[0].convert && legs[1].convert:
+		s.Transcode = true
+		for i, l := range legs {
+			chosen.codec[i] = l.firstVoice()
+		}
+	default:
+		return s, fmt.Errorf("%w: no common codec: one leg has %s, the other %s", ErrNotAcceptable,
+			names(legs[0].said.Codecs), names(legs[1].said.Codecs))
 	}
 	for i, l := range legs {
-		s.Payload[i] = table(both, i, l.commons())
-		chosen := both[slices.IndexFunc(both, func(p pair) bool { return p.codec[i].heard.voice() })]
-		s.Codec[i] = chosen.codec[i].heard
-		s.Telephone[i] = l.telephone(s.Codec[i].Clock)
-		first := firstVoice(l.commons())
-		s.Reoffer[i] = !slices.ContainsFunc(both, func(p pair) bool { return p.codec[i].said.Same(first) })
-		far := legs[1-i]
-		s.Forward[i] = l.sends() && far.receives()
-		s.Expect[i] = l.sends() && l.receives()
+		s.Codec[i], s.From[i] = chosen.codec[i].heard, chosen.codec[i].said.PayloadType
+		s.Payload[i] = table(both, i, l.commons(), s.Transcode)
+		if s.Kind == "audio" {
+			s.Telephone[i], s.EventFrom[i] = l.telephone(s.Codec[i].Clock)
+			first := l.firstVoice().said
+			s.Reoffer[i] = !s.Transcode && !slices.ContainsFunc(both, func(p pair) bool { return p.codec[i].said.Same(first) })
+		}
 	}
-	return Plan{Streams: []PlannedStream{s}}, nil
+	return s, nil
 }
 
 // sends says whether both descriptions let the peer send.
-func (l Leg) sends() bool {
-	return l.Heard.stream().Direction.Sends() && l.Said.stream().Direction.Receives()
-}
+func (l agreement) sends() bool { return l.heard.Direction.Sends() && l.said.Direction.Receives() }
 
 // receives says whether both descriptions let the peer receive.
-func (l Leg) receives() bool {
-	return l.Heard.stream().Direction.Receives() && l.Said.stream().Direction.Sends()
-}
+func (l agreement) receives() bool { return l.heard.Direction.Receives() && l.said.Direction.Sends() }
 
 // common is one codec of a leg: as it stands in our description, whose payload type the peer's packets carry, and in the
 // peer's, whose payload type packets to the peer must carry (RFC 3264 §5.1; they may differ).
@@ -102,10 +141,10 @@ type common struct{ said, heard Codec }
 type pair struct{ codec [2]common }
 
 // commons are a leg's codecs, in the order of the answer.
-func (l Leg) commons() []common {
-	said, heard := l.Said.stream().Codecs, l.Heard.stream().Codecs
+func (l agreement) commons() []common {
+	said, heard := l.said.Codecs, l.heard.Codecs
 	var all []common
-	if l.Heard.Answer {
+	if l.answered {
 		for _, h := range relayables(heard) {
 			if i := slices.IndexFunc(said, h.Same); i >= 0 {
 				all = append(all, common{said[i], h})
@@ -122,19 +161,18 @@ func (l Leg) commons() []common {
 }
 
 // firstVoice is the voice codec that the answer put first.
-func firstVoice(all []common) Codec {
-	for _, c := range all {
-		if c.said.voice() {
-			return c.said
-		}
+func (l agreement) firstVoice() common {
+	all := l.commons()
+	if i := slices.IndexFunc(all, func(c common) bool { return c.said.voice() }); i >= 0 {
+		return all[i]
 	}
-	return Codec{}
+	return common{}
 }
 
 // commons are the codecs that both legs have, in the order of the peer that answered: our own answer repeats its.
-func commons(legs [2]Leg) []pair {
+func commons(legs [2]agreement) []pair {
 	lead := 0
-	if legs[1].Heard.Answer && !legs[0].Heard.Answer {
+	if legs[1].answered && !legs[0].answered {
 		lead = 1
 	}
 	mine, theirs := legs[lead].commons(), legs[1-lead].commons()
@@ -153,10 +191,14 @@ func commons(legs [2]Leg) []pair {
 
 // table maps what comes from one leg's peer; all are the leg's codecs. Some phones send with the numbers of their own
 // answer instead of the offer's; those are understood too where they mean nothing else.
-func table(both []pair, from int, all []common) PayloadTable {
+// What is converted passes no table.
+func table(both []pair, from int, all []common, convert bool) PayloadTable {
 	var t PayloadTable
 	for i := range t {
 		t[i] = Drop
+	}
+	if convert {
+		return t
 	}
 	for _, p := range both {
 		t[p.codec[from].said.PayloadType] = p.codec[1-from].heard.PayloadType
@@ -170,12 +212,17 @@ func table(both []pair, from int, all []common) PayloadTable {
 	return t
 }
 
-// telephone is the leg's telephone-event that goes with a codec of this clock.
-func (l Leg) telephone(clock int) Codec {
+// telephone is the leg's telephone-event that goes with a codec of this clock, and with which payload type its peer sends it.
+func (l agreement) telephone(clock int) (Codec, uint8) {
+	all := l.commons()
 	var events []Codec
-	for _, c := range l.commons() {
+	for _, c := range all {
 		events = append(events, c.heard)
 	}
-	c, _ := telephoneAt(events, clock)
-	return c
+	event, found := telephoneAt(events, clock)
+	if !found {
+		return Codec{}, Drop
+	}
+	i := slices.IndexFunc(all, func(c common) bool { return c.heard == event })
+	return event, all[i].said.PayloadType
 }

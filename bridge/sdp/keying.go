@@ -12,9 +12,6 @@ func secure(protocol string) bool { return strings.Contains(protocol, "SAVP") }
 // demandsDTLS says whether a protocol can be keyed by DTLS alone. RTP/SAVP with a fingerprint is an older spelling.
 func demandsDTLS(protocol string) bool { return strings.Contains(protocol, "TLS") }
 
-// slot is where a stream of this kind stands in Local.
-func slot(kind string) Slot { return slices.Index([]string{"audio", "video", "image"}, kind) }
-
 // protocol is what our own first offers say.
 func (l Leg) protocol() string {
 	switch p := l.Policy; {
@@ -40,14 +37,14 @@ func (l Leg) keyed(s Stream) (remote RemoteStream, reason string) {
 		return r, reason
 	case keying == SDES:
 		r.Keying = SDES
-		r.Receive, r.Send, _ = acceptable(s.Crypto, l.Local.keys(slot(s.Kind)))
+		r.Receive, r.Send, _ = acceptable(s.Crypto, l.Local.keys(slotOf(s.Kind)))
 	case keying == DTLS:
 		r.Keying = DTLS
 		r.Fingerprints, r.TLSID = s.ICE.Fingerprints, s.ICE.TLSID
 		r.Setup = peerSetup(answerSetup(s.ICE.Setup, l.Setup))
 	}
 	if l.Local.Ufrag != "" && s.proves() {
-		l.check(&r, s.ICE, false)
+		l.check(&r, slotOf(s.Kind), s.ICE, false)
 	}
 	return r, ""
 }
@@ -55,7 +52,7 @@ func (l Leg) keyed(s Stream) (remote RemoteStream, reason string) {
 // chooseKeying is how an offered stream of an RTP leg is to be protected: as the policy prefers, else as strongly as both
 // sides can. Encryption that is merely offered, beside RTP/AVP, is taken too (OSRTP, RFC 8643 §3.1).
 func (l Leg) chooseKeying(s Stream) (Keying, string) {
-	_, _, sdes := acceptable(s.Crypto, l.Local.keys(slot(s.Kind)))
+	_, _, sdes := acceptable(s.Crypto, l.Local.keys(slotOf(s.Kind)))
 	sdes = sdes && !demandsDTLS(s.Protocol)
 	dtls := l.Local.Fingerprint.Value != "" && len(s.ICE.Fingerprints) > 0
 	switch {
@@ -71,7 +68,7 @@ func (l Leg) chooseKeying(s Stream) (Keying, string) {
 
 // unkeyed is why an offered stream that must be encrypted cannot be.
 func (l Leg) unkeyed(s Stream) string {
-	ours := l.Local.keys(slot(s.Kind))
+	ours := l.Local.keys(slotOf(s.Kind))
 	switch {
 	case len(ours) == 0 && l.Local.Fingerprint.Value == "":
 		return fmt.Sprintf("secure RTP (%s) is not spoken on this leg, only RTP/AVP", s.Protocol)
@@ -120,13 +117,13 @@ func (s *Stream) proves() bool {
 
 // check has ICE agreed on an RTP leg's stream. We are a full agent there: the offerer controls, or whoever is not lite, and
 // a role stays until the peer restarts (RFC 8445 §6.1.1, RFC 8839 §4.4.1.1.2).
-func (l Leg) check(r *RemoteStream, peer Transport, offered bool) {
+func (l Leg) check(r *RemoteStream, slot Slot, peer Transport, offered bool) {
 	r.Ufrag, r.Password, r.ICELite, r.Candidates = peer.Ufrag, peer.Password, peer.ICELite, peer.Candidates
 	if r.Mux {
 		r.Candidates = slices.DeleteFunc(slices.Clone(r.Candidates), func(c Candidate) bool { return c.Component == 2 })
 	}
 	r.Controlling = offered || peer.ICELite
-	if before := l.agreed().Heard.stream(); before != nil && before.Remote.Ufrag == peer.Ufrag {
+	if before := l.agreed().Heard.at(slot); before != nil && before.Remote.Ufrag == peer.Ufrag {
 		r.Controlling = before.Remote.Controlling
 	}
 }
@@ -139,7 +136,7 @@ func (l Leg) fit(heard, offer Stream) (remote RemoteStream, reason string) {
 	}
 	fault := ""
 	if len(offer.Crypto) > 0 {
-		r.Receive, r.Send, fault = answered(heard.Crypto, offer.Crypto)
+		r.Receive, r.Send, fault = answeredKeys(heard.Crypto, offer.Crypto)
 	}
 	switch {
 	case len(offer.ICE.Fingerprints) > 0 && len(heard.ICE.Fingerprints) > 0:
@@ -155,7 +152,7 @@ func (l Leg) fit(heard, offer Stream) (remote RemoteStream, reason string) {
 		return r, fmt.Sprintf("m=%s: %s without our encryption to an offer of %s", heard.Kind, heard.Protocol, offer.Protocol)
 	}
 	if offer.ICE.Ufrag != "" && heard.proves() {
-		l.check(&r, heard.ICE, true)
+		l.check(&r, slotOf(heard.Kind), heard.ICE, true)
 	}
 	return r, ""
 }

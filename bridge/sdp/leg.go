@@ -54,12 +54,12 @@ func (l Leg) HearOffer(text []byte) (Leg, error) {
 	if err != nil {
 		return l, err
 	}
-	if err := heard.choose(l); err != nil {
+	if err := l.choose(heard); err != nil {
 		return l, err
 	}
 	next := l.open(HeardOffer)
 	next.Heard = heard
-	next.Bound = bind(l.Bound, heard.stream().Codecs)
+	next.Bound = heard.bind(l.Bound)
 	return next, nil
 }
 
@@ -74,13 +74,13 @@ func (l Leg) HearAnswer(text []byte) (Leg, error) {
 	if err != nil {
 		return l, err
 	}
-	if err := heard.answers(l); err != nil {
+	if err := l.answers(heard); err != nil {
 		return l, err
 	}
 	next := l.settle()
 	next.Heard = heard
-	next.Bound = bind(l.Bound, heard.stream().Codecs)
-	if s := heard.stream(); l.Setup == "" && (l.Profile == WebRTC || s.Remote.Keying == DTLS) {
+	next.Bound = heard.bind(l.Bound)
+	if s := heard.main(); l.Setup == "" && (l.Profile == WebRTC || s.Remote.Keying == DTLS) {
 		next.Setup = answerSetup(s.ICE.Setup, "")
 	}
 	return next, nil
@@ -120,7 +120,7 @@ func (l Leg) Rollback() Leg {
 
 // Restarted says whether the offer just heard restarts ICE compared with before (RFC 8839 §4.4.1.1.1).
 func (l Leg) Restarted(before Leg) bool {
-	now, then := l.Heard.stream(), before.Heard.stream()
+	now, then := l.Heard.main(), before.Heard.main()
 	if now == nil || then == nil {
 		return false
 	}
@@ -134,24 +134,38 @@ func (l Leg) Restarted(before Leg) bool {
 // the Answer: behind the new key may be another device, which does not know how often our sequence numbers under the old one
 // have gone round, and counts them from nought (RFC 3711 §3.3.1). A renewed key starts there too.
 func (l Leg) Rekeyed(before Leg) bool {
-	now, then := l.Heard.stream(), before.Heard.stream()
-	if now == nil || then == nil || now.Remote.Keying != SDES || then.Remote.Keying != SDES {
-		return false
+	for slot := range Slots {
+		now, then := l.Heard.at(slot), before.Heard.at(slot)
+		if now == nil || then == nil || now.Remote.Keying != SDES || then.Remote.Keying != SDES {
+			continue
+		}
+		a, b := now.Remote.Receive, then.Remote.Receive
+		if a.Suite != b.Suite || !slices.Equal(a.Key, b.Key) {
+			return true
+		}
 	}
-	a, b := now.Remote.Receive, then.Remote.Receive
-	return a.Suite != b.Suite || !slices.Equal(a.Key, b.Key)
+	return false
 }
 
-// Alters says whether what was just heard changes anything that the other leg must know compared with before: codecs or
-// direction. Where it does not (session refresh, ICE restart, a new address), Answer from the other leg's Heard suffices.
+// Alters says whether what was just heard changes anything that the other leg must know compared with before: streams, codecs
+// or direction. Where it does not (session refresh, ICE restart, a new address), Answer from the other leg's Heard suffices.
 func (l Leg) Alters(before Leg) bool {
-	now, then := l.Heard.stream(), before.Heard.stream()
+	for slot := range Slots {
+		if l.altersIn(slot, before) {
+			return true
+		}
+	}
+	return false
+}
+
+func (l Leg) altersIn(slot Slot, before Leg) bool {
+	now, then := l.Heard.at(slot), before.Heard.at(slot)
 	if now == nil || then == nil {
 		return now != then
 	}
 	// A peer that was answered less than it offered repeats its full offer at each refresh.
 	most := SendRecv
-	if said := before.Said.stream(); said != nil && before.Heard.Answer {
+	if said := before.Said.at(slot); said != nil && before.Heard.Answer {
 		most = said.Direction.Reverse()
 	}
 	missing := func(c Codec) bool { return !slices.ContainsFunc(now.Codecs, c.Same) }
@@ -160,15 +174,25 @@ func (l Leg) Alters(before Leg) bool {
 
 // Remote is the peer's transport by what was heard; zero where nothing was.
 func (l Leg) Remote() Remote {
-	s := l.Heard.stream()
-	if s == nil {
+	main := l.Heard.main()
+	if main == nil {
 		return Remote{}
 	}
-	return Remote{Transport: s.ICE, Streams: []RemoteStream{s.Remote}}
+	r := Remote{Transport: main.ICE}
+	for slot := range Slots {
+		if s := l.Heard.at(slot); s != nil {
+			r.Streams = append(r.Streams, make([]RemoteStream, slot+1-len(r.Streams))...)
+			r.Streams[slot] = s.Remote
+		}
+	}
+	return r
 }
 
 // Held says whether the peer holds us: it will not receive.
 func (l Leg) Held() bool {
-	s := l.Heard.stream()
+	s := l.Heard.main()
 	return s != nil && !s.Direction.Receives()
 }
+
+// Carries says whether the latest exchange has a stream in the slot.
+func (l Leg) Carries(slot Slot) bool { return l.Heard.at(slot) != nil }

@@ -3,64 +3,156 @@ package sdp
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
-// Offer makes our offer on this leg from what the other leg heard (nil: everything that we relay, for a delayed offer).
-// A repeated offer keeps m-line order, mids, payload types and DTLS role, and counts the version up where anything
-// changed. ErrNotAcceptable where the other leg has no codec that is relayed, ErrNoState while an offer is open.
+// Offer makes our offer on this leg from what the other leg heard (nil: audio with everything that we relay, for a delayed
+// offer). A repeated offer keeps m-line order, mids, payload types and DTLS role, and counts the version up where anything
+// changed. With Policy.Transcode the codecs that we convert stand behind those of the other leg.
+// ErrNotAcceptable where the other leg has no stream and codec that is relayed here, ErrNoState while an offer is open.
 func (l Leg) Offer(other *Description) (Leg, []byte, error) {
 	if l.Pending != Stable {
 		return l, nil, fmt.Errorf("%w: offer wanted while %s", ErrNoState, l.Pending)
 	}
-	far, err := farSide(other, &Stream{Codecs: everything()})
-	if err != nil {
-		return l, nil, err
+	if other == nil {
+		other = &Description{Streams: []Stream{{Kind: "audio", Relayed: true, Direction: SendRecv, Codecs: everything()}}}
+	}
+	if other.main() == nil {
+		return l, nil, fmt.Errorf("%w: the other side has no stream that is relayed", ErrNotAcceptable)
 	}
 	next := l.open(SaidOffer)
-	codecs := next.numbered(far.Codecs)
-	if !voices(codecs) {
-		return l, nil, fmt.Errorf("%w: no codec that is relayed: %s", ErrNotAcceptable, names(far.Codecs))
-	}
-	said, stream := l.layout()
-	stream.Codecs, stream.Direction, stream.Ptime, stream.MaxPtime = codecs, far.Direction, far.ptime(), far.MaxPtime
-	if l.Profile == RTP {
-		if err := next.protectOffer(stream); err != nil {
-			return l, nil, err
+	said := l.layout()
+	for slot := range Slots {
+		far := other.at(slot)
+		if far == nil {
+			continue
 		}
-	} else {
-		stream.Bundled, stream.Remote.Mux = stream.MID != "", true // a peer without mids gets none
-		stream.ICE.Setup = l.Setup
-		if l.Setup == "" {
-			stream.ICE.Setup = "actpass"
+		stream, ok := next.offered(said.place(slot, l.Said, l.Profile), *far)
+		switch {
+		case ok && l.Profile == RTP && slot != Image:
+			if err := next.protectOffer(&stream); err != nil {
+				return l, nil, err
+			}
+			fallthrough
+		case ok:
+			said.put(slot, l.Said, stream)
+		case slot == Audio:
+			return l, nil, fmt.Errorf("%w: no codec that is relayed: %s", ErrNotAcceptable, names(far.Codecs))
 		}
 	}
-	if next, err = next.say(said); err != nil {
+	if said.main() == nil {
+		return l, nil, fmt.Errorf("%w: the other side has no stream that is relayed here", ErrNotAcceptable)
+	}
+	said.bundled(l.Profile)
+	next, err := next.say(said)
+	if err != nil {
 		return l, nil, err
 	}
 	return next, next.Repeat(), nil
 }
 
-// layout is an offer's m-lines, as they stand since the latest exchange, and the one to be filled in. Audio stands first
-// where we decide; elsewhere every m-line keeps its place (RFC 3264 §8).
-func (l Leg) layout() (*Description, *Stream) {
+// layout is an offer's m-lines as they stand since the latest exchange, all refused: each keeps its place (RFC 3264 §8).
+func (l Leg) layout() *Description {
 	d := &Description{}
-	if old := l.Said.stream(); old != nil {
+	if l.Said != nil {
 		for _, s := range l.Said.Streams {
 			d.Streams = append(d.Streams, s.rejected())
 		}
-		s := &d.Streams[l.Said.relayed()]
-		s.Rejected, s.Relayed, s.Remote.Mux, s.Reduced = false, true, old.Remote.Mux, old.Reduced
-		return d, s
 	}
-	d.Streams = []Stream{{Kind: "audio", Protocol: l.protocol(), Relayed: true}}
-	if l.Profile == WebRTC {
-		d.Streams[0].MID = "0"
-	}
-	return d, &d.Streams[0]
+	return d
 }
 
-// numbered gives the far leg's codecs the payload types of this leg and binds them here.
+// place is the m-line in which a slot's stream is offered: the one where it was carried, else a refused one of its kind, else
+// a new one at the end. before is our latest description.
+func (d *Description) place(slot Slot, before *Description, profile Profile) Stream {
+	if i := before.relayed(slot); i >= 0 {
+		return before.Streams[i]
+	}
+	kind := kinds()[slot]
+	if i := slices.IndexFunc(d.Streams, func(s Stream) bool { return s.Kind == kind }); i >= 0 {
+		return Stream{Kind: kind, MID: d.Streams[i].MID}
+	}
+	mid := strconv.Itoa(len(d.Streams))
+	if profile == RTP {
+		mid = ""
+	} else if slices.ContainsFunc(d.Streams, func(s Stream) bool { return s.MID == mid }) {
+		mid = "t" + mid
+	}
+	return Stream{Kind: kind, MID: mid}
+}
+
+// put sets the stream into the m-line that place found.
+func (d *Description) put(slot Slot, before *Description, s Stream) {
+	if i := before.relayed(slot); i >= 0 {
+		d.Streams[i] = s
+		return
+	}
+	if i := slices.IndexFunc(d.Streams, func(o Stream) bool { return o.Kind == s.Kind && o.Rejected }); i >= 0 {
+		d.Streams[i] = s
+		return
+	}
+	d.Streams = append(d.Streams, s)
+}
+
+// offered is our offer of one stream of the far leg; false where this leg cannot have it.
+func (l *Leg) offered(old, far Stream) (Stream, bool) {
+	s := Stream{
+		Kind: far.Kind, Protocol: old.Protocol, MID: old.MID, Relayed: true, Reduced: old.Reduced,
+		Direction: far.Direction, Ptime: far.ptime(), MaxPtime: far.MaxPtime, Remote: RemoteStream{Mux: old.Remote.Mux},
+	}
+	if !l.reserved(slotOf(far.Kind)) {
+		return s, false
+	}
+	if far.Kind == "image" {
+		s.Protocol, s.Format, s.Fax = far.Protocol, far.Format, far.Fax
+		return s, l.Profile == RTP
+	}
+	if s.Codecs = l.numbered(l.widened(far)); !carries(s.Codecs) || far.Kind == "video" && !l.Policy.Video {
+		return s, false
+	}
+	if s.Protocol == "" {
+		s.Protocol = l.protocol()
+	}
+	if far.Kind == "video" {
+		s.Feedback = far.Feedback
+	}
+	if l.Profile == WebRTC {
+		s.Extension = far.Extension
+	}
+	s.pair()
+	if l.Profile == RTP {
+		return s, true
+	}
+	s.Bundled, s.Remote.Mux = s.MID != "", true // a peer without mids gets none
+	s.ICE.Setup = l.Setup
+	if l.Setup == "" {
+		s.ICE.Setup = "actpass"
+	}
+	return s, true
+}
+
+// widened are the far leg's codecs of a stream with those that this leg may have beside them: the events that go with them,
+// and what we convert.
+func (l Leg) widened(far Stream) []Codec {
+	all := slices.Clone(far.Codecs)
+	if far.Kind != "audio" {
+		return all
+	}
+	for _, c := range everything() {
+		missing := !slices.ContainsFunc(all, c.Same)
+		switch {
+		case !missing:
+		case c.voice() && l.Policy.Transcode:
+			all = append(all, c)
+		case c.telephone() && slices.ContainsFunc(all, func(v Codec) bool { return v.voice() && v.Clock == c.Clock }):
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+// numbered gives codecs the payload types of this leg and binds them here.
 func (l *Leg) numbered(far []Codec) []Codec {
 	var all []Codec
 	far = relayables(far)
@@ -106,20 +198,49 @@ func (l Leg) origin(version uint64) string {
 	return fmt.Sprintf("- %d %d IN %s", l.SessionID, version, address)
 }
 
-// transport puts our side of the transport into the relayed stream.
+// transport puts our side of the transport into the streams that are carried.
 func (l Leg) transport(d *Description) error {
-	s, local := d.stream(), l.Local
-	if l.Profile == RTP {
-		if !local.Addr.IsValid() || len(local.Ports) == 0 {
-			return fmt.Errorf("%w: the leg has no RTP port", ErrNoState)
-		}
-		s.Remote = portPair(local.Addr, local.Ports[0], s.Remote.Mux)
-		return nil
+	if l.Profile == WebRTC {
+		d.ICELite = true
 	}
+	for slot := range Slots {
+		s := d.at(slot)
+		if s == nil {
+			continue
+		}
+		var err error
+		if l.Profile == WebRTC {
+			err = l.webTransport(s)
+		} else {
+			err = l.portTransport(s, slot)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// reserved says whether there is a port for a slot. What has none beside audio is not carried.
+func (l Leg) reserved(slot Slot) bool {
+	return l.Profile == WebRTC || slot == Audio || slot < len(l.Local.Ports) && l.Local.Ports[slot] != 0
+}
+
+func (l Leg) portTransport(s *Stream, slot Slot) error {
+	if !l.Local.Addr.IsValid() || slot >= len(l.Local.Ports) || l.Local.Ports[slot] == 0 {
+		return fmt.Errorf("%w: the leg has no port for m=%s", ErrNoState, s.Kind)
+	}
+	keying := s.Remote.Keying
+	s.Remote = portPair(l.Local.Addr, l.Local.Ports[slot], s.Remote.Mux)
+	s.Remote.Keying = keying
+	return nil
+}
+
+func (l Leg) webTransport(s *Stream) error {
+	local := l.Local
 	if local.Ufrag == "" || local.Password == "" || local.Fingerprint.Value == "" {
 		return fmt.Errorf("%w: the leg has no ICE credentials or no certificate", ErrNoState)
 	}
-	d.ICELite = true
 	s.ICE.ICELite = true
 	s.ICE.Ufrag, s.ICE.Password = local.Ufrag, local.Password
 	s.ICE.Fingerprints = []Fingerprint{local.Fingerprint}
@@ -132,7 +253,9 @@ func (l Leg) transport(d *Description) error {
 		}
 	}
 	// A stream id makes the browser's ontrack event carry a stream, which every library plays from.
-	s.Msid = fmt.Sprintf("tandem-%d audio-%d", l.SessionID, l.SessionID)
-	s.SSRC = local.SSRC
+	s.Msid = fmt.Sprintf("tandem-%d %s-%d", l.SessionID, s.Kind, l.SessionID)
+	if s.Kind == "audio" {
+		s.SSRC = local.SSRC
+	}
 	return nil
 }

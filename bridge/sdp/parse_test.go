@@ -137,7 +137,7 @@ func TestTolerated(t *testing.T) {
 func TestOpusWithoutChannels(t *testing.T) {
 	for _, rtpmap := range []string{"opus/48000", "OPUS/48000/", "opus/48000/2"} {
 		l := must(testLeg(RTP, 'a').HearOffer([]byte(head + "m=audio 4000 RTP/AVP 116 0\r\na=rtpmap:116 " + rtpmap + "\r\n")))(t)
-		_, text, err := l.Answer(&Description{Streams: []Stream{{Relayed: true, Direction: SendRecv, Codecs: everything()}}})
+		_, text, err := l.Answer(&Description{Streams: []Stream{{Kind: "audio", Relayed: true, Direction: SendRecv, Codecs: everything()}}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -146,7 +146,7 @@ func TestOpusWithoutChannels(t *testing.T) {
 		}
 	}
 	l := must(testLeg(RTP, 'a').HearOffer([]byte(head + "m=audio 4000 RTP/AVP 116 0\r\na=rtpmap:116 opus/48000/1\r\n")))(t)
-	if c := l.Heard.stream().Codecs[0]; c.voice() {
+	if c := l.Heard.main().Codecs[0]; c.voice() {
 		t.Errorf("%s is taken for stereo", c)
 	}
 }

@@ -10,6 +10,19 @@ const (
 	Slots // how many there are
 )
 
+// kinds are the slots' m-lines.
+func kinds() [Slots]string { return [Slots]string{"audio", "video", "image"} }
+
+// slotOf is the slot of an m-line's kind; -1: the bridge never carries it.
+func slotOf(kind string) Slot {
+	for slot, k := range kinds() {
+		if k == kind {
+			return slot
+		}
+	}
+	return -1
+}
+
 // Keying is how the packets of an RTP leg's stream are protected. A WebRTC leg's are always by DTLS.
 type Keying uint8
 

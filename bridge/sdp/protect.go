@@ -11,7 +11,7 @@ import (
 // changes nothing, else as the policy has it. The first offer lists all our keys; tags count from 1.
 func (l *Leg) protectOffer(s *Stream) error {
 	keying, ice, mux := l.Policy.Keying, l.Policy.ICE, false
-	if before := l.agreed().Heard.stream(); before != nil {
+	if before := l.agreed().Heard.at(slotOf(s.Kind)); before != nil {
 		keying, ice, mux = before.Remote.Keying, before.Remote.Ufrag != "", before.Remote.Mux
 	} else {
 		s.Remote.Mux = keying == DTLS || ice // asked for: without it every call costs two checks and two handshakes
@@ -19,7 +19,7 @@ func (l *Leg) protectOffer(s *Stream) error {
 	s.Remote.Keying = keying
 	switch keying {
 	case SDES:
-		if s.Crypto = listed(l.Local.keys(slot(s.Kind))); len(s.Crypto) == 0 {
+		if s.Crypto = listed(l.Local.keys(slotOf(s.Kind))); len(s.Crypto) == 0 {
 			return fmt.Errorf("%w: the leg has no SDES keys for m=%s", ErrNoState, s.Kind)
 		}
 	case DTLS:
@@ -43,7 +43,7 @@ func (l *Leg) protectAnswer(s *Stream, heard Stream, remote *RemoteStream) error
 	s.Remote.Keying, s.Mismatch = remote.Keying, heard.Mismatch
 	switch remote.Keying {
 	case SDES:
-		key, ok := own(l.Local.keys(slot(s.Kind)), remote.Receive.Suite)
+		key, ok := own(l.Local.keys(slotOf(s.Kind)), remote.Receive.Suite)
 		if !ok {
 			return fmt.Errorf("%w: the leg has no key for %s", ErrNoState, remote.Receive.Suite)
 		}
@@ -73,7 +73,7 @@ func (l *Leg) certify(s *Stream, peer string) error {
 		return fmt.Errorf("%w: the leg has no certificate", ErrNoState)
 	}
 	s.ICE.Fingerprints = []Fingerprint{ours}
-	said, before := l.agreed().Said.stream(), l.agreed().Heard.stream()
+	said, before := l.agreed().Said.at(slotOf(s.Kind)), l.agreed().Heard.at(slotOf(s.Kind))
 	renewed := said != nil && len(said.ICE.Fingerprints) > 0 && !slices.Contains(said.ICE.Fingerprints, ours)
 	wanted := peer != "" && before != nil && before.Remote.TLSID != peer
 	if l.TLSID == "" || renewed || wanted {
@@ -90,7 +90,7 @@ func (l *Leg) prove(s *Stream, mux bool) error {
 		return fmt.Errorf("%w: the leg has no ICE credentials", ErrNoState)
 	}
 	s.ICE.Ufrag, s.ICE.Password = local.Ufrag, local.Password
-	at := slot(s.Kind)
+	at := slotOf(s.Kind)
 	if !local.Addr.IsValid() || at < 0 || at >= len(local.Ports) {
 		return fmt.Errorf("%w: the leg has no RTP port for m=%s", ErrNoState, s.Kind)
 	}

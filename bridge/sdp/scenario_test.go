@@ -16,7 +16,7 @@ import (
 
 var update = flag.Bool("update", false, "write what is said into testdata")
 
-// A scenario is a txtar file. Its comment names the legs' profiles ("a webrtc, b rtp keys sdes optional": see keyedLeg), then
+// A scenario is a txtar file. Its comment names the legs' profiles ("a webrtc, b rtp keys sdes optional": see wordedLeg), then
 // any words. Each section is a step whose text is what is heard or what must come out:
 //
 //	a hears offer          the text; with " : fails" what the error must contain follows behind a "--- " line
@@ -101,7 +101,7 @@ func runScenario(t *testing.T, name string) {
 		if len(f) < 2 {
 			t.Fatalf("%s: first line %q names no legs", name, comment)
 		}
-		legs[f[0]] = keyedLeg(t, testLeg(map[string]Profile{"webrtc": WebRTC, "rtp": RTP}[f[1]], f[0][0]), f[2:])
+		legs[f[0]] = wordedLeg(t, testLeg(map[string]Profile{"webrtc": WebRTC, "rtp": RTP}[f[1]], f[0][0]), f[2:])
 	}
 	for i := range files {
 		got, compare := step(t, legs, files[i])

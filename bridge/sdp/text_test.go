@@ -15,6 +15,20 @@ func planText(p Plan) string {
 			if s.Reoffer[i] {
 				b.WriteString(" reoffer")
 			}
+			if s.Transcode {
+				fmt.Fprintf(&b, " converts %d", s.From[i])
+			}
+			if e := s.EventFrom[i]; e != Drop && s.Payload[i][e] == Drop && s.Telephone[1-i].Name != "" {
+				fmt.Fprintf(&b, " events %d anew", e)
+			}
+			if s.Feedback[i] != 0 {
+				fmt.Fprintf(&b, " feedback %05b", s.Feedback[i])
+			}
+			for from, to := range s.Extension[i] {
+				if to != 0 {
+					fmt.Fprintf(&b, " extension %d→%d", from, to)
+				}
+			}
 			for from, to := range s.Payload[i] {
 				if to != Drop {
 					fmt.Fprintf(&b, " %d→%d", from, to)
@@ -78,8 +92,8 @@ func keyingText(b *strings.Builder, l Leg, s RemoteStream) {
 	}
 }
 
-// keyedLeg is a leg with keys of every kind ("keys") and a policy by its words.
-func keyedLeg(t *testing.T, l Leg, words []string) Leg {
+// wordedLeg is a leg with keys of every kind ("keys") and a policy by its words.
+func wordedLeg(t *testing.T, l Leg, words []string) Leg {
 	t.Helper()
 	for _, word := range words {
 		switch word {
@@ -95,11 +109,26 @@ func keyedLeg(t *testing.T, l Leg, words []string) Leg {
 			l.Policy.Required = true
 		case "ice":
 			l.Policy.ICE = true
+		case "video":
+			l.Policy.Video = true
+			l.Local = withPorts(l.Local)
+		case "transcodes":
+			l.Policy.Transcode = true
+		case "ports":
+			l.Local = withPorts(l.Local)
 		default:
 			t.Fatalf("unknown word %q", word)
 		}
 	}
 	return l
+}
+
+// withPorts gives an RTP leg a port in each slot.
+func withPorts(local Local) Local {
+	if p := local.Ports; len(p) == 1 {
+		local.Ports = []uint16{p[0], p[0] + 2, p[0] + 4}
+	}
+	return local
 }
 
 // withKeys gives an RTP leg's Local what SDES, DTLS and ICE need.

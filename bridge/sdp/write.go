@@ -6,10 +6,9 @@ import (
 	"strings"
 )
 
-// write is the text of a description of ours. Header extensions are never in it: their meaning ends at a hop (mid names
-// this leg's m-line, transport-wide sequence numbers ask us for feedback, ids differ per leg), and packets pass the relay
-// untouched; what is not negotiated is not sent. Nor are rtcp-fb lines: for audio they ask for what the far side of the
-// relay cannot do. The direction never stands at session level, where SIP.js would find it first.
+// write is the text of a description of ours. Of header extensions and rtcp-fb lines there are those that mean something at
+// the far end: the others' meaning ends at a hop (mid names this leg's m-line, ids differ per leg), and what is not negotiated
+// is not sent. The direction never stands at session level, where SIP.js would find it first.
 func write(profile Profile, d *Description) string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\r\n", args...) }
@@ -21,25 +20,38 @@ func write(profile Profile, d *Description) string {
 	}
 	line("t=0 0")
 	if profile == WebRTC {
-		if s := d.stream(); s != nil && s.Bundled {
-			line("a=group:BUNDLE %s", s.MID)
+		if mids := d.bundle(); mids != "" {
+			line("a=group:BUNDLE%s", mids)
 		}
 		line("a=ice-lite")
 		line("a=msid-semantic: WMS *")
 	}
 	for _, s := range d.Streams {
-		if s.Rejected {
+		switch {
+		case s.Rejected:
 			writeRejected(line, profile, s)
-		} else {
+		case s.Kind == "image":
+			writeFax(line, s)
+		default:
 			writeStream(line, profile, s)
 		}
 	}
 	return b.String()
 }
 
-// address is where the relayed stream is; invalid where there is none.
+// bundle are the mids of what is carried, each with a blank in front.
+func (d *Description) bundle() (mids string) {
+	for _, s := range d.Streams {
+		if s.Relayed && s.Bundled {
+			mids += " " + s.MID
+		}
+	}
+	return mids
+}
+
+// address is where the streams are; invalid where there is none.
 func (d *Description) address() netip.Addr {
-	if s := d.stream(); s != nil {
+	if s := d.main(); s != nil {
 		return s.Remote.RTP.Addr()
 	}
 	return netip.Addr{}
@@ -87,6 +99,8 @@ func writeStream(line func(string, ...any), profile Profile, s Stream) {
 			line("a=fmtp:%d %s", c.PayloadType, c.Format)
 		}
 	}
+	writeFeedback(line, s)
+	writeExtensions(line, s)
 	if s.Ptime > 0 {
 		line("a=ptime:%d", s.Ptime)
 	}

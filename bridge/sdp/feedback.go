@@ -1,0 +1,65 @@
+package sdp
+
+import (
+	"slices"
+	"strings"
+)
+
+// Feedback are the RTCP messages that a leg's stream negotiated (RFC 4585, RFC 5104, a=rtcp-fb).
+type Feedback uint8
+
+const (
+	NACK Feedback = 1 << iota // generic NACK
+	PLI
+	FIR
+	REMB
+	TransportCC
+)
+
+// feedbackNames are the attributes' values, in the order of the bits.
+func feedbackNames() [5]string {
+	return [...]string{"nack", "nack pli", "ccm fir", "goog-remb", "transport-cc"}
+}
+
+// feedbackOf reads the rtcp-fb lines of a section, whichever codec they are for. FreeSWITCH says them under plain RTP/AVP, too.
+func feedbackOf(s section) Feedback {
+	var all Feedback
+	for _, a := range s.attributes {
+		if a.key != "rtcp-fb" {
+			continue
+		}
+		_, value, _ := strings.Cut(a.value, " ")
+		for bit, name := range feedbackNames() {
+			if strings.EqualFold(strings.Join(strings.Fields(value), " "), name) {
+				all |= 1 << bit
+			}
+		}
+	}
+	return all
+}
+
+// pair leaves transport-wide feedback only where its header extension is there too, and the other way round: one is nothing
+// without the other.
+func (s *Stream) pair() {
+	i := slices.IndexFunc(s.Extension, func(e Extension) bool { return e.URI == transportWide })
+	switch {
+	case i < 0:
+		s.Feedback &^= TransportCC
+	case s.Feedback&TransportCC == 0:
+		s.Extension = slices.Delete(slices.Clone(s.Extension), i, i+1)
+	}
+	if len(s.Extension) == 0 {
+		s.Extension = nil
+	}
+}
+
+// writeFeedback says each message for each codec: a wildcard is not understood everywhere.
+func writeFeedback(line func(string, ...any), s Stream) {
+	for _, c := range s.Codecs {
+		for bit, name := range feedbackNames() {
+			if s.Feedback&(1<<bit) != 0 {
+				line("a=rtcp-fb:%d %s", c.PayloadType, name)
+			}
+		}
+	}
+}
