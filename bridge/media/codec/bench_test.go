@@ -132,3 +132,24 @@ func BenchmarkOpusEncoder(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkG722 is 20 ms of the codec alone.
+func BenchmarkG722(b *testing.B) {
+	pcm, e, d := speech(16000, 160000), newG722Encoder(), newG722Decoder()
+	payloads := encodeAll(newG722Encoder(), pcm, 320)
+	out := make([]int16, samples(longest, 16000))
+	b.Run("encode", func(b *testing.B) {
+		for i := range b.N {
+			if _, err := e.Encode(make([]byte, 160), pcm[i%500*320:][:320]); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("decode", func(b *testing.B) {
+		for i := range b.N {
+			if _, err := d.Decode(out, payloads[i%500]); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}

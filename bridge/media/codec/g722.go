@@ -103,6 +103,15 @@ func (b *g722Band) zeros(d int32) int32 {
 	return saturate(sz)
 }
 
+// mirror is the quadrature mirror filter (blocks TRANSMIT QMF and RECEIVE QMF).
+func mirror(line *[24]int32) (even, odd int32) {
+	for k, c := range &g722.qmf {
+		odd += line[2*k] * c
+		even += line[23-2*k] * c
+	}
+	return even, odd
+}
+
 // g722Decoder has 16000 samples per second.
 type g722Decoder struct {
 	low, high g722Band
@@ -128,12 +137,7 @@ func (d *g722Decoder) Decode(pcm []int16, payload []byte) (int, error) {
 	}
 	pcm = pcm[:2*len(payload)]
 	for i := 0; i < len(pcm); i += 2 {
-		line := work[i : i+24]
-		var even, odd int32
-		for k, c := range g722.qmf {
-			odd += line[2*k] * c
-			even += line[2*k+1] * g722.qmf[11-k]
-		}
+		even, odd := mirror((*[24]int32)(work[i:]))
 		pcm[i], pcm[i+1] = int16(saturate(even>>11)), int16(saturate(odd>>11))
 	}
 	copy(d.line[:], work[len(pcm):])
@@ -187,12 +191,7 @@ func (e *g722Encoder) Encode(payload []byte, pcm []int16) (int, error) {
 	}
 	payload = payload[:len(pcm)/2]
 	for i := range payload {
-		line := work[2*i : 2*i+24]
-		var even, odd int32
-		for k, c := range g722.qmf {
-			odd += line[2*k] * c
-			even += line[2*k+1] * g722.qmf[11-k]
-		}
+		even, odd := mirror((*[24]int32)(work[2*i:]))
 		payload[i] = e.lower((even+odd)>>14) | e.upper((even-odd)>>14)<<6
 	}
 	copy(e.line[:], work[len(pcm):])
