@@ -49,6 +49,12 @@ func TestLoad(t *testing.T) {
 	if result.Sent < 780 || result.Sent > 820 || result.Received != result.Sent {
 		t.Errorf("%d packets sent, %d arrived, want 800 of both", result.Sent, result.Received)
 	}
+	lab.Eventually(t, 10*time.Second, "reports have crossed in both directions", func() error {
+		if browsers, phones := g.Reports(); browsers == 0 || phones == 0 {
+			return fmt.Errorf("the browsers got %d, the phones %d", browsers, phones)
+		}
+		return nil
+	})
 	if faults := g.Faults(); faults != (load.Faults{}) {
 		t.Errorf("wrong packets: %+v, the first: %v", faults, g.FirstFault())
 	}

@@ -15,7 +15,7 @@ const (
 	maxSessions = 1 << 14
 	idleTick    = 500 * time.Microsecond // of the loop without a load
 	readEvery   = time.Millisecond       // while there is one
-	checkEvery  = 5 * time.Second        // a browser's consent checks (RFC 7675 §5.1)
+	checkEvery  = 5 * time.Second        // a browser's consent checks (RFC 7675 §5.1), and reports of both ends (RFC 3550 §6.2)
 )
 
 // Generator is the sockets, the sessions and the loop. Its methods may be called from any goroutine.
@@ -31,6 +31,7 @@ type Generator struct {
 
 	sessions [maxSessions]atomic.Pointer[Session] // by number, from 1
 	faults   faults
+	reports  reports
 
 	mu   sync.Mutex
 	last int // number given last; guarded by mu
@@ -180,13 +181,13 @@ func (g *Generator) rest(now time.Duration) {
 	}
 }
 
-// checks sends each session's consent checks, spread over their interval.
+// checks sends each session's consent checks and reports, spread over their interval.
 func (g *Generator) checks(now time.Duration) {
 	due := int64(now) * maxSessions / int64(checkEvery)
 	for ; g.checkedTo < due; g.checkedTo++ {
 		if s := g.sessions[g.checkedTo%maxSessions].Load(); s != nil && s.spoke.Load() {
-			if s.sendCheck() != nil {
-				g.faults.refused.Add(1)
+			if err := errors.Join(s.sendCheck(), s.sendReports(time.Now())); err != nil {
+				g.faults.note(&g.faults.refused, err)
 			}
 		}
 	}
@@ -197,7 +198,7 @@ func (g *Generator) readAll() {
 	}
 	for g.phones.receive(g.fromPhoneSide) == batchSize {
 	}
-	for g.phonesRTCP.receive(func(*arrival) {}) == batchSize {
+	for g.phonesRTCP.receive(func(*arrival) { g.reports.phones.Add(1) }) == batchSize {
 	}
 }
 
@@ -214,7 +215,8 @@ func (g *Generator) fromBrowserSide(a *arrival) {
 		if p := s.pipe.Load(); p != nil {
 			p.deliver(a.data)
 		}
-	case a.data[1] >= 192 && a.data[1] <= 223: // RTCP
+	case a.data[1] >= 192 && a.data[1] <= 223: // RFC 5761 §4
+		s.receiveReport(a.data)
 	default:
 		g.fromGateway(s, &s.down, 'd', s.opened(a.data), a.at)
 	}

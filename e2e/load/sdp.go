@@ -136,6 +136,7 @@ func (s *Session) hearOffer(text []byte) (answer string, err error) {
 		return "", err
 	}
 	s.phone = rawAddr(netip.AddrPortFrom(addr, uint16(m.MediaName.Port.Value)))
+	s.phoneRTCP = rtcpAddr(s.phone, m)
 	s.down.payloadType = number
 	rtpmap := "PCMU/8000"
 	if s.codec == Opus {

@@ -57,8 +57,8 @@ type Session struct {
 	password  string
 
 	// said by signalling, before the load begins
-	remote browserRemote
-	phone  unix.RawSockaddrInet4 // where the phone sends to
+	remote           browserRemote
+	phone, phoneRTCP unix.RawSockaddrInet4 // where the phone sends to
 
 	// any goroutine
 	keys     atomic.Pointer[keys] // nil: plain RTP on the browser's side too
