@@ -169,15 +169,13 @@ func (g *Generator) step(now time.Duration) {
 }
 
 func (g *Generator) rest(now time.Duration) {
-	tick := idleTick
-	if g.running != nil {
-		tick = g.quantum
-	} else {
+	if g.running == nil {
 		g.nextRead = 0
+		time.Sleep(idleTick)
+		return
 	}
-	if left := now + tick - time.Since(g.start); left > 0 {
-		pause := unix.NsecToTimespec(int64(left))
-		_ = unix.Nanosleep(&pause, nil)
+	if left := now + g.quantum - time.Since(g.start); left > 0 {
+		nap(left)
 	}
 }
 

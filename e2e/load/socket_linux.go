@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -147,7 +148,7 @@ func (o *outbox) add(size int, from [4]byte, to unix.RawSockaddrInet4) {
 // flush sends what is queued and gives how many the kernel did not take.
 func (s *socket) flush() (refused int) {
 	for at := 0; at < s.out.count; {
-		n, _, errno := syscall.Syscall6(unix.SYS_SENDMMSG, uintptr(s.fd), uintptr(unsafe.Pointer(&s.out.messages[at])),
+		n, _, errno := syscall.RawSyscall6(unix.SYS_SENDMMSG, uintptr(s.fd), uintptr(unsafe.Pointer(&s.out.messages[at])),
 			uintptr(s.out.count-at), unix.MSG_DONTWAIT, 0, 0)
 		switch {
 		case errno == 0:
@@ -187,7 +188,7 @@ func (s *socket) receive(each func(*arrival)) int {
 		h := &s.in.messages[i].Hdr
 		h.Namelen, h.Controllen = unix.SizeofSockaddrInet4, controlRoom
 	}
-	n, _, errno := syscall.Syscall6(unix.SYS_RECVMMSG, uintptr(s.fd), uintptr(unsafe.Pointer(&s.in.messages[0])),
+	n, _, errno := syscall.RawSyscall6(unix.SYS_RECVMMSG, uintptr(s.fd), uintptr(unsafe.Pointer(&s.in.messages[0])),
 		batchSize, unix.MSG_DONTWAIT, 0, 0)
 	if errno != 0 {
 		return 0
@@ -230,4 +231,10 @@ func rawAddr(at netip.AddrPort) unix.RawSockaddrInet4 {
 // addrPort is the reverse of rawAddr.
 func addrPort(a unix.RawSockaddrInet4) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), binary.BigEndian.Uint16((*[2]byte)(unsafe.Pointer(&a.Port))[:]))
+}
+
+// nap sleeps without telling the scheduler, which costs more than a short nap itself.
+func nap(d time.Duration) {
+	t := unix.NsecToTimespec(int64(d))
+	_, _, _ = syscall.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&t)), 0, 0)
 }
