@@ -7,7 +7,7 @@ import (
 
 const (
 	adaptive     time.Duration = -1
-	adaptiveTick               = 400 * time.Microsecond
+	adaptiveTick               = 750 * time.Microsecond
 	adaptiveBusy               = 4                     // packets in a millisecond: from here on collecting pays
 	tickWindow                 = 8 * time.Millisecond  // over which the load is judged, so that a single burst waits for nobody
 	leastPause                 = 50 * time.Microsecond // of a worker that cannot keep up: others want the processor too
