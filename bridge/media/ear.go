@@ -42,8 +42,12 @@ type listener struct {
 	expected uint32 // RTP timestamp of what follows
 	ssrc     uint32
 	heard    int64 // its latest packet
-	pcm      [maxDatagram]int16
-	events   [maxDatagram * 2 / 13]dtmf.Event // more than a packet can bring
+}
+
+// hearing is a worker's memory for the listeners of its legs, each of which needs it for one packet.
+type hearing struct {
+	pcm    [maxDatagram]int16
+	events [maxDatagram * 2 / 13]dtmf.Event // more than a packet can bring
 }
 
 // setDigits is SetDigits in the worker.
@@ -149,7 +153,7 @@ func (l *Leg) listen(w *worker, s *sdp.PlannedStream, p []byte) {
 	}
 	body := p[size:]
 	for i, b := range body {
-		n.pcm[i] = expand(b)
+		w.hearing.pcm[i] = expand(b)
 	}
 	if gap := rtpTimestamp(p) - n.expected; ssrc != n.ssrc || gap > maxToneGap {
 		l.endTone(w)
@@ -157,7 +161,7 @@ func (l *Leg) listen(w *worker, s *sdp.PlannedStream, p []byte) {
 	}
 	n.ssrc, n.expected = ssrc, rtpTimestamp(p)+uint32(len(body))
 	n.sequence, n.heard = sequence, w.clock
-	for _, e := range n.detector.Feed(n.pcm[:len(body)], n.events[:0]) {
+	for _, e := range n.detector.Feed(w.hearing.pcm[:len(body)], w.hearing.events[:0]) {
 		l.hearTone(w, e)
 	}
 }

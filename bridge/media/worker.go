@@ -41,6 +41,7 @@ type worker struct {
 	digits   []*Leg // into which digits are playing
 	sweepAt  int64  // next liveness sweep
 	scratch  scratch
+	hearing  hearing
 	stun     stunBudget
 	reporter reporter
 	current  *Leg // whose packet is being handled; a panic is its

@@ -143,8 +143,24 @@ func (s *Session) hearOffer(text []byte) (answer string, err error) {
 		rtpmap = "opus/48000/2"
 	}
 	at := s.PhoneAddr()
-	return fmt.Sprintf("v=0\r\no=- %d 1 IN IP4 %s\r\ns=-\r\nc=IN IP4 %s\r\nt=0 0\r\nm=audio %d RTP/AVP %d\r\na=rtpmap:%d %s\r\na=ptime:20\r\na=sendrecv\r\n",
-		s.number, at.Addr(), at.Addr(), at.Port(), number, number, rtpmap), nil
+	formats, events := strconv.Itoa(int(number)), ""
+	if event, ok := telephoneEvent(m); ok { // what PBXs answer; without it a gateway has to listen for tones
+		formats += " " + event
+		events = "a=rtpmap:" + event + " telephone-event/8000\r\n"
+	}
+	return fmt.Sprintf("v=0\r\no=- %d 1 IN IP4 %s\r\ns=-\r\nc=IN IP4 %s\r\nt=0 0\r\nm=audio %d RTP/AVP %s\r\na=rtpmap:%d %s\r\n%sa=ptime:20\r\na=sendrecv\r\n",
+		s.number, at.Addr(), at.Addr(), at.Port(), formats, number, rtpmap, events), nil
+}
+
+// telephoneEvent is the payload type of RFC 4733 events at 8000 Hz.
+func telephoneEvent(m *sdp.MediaDescription) (number string, ok bool) {
+	for _, a := range m.Attributes {
+		number, name, _ := strings.Cut(a.Value, " ")
+		if a.Key == "rtpmap" && strings.EqualFold(name, "telephone-event/8000") {
+			return number, true
+		}
+	}
+	return "", false
 }
 
 func audio(text []byte) (*sdp.SessionDescription, *sdp.MediaDescription, error) {

@@ -97,17 +97,19 @@ func (d *Detector) duration() int { return (d.heard + 1) * hop }
 
 // judge says which signal the window holds; 0: none.
 func (d *Detector) judge() byte {
-	var total float32
-	for _, s := range d.samples {
-		total += s * s
-	}
+	total := d.energy()
 	const floor = 2 * weakest * weakest / 2 * window
 	if total < floor {
 		return 0
 	}
-	row, column := d.powers()
-	r, c := strongest(row), strongest(column)
-	if r < 0 || c < 0 {
+	row := d.powers(0)
+	r := strongest(row)
+	if r < 0 || row[r]*(1+backTwist) < purity*total { // the column could not make up for it; nearly all speech ends here
+		return 0
+	}
+	column := d.powers(4)
+	c := strongest(column)
+	if c < 0 {
 		return 0
 	}
 	high, low := column[c], row[r]
@@ -119,6 +121,16 @@ func (d *Detector) judge() byte {
 		return 0
 	}
 	return keys[4*r+c]
+}
+
+// energy adds in four lanes: one would wait for itself at each sample.
+func (d *Detector) energy() float32 {
+	var a, b, c, e float32
+	for i := 0; i < window; i += 4 {
+		s := (*[4]float32)(d.samples[i:])
+		a, b, c, e = a+s[0]*s[0], b+s[1]*s[1], c+s[2]*s[2], e+s[3]*s[3]
+	}
+	return a + b + c + e
 }
 
 // strongest is the index of the tone that stands out of its group; -1: none.
@@ -137,20 +149,18 @@ func strongest(powers [4]float32) int {
 	return best
 }
 
-// powers are the shares of the window's energy that the eight tones have (Goertzel's algorithm, all at once).
-func (d *Detector) powers() (row, column [4]float32) {
-	k := &coefficients
-	var a, b [8]float32
+// powers are the shares of the window's energy that four tones have, from coefficients' first on (Goertzel's algorithm, all at
+// once, in variables of their own: arrays would not stay in registers).
+func (d *Detector) powers(first int) [4]float32 {
+	k0, k1, k2, k3 := coefficients[first], coefficients[first+1], coefficients[first+2], coefficients[first+3]
+	var a0, a1, a2, a3, b0, b1, b2, b3 float32
 	for _, s := range d.samples {
-		for i := range a {
-			a[i], b[i] = s+k[i]*a[i]-b[i], a[i]
-		}
+		a0, b0 = (s-b0)+k0*a0, a0
+		a1, b1 = (s-b1)+k1*a1, a1
+		a2, b2 = (s-b2)+k2*a2, a2
+		a3, b3 = (s-b3)+k3*a3, a3
 	}
-	for i := range row {
-		row[i] = share(k[i], a[i], b[i])
-		column[i] = share(k[i+4], a[i+4], b[i+4])
-	}
-	return row, column
+	return [4]float32{share(k0, a0, b0), share(k1, a1, b1), share(k2, a2, b2), share(k3, a3, b3)}
 }
 
 // power is one frequency's share of the window's energy.
