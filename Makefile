@@ -1,7 +1,8 @@
-.PHONY: run build check lab test fuzz bench-setup bench-media
+.PHONY: run build check lab test fuzz fuzz-media bench-setup bench-media
 
 UNIT = $(shell go list ./... | grep -v /e2e)
 FUZZTIME ?= 60s
+FUZZ ?= ^Fuzz
 
 # The gateway with a PBX of its own; prints the URL of the phone.
 run:
@@ -24,14 +25,20 @@ lab:
 test: lab
 	go build ./...
 	go test -race $(UNIT)
+	$(MAKE) fuzz-media FUZZTIME=5s
 	go test -race -timeout 20m ./e2e/...
 
-# Every fuzz target for FUZZTIME.
+# Every fuzz target whose name matches FUZZ for FUZZTIME.
 fuzz:
 	@grep -rno --include=*_test.go '^func Fuzz[A-Za-z]*' . | sed 's/:[0-9]*:func / /' | while read -r file target; do \
+		echo "$$target" | grep -qE '$(FUZZ)' || continue; \
 		echo "$$target in $$file"; \
 		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$(dirname $$file)" || exit 1; \
 	done
+
+# The parsers that packets and descriptions of strangers meet: STUN, demultiplexing, RTP, RTCP, RFC 4571, SDP.
+fuzz-media:
+	@$(MAKE) fuzz FUZZ='^Fuzz(STUN|BrowserPort|Port|RTP|RTCP|Frames|Records|HearOffer|HearAnswer)$$$$'
 
 # Ten calls from Chromium to Asterisk through Tandem and through Kamailio + rtpengine, in turns.
 bench-setup:

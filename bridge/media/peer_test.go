@@ -36,7 +36,8 @@ type peer struct {
 	certificate          tls.Certificate
 	answers              chan *stun.Message
 	records              chan []byte
-	packets              chan []byte // SRTP and SRTCP as they came
+	packets              chan []byte                   // SRTP and SRTCP as they came
+	lose                 func(d []byte, out bool) bool // on the way; nil: nothing; before it connects
 	dropRecords          atomic.Int32
 	loseChangeCipherSpec atomic.Bool // once
 	in, out              *srtp.Context
@@ -104,6 +105,9 @@ func (p *peer) read(conn *net.UDPConn) {
 
 // sort gives what came to whom it is for.
 func (p *peer) sort(d []byte) {
+	if p.lose != nil && p.lose(d, false) {
+		return
+	}
 	switch {
 	case d[0] <= 3:
 		m := &stun.Message{Raw: d}
@@ -135,6 +139,9 @@ func (p *peer) send(d []byte) {
 }
 
 func (p *peer) write(d []byte) (int, error) {
+	if p.lose != nil && p.lose(d, true) {
+		return len(d), nil
+	}
 	if p.tcp != nil {
 		return p.tcp.Write(appendFrame(nil, d))
 	}
