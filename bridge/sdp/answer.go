@@ -44,7 +44,7 @@ func (l Leg) Answer(other *Description) (Leg, []byte, error) {
 		return l, nil, fmt.Errorf("%w: the other side has no stream that was offered", ErrNotAcceptable)
 	}
 	next.Heard = l.Heard.reduced(said)
-	if err := next.protectAnswers(said); err != nil {
+	if err := next.protectAnswers(said, l.agreed()); err != nil {
 		return l, nil, err
 	}
 	next, err := next.say(said)
@@ -54,14 +54,15 @@ func (l Leg) Answer(other *Description) (Leg, []byte, error) {
 	return next, next.Repeat(), nil
 }
 
-// protectAnswers has the answer's streams protected as it was agreed when the offer was heard.
-func (l *Leg) protectAnswers(said *Description) error {
+// protectAnswers has the answer's streams protected as it was agreed when the offer was heard. before is the leg as of the
+// exchange before.
+func (l *Leg) protectAnswers(said *Description, before Leg) error {
 	for slot := range Image {
 		s := said.at(slot)
 		if s == nil || l.Profile != RTP {
 			continue
 		}
-		if err := l.protectAnswer(s, *l.Heard.at(slot), &l.Heard.at(slot).Remote); err != nil {
+		if err := l.protectAnswer(s, *l.Heard.at(slot), before, &l.Heard.at(slot).Remote); err != nil {
 			return err
 		}
 	}

@@ -66,9 +66,14 @@ func (d *Description) main() *Stream {
 	return nil
 }
 
-// ptime is how long the packets are to be that the writer receives: no longer than its longest.
+// ptime is how long the packets are to be that the writer receives, in ms: no longer than its longest, nor is the usual 20
+// where it names none. 0 where all is left to the sender.
 func (s Stream) ptime() int {
-	if s.MaxPtime > 0 && s.MaxPtime < s.Ptime {
+	wanted := s.Ptime
+	if wanted == 0 {
+		wanted = 20
+	}
+	if s.MaxPtime > 0 && s.MaxPtime < wanted {
 		return s.MaxPtime
 	}
 	return s.Ptime

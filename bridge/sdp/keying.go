@@ -41,7 +41,7 @@ func (l Leg) keyed(s Stream) (remote RemoteStream, reason string) {
 	case keying == DTLS:
 		r.Keying = DTLS
 		r.Fingerprints, r.TLSID = s.ICE.Fingerprints, s.ICE.TLSID
-		r.Setup = peerSetup(answerSetup(s.ICE.Setup, l.Setup))
+		r.Setup = peerSetup(answerSetup(s.ICE.Setup, l.role(slotOf(s.Kind))))
 	}
 	if l.Local.Ufrag != "" && s.proves() {
 		l.check(&r, slotOf(s.Kind), s.ICE, false)
@@ -110,6 +110,14 @@ func peerSetup(ours string) string {
 	return "active"
 }
 
+// role is our DTLS role in a slot of an RTP leg, as it was decided; empty where there is no association yet.
+func (l Leg) role(slot Slot) string {
+	if s := l.agreed().Heard.at(slot); s != nil && s.Remote.Keying == DTLS {
+		return peerSetup(s.Remote.Setup)
+	}
+	return ""
+}
+
 // proves says whether the writer does ICE on this stream.
 func (s *Stream) proves() bool {
 	return s.ICE.Ufrag != "" && s.ICE.Password != "" && !s.Mismatch && (!s.ICE.ICELite || len(s.ICE.Candidates) > 0)
@@ -141,7 +149,7 @@ func (l Leg) fit(heard, offer Stream) (remote RemoteStream, reason string) {
 	switch {
 	case len(offer.ICE.Fingerprints) > 0 && len(heard.ICE.Fingerprints) > 0:
 		r.Keying, r.Fingerprints, r.TLSID = DTLS, heard.ICE.Fingerprints, heard.ICE.TLSID
-		r.Setup = peerSetup(answerSetup(heard.ICE.Setup, l.Setup))
+		r.Setup = peerSetup(answerSetup(heard.ICE.Setup, l.role(slotOf(heard.Kind))))
 	case r.Receive.Suite != "":
 		r.Keying = SDES
 	case fault != "":

@@ -18,8 +18,7 @@ type Leg struct {
 	Said      *Description // ours
 	Text      string       // Said as it was written
 	Pending   Pending      // whose offer is open
-	Setup     string       // our DTLS role once decided: "passive" or "active"; kept by re-offers
-	TLSID     string       `json:",omitempty"` // of our DTLS association on an RTP leg (RFC 8842)
+	Setup     string       // WebRTC: our DTLS role once decided: "passive" or "active"; kept by re-offers
 	Bound     []Codec      // every payload type ever bound on this leg, without Format
 	Resting   bool         `json:",omitempty"` // the peer's latest offer was declined: no offer of ours goes out meanwhile
 	Before    *Leg         `json:",omitempty"` // the leg before the open offer; nil where Stable
@@ -80,8 +79,8 @@ func (l Leg) HearAnswer(text []byte) (Leg, error) {
 	next := l.settle()
 	next.Heard = heard
 	next.Bound = heard.bind(l.Bound)
-	if s := heard.main(); l.Setup == "" && (l.Profile == WebRTC || s.Remote.Keying == DTLS) {
-		next.Setup = answerSetup(s.ICE.Setup, "")
+	if l.Profile == WebRTC && l.Setup == "" {
+		next.Setup = answerSetup(heard.main().ICE.Setup, "")
 	}
 	return next, nil
 }

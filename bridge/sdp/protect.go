@@ -10,9 +10,10 @@ import (
 // protectOffer puts into an offer's stream on an RTP leg how we want it protected: as it was agreed before, for a re-offer
 // changes nothing, else as the policy has it. The first offer lists all our keys; tags count from 1.
 func (l *Leg) protectOffer(s *Stream) error {
-	keying, ice, mux := l.Policy.Keying, l.Policy.ICE, false
+	keying, ice, mux, named := l.Policy.Keying, l.Policy.ICE, false, true
 	if before := l.agreed().Heard.at(slotOf(s.Kind)); before != nil {
 		keying, ice, mux = before.Remote.Keying, before.Remote.Ufrag != "", before.Remote.Mux
+		named = before.Remote.TLSID != ""
 	} else {
 		s.Remote.Mux = keying == DTLS || ice // asked for: without it every call costs two checks and two handshakes
 	}
@@ -23,13 +24,15 @@ func (l *Leg) protectOffer(s *Stream) error {
 			return fmt.Errorf("%w: the leg has no SDES keys for m=%s", ErrNoState, s.Kind)
 		}
 	case DTLS:
-		if s.ICE.Setup = l.Setup; s.ICE.Setup == "" {
+		if s.ICE.Setup = l.role(slotOf(s.Kind)); s.ICE.Setup == "" {
 			s.ICE.Setup = "actpass"
 		}
-		if err := l.certify(s, ""); err != nil {
+		if err := l.certify(s, l.agreed(), ""); err != nil {
 			return err
 		}
-		s.ICE.TLSID = l.TLSID
+		if !named { // to a peer that does not know tls-id one of ours that comes later would be a new association
+			s.ICE.TLSID = ""
+		}
 	}
 	if ice {
 		return l.prove(s, mux)
@@ -38,8 +41,8 @@ func (l *Leg) protectOffer(s *Stream) error {
 }
 
 // protectAnswer puts into an answer's stream on an RTP leg what was agreed when the offer was heard, with our keys as they
-// are now, and into remote which of them are in use.
-func (l *Leg) protectAnswer(s *Stream, heard Stream, remote *RemoteStream) error {
+// are now, and into remote which of them are in use. before is the leg as of the exchange before.
+func (l *Leg) protectAnswer(s *Stream, heard Stream, before Leg, remote *RemoteStream) error {
 	s.Remote.Keying, s.Mismatch = remote.Keying, heard.Mismatch
 	switch remote.Keying {
 	case SDES:
@@ -50,13 +53,12 @@ func (l *Leg) protectAnswer(s *Stream, heard Stream, remote *RemoteStream) error
 		remote.Send = key.under(remote.Receive)
 		s.Crypto = []Crypto{remote.Send}
 	case DTLS:
-		l.Setup = peerSetup(remote.Setup)
-		s.ICE.Setup = l.Setup
-		if err := l.certify(s, remote.TLSID); err != nil {
+		s.ICE.Setup = peerSetup(remote.Setup)
+		if err := l.certify(s, before, remote.TLSID); err != nil {
 			return err
 		}
-		if remote.TLSID != "" { // RFC 8842 §5.3
-			s.ICE.TLSID = l.TLSID
+		if remote.TLSID == "" { // RFC 8842 §5.3
+			s.ICE.TLSID = ""
 		}
 	}
 	if remote.Ufrag != "" {
@@ -65,20 +67,22 @@ func (l *Leg) protectAnswer(s *Stream, heard Stream, remote *RemoteStream) error
 	return nil
 }
 
-// certify puts our fingerprint into a stream. A new association has a new tls-id (RFC 8842 §4): the first one, one with another
-// certificate of ours, one that the peer wants by another tls-id of its own.
-func (l *Leg) certify(s *Stream, peer string) error {
+// certify puts our fingerprint and tls-id into a stream. A new association has a new tls-id (RFC 8842 §4): the first one, one
+// with another certificate of ours, one that the peer wants by another tls-id of its own.
+func (l *Leg) certify(s *Stream, before Leg, peer string) error {
 	ours := l.Local.Fingerprint
 	if ours.Value == "" {
 		return fmt.Errorf("%w: the leg has no certificate", ErrNoState)
 	}
 	s.ICE.Fingerprints = []Fingerprint{ours}
-	said, before := l.agreed().Said.at(slotOf(s.Kind)), l.agreed().Heard.at(slotOf(s.Kind))
-	renewed := said != nil && len(said.ICE.Fingerprints) > 0 && !slices.Contains(said.ICE.Fingerprints, ours)
-	wanted := peer != "" && before != nil && before.Remote.TLSID != peer
-	if l.TLSID == "" || renewed || wanted {
-		sum := sha256.Sum256(fmt.Appendf(nil, "%d %s %s %s", l.SessionID, ours.Value, peer, l.TLSID))
-		l.TLSID = hex.EncodeToString(sum[:16])
+	said, heard := before.Said.at(slotOf(s.Kind)), before.Heard.at(slotOf(s.Kind))
+	renewed := said == nil || said.ICE.TLSID == "" || !slices.Contains(said.ICE.Fingerprints, ours)
+	if said != nil {
+		s.ICE.TLSID = said.ICE.TLSID
+	}
+	if wanted := peer != "" && heard != nil && heard.Remote.TLSID != peer; renewed || wanted {
+		sum := sha256.Sum256(fmt.Appendf(nil, "%d %s %s %s %s", l.SessionID, s.Kind, ours.Value, peer, s.ICE.TLSID))
+		s.ICE.TLSID = hex.EncodeToString(sum[:16])
 	}
 	return nil
 }
