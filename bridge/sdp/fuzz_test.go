@@ -30,18 +30,18 @@ func seed(f *testing.F) {
 func FuzzHearOffer(f *testing.F) {
 	seed(f)
 	f.Fuzz(func(t *testing.T, text []byte, browser bool) {
-		near, far := WebRTC, RTP
+		near, far := testLeg(WebRTC, 'a'), wordedLeg(t, testLeg(RTP, 'b'), []string{"keys", "sdes", "optional", "ice"})
 		if !browser {
-			near, far = RTP, WebRTC
+			near, far = wordedLeg(t, testLeg(RTP, 'a'), []string{"keys"}), testLeg(WebRTC, 'b')
 		}
-		a, err := testLeg(near, 'a').HearOffer(text)
+		a, err := near.HearOffer(text)
 		if err != nil {
 			if !errors.Is(err, ErrMalformed) && !errors.Is(err, ErrNotAcceptable) {
 				t.Fatalf("error without a class: %v", err)
 			}
 			return
 		}
-		b, offer, err := testLeg(far, 'b').Offer(a.Heard)
+		b, offer, err := far.Offer(a.Heard)
 		if errors.Is(err, ErrNotAcceptable) && !a.Carries(Audio) {
 			return // a fax, and the far leg is a browser
 		}
@@ -73,26 +73,33 @@ func FuzzHearOffer(f *testing.F) {
 func FuzzHearAnswer(f *testing.F) {
 	seed(f)
 	f.Fuzz(func(t *testing.T, text []byte, browser bool) {
-		profile := RTP
 		if browser {
-			profile = WebRTC
-		}
-		b, _, err := testLeg(profile, 'b').Offer(nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		b, err = b.HearAnswer(text)
-		if err != nil {
-			if !errors.Is(err, ErrMalformed) && !errors.Is(err, ErrNotAcceptable) {
-				t.Fatalf("error without a class: %v", err)
-			}
+			hearFuzzed(t, testLeg(WebRTC, 'b'), text)
 			return
 		}
-		if _, err := Join(b, b); err != nil {
-			t.Fatalf("not joined: %v", err)
-		}
-		if _, _, err := b.Offer(b.Heard); err != nil {
-			t.Fatalf("not offered anew: %v", err)
+		for _, words := range []string{"", "keys sdes", "keys sdes optional", "keys dtls ice"} {
+			hearFuzzed(t, wordedLeg(t, testLeg(RTP, 'b'), strings.Fields(words)), text)
 		}
 	})
+}
+
+func hearFuzzed(t *testing.T, b Leg, answer []byte) {
+	t.Helper()
+	b, _, err := b.Offer(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err = b.HearAnswer(answer)
+	if err != nil {
+		if !errors.Is(err, ErrMalformed) && !errors.Is(err, ErrNotAcceptable) {
+			t.Fatalf("error without a class: %v", err)
+		}
+		return
+	}
+	if _, err := Join(b, b); err != nil {
+		t.Fatalf("not joined: %v", err)
+	}
+	if _, _, err := roundTrip(t, b).Offer(b.Heard); err != nil {
+		t.Fatalf("not offered anew: %v", err)
+	}
 }
