@@ -198,6 +198,9 @@ func (m *mediaBench) compare(relays []*relay, calls, runs int) map[string]sample
 		medians[r.name] = s
 		fmt.Printf("%-12s %6d %9.0f %9.2f %8.2f %8.2f %8.3f %8.3f %8.3f %8.2f %8.2f\n",
 			r.name, calls, s.rate, s.cost, s.cost*(1-s.system), s.cost*s.system, s.p50, s.p99, 100*s.loss, s.others, s.generator)
+		if asked := float64(2*calls) * 50; s.sent < 0.95*asked || s.sent > 1.05*asked {
+			fmt.Printf("%-12s %6d  tells nothing: the generator sent %.0f packets/s instead of %.0f, for the machine is too busy\n", r.name, calls, s.sent, asked)
+		}
 	}
 	if faults := m.g.Faults(); faults != (load.Faults{}) {
 		fmt.Printf("wrong packets so far: %+v, the first: %v\n", faults, m.g.FirstFault())
@@ -252,11 +255,12 @@ type relay struct {
 
 // sample is one measurement; as a median, of each field by itself.
 type sample struct {
-	rate, cost, system float64 // packets a second, µs a packet, share of it in the kernel
-	p50, p99           float64 // ms
-	loss               float64
-	others             float64 // CPUs that neither the relay nor this process used
-	generator          float64 // its own µs a packet
+	sent, rate   float64 // packets a second, those that arrived
+	cost, system float64 // µs a packet, share of it in the kernel
+	p50, p99     float64 // ms
+	loss         float64
+	others       float64 // CPUs that neither the relay nor this process used
+	generator    float64 // its own µs a packet
 }
 
 func (r *relay) measure(ctx context.Context, g *load.Generator, l load.Load) (s sample, err error) {
@@ -274,6 +278,7 @@ func (r *relay) measure(ctx context.Context, g *load.Generator, l load.Load) (s 
 		return float64(d.Nanoseconds()) / 1e3 / float64(max(result.Received, 1))
 	}
 	return sample{
+		sent: result.Rate(),
 		rate: float64(result.Received) / result.Duration.Seconds(), cost: each(used.Total), system: used.System(), generator: each(own),
 		p50:    milliseconds(result.Latency.Quantile(0.5)),
 		p99:    milliseconds(result.Latency.Quantile(0.99)),
@@ -312,6 +317,7 @@ func medianSample(list []sample) sample {
 		return median(values)
 	}
 	return sample{
+		sent: of(func(s sample) float64 { return s.sent }),
 		rate: of(func(s sample) float64 { return s.rate }), cost: of(func(s sample) float64 { return s.cost }),
 		system: of(func(s sample) float64 { return s.system }), p50: of(func(s sample) float64 { return s.p50 }),
 		p99: of(func(s sample) float64 { return s.p99 }), loss: of(func(s sample) float64 { return s.loss }),

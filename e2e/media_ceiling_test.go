@@ -53,7 +53,7 @@ func (m *mediaBench) climb(r *relay, calls int) (best sample, end string) {
 		switch {
 		case s.loss > ceilingLoss:
 			return best, fmt.Sprintf("at %.0f it lost %.2f %%", rate, 100*s.loss)
-		case s.rate < 0.97*rate:
+		case s.sent < 0.97*rate:
 			return best, fmt.Sprintf("the generator could not send %.0f", rate)
 		}
 		best = s
