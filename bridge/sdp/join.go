@@ -93,7 +93,7 @@ func join(legs [2]agreement) (PlannedStream, error) {
 		s.Forward[i] = l.sends() && legs[1-i].receives()
 		s.Expect[i] = s.Kind == "audio" && l.sends() && l.receives()
 		s.From[i], s.EventFrom[i] = Drop, Drop
-		s.Ptime[i] = l.heard.Ptime
+		s.Ptime[i] = l.heard.Remote.Ptime
 		s.Feedback[i] = l.heard.Feedback & l.said.Feedback
 		s.Extension[i] = extensionTable(l.said.Extension, legs[1-i].heard.Extension)
 	}

@@ -54,7 +54,7 @@ func (l Leg) keyed(s Stream) (remote RemoteStream, reason string) {
 func (l Leg) chooseKeying(s Stream) (Keying, string) {
 	_, _, sdes := acceptable(s.Crypto, l.Local.keys(slotOf(s.Kind)))
 	sdes = sdes && !demandsDTLS(s.Protocol)
-	dtls := l.Local.Fingerprint.Value != "" && len(s.ICE.Fingerprints) > 0
+	dtls := l.Local.Fingerprint.Value != "" && proven(s.ICE.Fingerprints)
 	switch {
 	case sdes && (l.Policy.Keying == SDES || !dtls):
 		return SDES, ""
@@ -74,8 +74,10 @@ func (l Leg) unkeyed(s Stream) string {
 		return fmt.Sprintf("secure RTP (%s) is not spoken on this leg, only RTP/AVP", s.Protocol)
 	case demandsDTLS(s.Protocol) && l.Local.Fingerprint.Value == "":
 		return fmt.Sprintf("DTLS (%s) is not spoken on this leg", s.Protocol)
-	case demandsDTLS(s.Protocol):
+	case demandsDTLS(s.Protocol) && len(s.ICE.Fingerprints) == 0:
 		return "no DTLS fingerprint"
+	case len(s.ICE.Fingerprints) > 0 && len(s.Crypto) == 0 && l.Local.Fingerprint.Value != "":
+		return "no DTLS fingerprint by SHA-256 or stronger"
 	case len(s.Crypto) > 0:
 		return "a=crypto: no suite that is spoken on this leg: " + suiteNames(s.Crypto)
 	case s.Unkeyed != "":
@@ -84,6 +86,13 @@ func (l Leg) unkeyed(s Stream) string {
 		return s.Protocol + " without encryption is refused on this leg"
 	}
 	return "neither a=crypto nor a=fingerprint in " + s.Protocol
+}
+
+// proven says whether a certificate can be held against one of the fingerprints: SHA-1 and older prove nothing (RFC 8122 §5).
+func proven(prints []Fingerprint) bool {
+	return slices.ContainsFunc(prints, func(f Fingerprint) bool {
+		return slices.Contains([]string{"sha-256", "sha-384", "sha-512"}, f.Algorithm)
+	})
 }
 
 func suiteNames(lines []Crypto) string {
@@ -147,7 +156,7 @@ func (l Leg) fit(heard, offer Stream) (remote RemoteStream, reason string) {
 		r.Receive, r.Send, fault = answeredKeys(heard.Crypto, offer.Crypto)
 	}
 	switch {
-	case len(offer.ICE.Fingerprints) > 0 && len(heard.ICE.Fingerprints) > 0:
+	case len(offer.ICE.Fingerprints) > 0 && proven(heard.ICE.Fingerprints):
 		r.Keying, r.Fingerprints, r.TLSID = DTLS, heard.ICE.Fingerprints, heard.ICE.TLSID
 		r.Setup = peerSetup(answerSetup(heard.ICE.Setup, l.role(slotOf(heard.Kind))))
 	case r.Receive.Suite != "":

@@ -47,6 +47,9 @@ func TestOfferedKeying(t *testing.T) {
 		{"UDP/TLS/RTP/SAVPF", dtlsLines + cryptoLine, "keys sdes", DTLS, ""},
 		{"UDP/TLS/RTP/SAVP", cryptoLine, "keys", Plain, "no DTLS fingerprint"},
 		{"UDP/TLS/RTP/SAVP", "a=fingerprint:sha-256\r\n", "keys", Plain, "algorithm and digest expected"},
+		{"UDP/TLS/RTP/SAVP", "a=fingerprint:sha-1 AA:BB\r\n", "keys", Plain, "no DTLS fingerprint by SHA-256 or stronger"},
+		{"RTP/SAVP", "a=fingerprint:sha-1 AA:BB\r\n" + cryptoLine, "keys", SDES, ""},
+		{"RTP/AVP", "a=fingerprint:md5 AA:BB\r\n", "keys", Plain, ""},
 		{"TCP/RTP/AVP", "", "keys", Plain, "TCP/RTP/AVP is not spoken on a RTP leg"},
 	} {
 		l := rtpLeg(t, strings.Fields(c.words)...)

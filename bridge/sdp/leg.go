@@ -117,16 +117,25 @@ func (l Leg) Rollback() Leg {
 	return before
 }
 
-// Restarted says whether the offer just heard restarts ICE compared with before (RFC 8839 §4.4.1.1.1).
+// Restarted says whether the offer just heard restarts ICE compared with before, on any stream (RFC 8839 §4.4.1.1.1).
 func (l Leg) Restarted(before Leg) bool {
-	now, then := l.Heard.main(), before.Heard.main()
-	if now == nil || then == nil {
-		return false
+	if l.Profile == WebRTC { // one transport
+		now, then := l.Heard.main(), before.Heard.main()
+		return now != nil && then != nil && now.ICE.restarts(then.ICE)
 	}
-	if l.Profile == RTP && (now.Remote.Ufrag == "" || then.Remote.Ufrag == "") {
-		return false
+	for slot := range Slots {
+		now, then := l.Heard.at(slot), before.Heard.at(slot)
+		if now != nil && then != nil && now.Remote.Ufrag != "" && then.Remote.Ufrag != "" &&
+			now.Remote.restarts(then.Remote.Transport) {
+			return true
+		}
 	}
-	return now.ICE.Ufrag != then.ICE.Ufrag || now.ICE.Password != then.ICE.Password
+	return false
+}
+
+// restarts says whether a peer's credentials are other ones than before.
+func (t Transport) restarts(before Transport) bool {
+	return t.Ufrag != before.Ufrag || t.Password != before.Password
 }
 
 // Rekeyed says whether the offer just heard gives another SDES key than before. Local.Crypto is then to be renewed before
