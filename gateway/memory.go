@@ -1,0 +1,76 @@
+package gateway
+
+import (
+	"context"
+	"runtime/debug"
+	"runtime/metrics"
+	"time"
+)
+
+const (
+	memoryCheck = 5 * time.Second
+	memoryWorth = 2 << 20 // bytes: less is not worth a collection
+)
+
+// memoryFigures are the runtime's, in bytes.
+type memoryFigures struct {
+	live    uint64 // heap that the latest collection found in use
+	heap    uint64 // with what has become garbage, and what is new, since
+	spare   uint64 // free, yet not given back to the system
+	written uint64 // allocated since the process began
+}
+
+// settler gives memory back once a burst of calls is set up. Left alone the runtime keeps the garbage of handshakes and
+// messages, as much as is in use, for minutes, for without new calls hardly anything makes it collect.
+type settler struct {
+	read   func() memoryFigures
+	settle func()
+	before uint64 // written at the latest check
+}
+
+func newSettler() *settler {
+	return &settler{read: readMemory, settle: debug.FreeOSMemory}
+}
+
+// run checks until ctx ends.
+func (s *settler) run(ctx context.Context) {
+	every := time.NewTicker(memoryCheck)
+	defer every.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-every.C:
+			s.check()
+		}
+	}
+}
+
+// check settles where little was allocated since the last check and much would be gained: at least a sixteenth of what is in
+// use, so that a collection, which looks at all of that, is worth its price.
+func (s *settler) check() {
+	m := s.read()
+	fresh := m.written - s.before
+	s.before = m.written
+	worth := max(memoryWorth, m.live/16)
+	if fresh < worth && m.heap-min(m.heap, m.live)+m.spare >= worth {
+		s.settle()
+	}
+}
+
+func readMemory() memoryFigures {
+	samples := []metrics.Sample{
+		{Name: "/gc/heap/live:bytes"},
+		{Name: "/memory/classes/heap/objects:bytes"},
+		{Name: "/memory/classes/heap/free:bytes"},
+		{Name: "/gc/heap/allocs:bytes"},
+	}
+	metrics.Read(samples)
+	value := func(i int) uint64 {
+		if samples[i].Value.Kind() != metrics.KindUint64 {
+			return 0
+		}
+		return samples[i].Value.Uint64()
+	}
+	return memoryFigures{live: value(0), heap: value(1), spare: value(2), written: value(3)}
+}
