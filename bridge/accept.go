@@ -58,7 +58,7 @@ func (c *call) answerCaller() error {
 	l := c.caller
 	switch {
 	case l.neg.Pending == sdp.HeardOffer:
-		neg, _, err := l.neg.Answer(c.callee.neg.Heard)
+		neg, _, err := l.ready(c.callee.neg.Heard).Answer(c.callee.neg.Heard)
 		if err != nil {
 			return err
 		}
@@ -72,7 +72,7 @@ func (c *call) answerCaller() error {
 		if err := l.openMedia(c.in.reached()); err != nil {
 			return err
 		}
-		neg, _, err := l.neg.Offer(c.callee.neg.Heard)
+		neg, _, err := l.ready(c.callee.neg.Heard).Offer(c.callee.neg.Heard)
 		if err != nil {
 			return err
 		}

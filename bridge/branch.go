@@ -68,7 +68,7 @@ func (c *call) newCallee(t target) *leg {
 		l.dialog.LocalURI = forBrowser(in.From().Address, "")
 		l.dialog.RemoteURI = forBrowser(in.To().Address, t.binding.AOR)
 	}
-	l.digits = c.bridge.peering(l.backend).DTMF
+	l.digits, l.policy = c.bridge.peering(l.backend).DTMF, c.bridge.policy(l.backend, c.caller.backend)
 	l.log = c.log.With("leg", l.name, "conn", l.peer.Name())
 	if l.backend != "" {
 		l.log = l.log.With("backend", l.backend)
@@ -104,7 +104,7 @@ func (br *branch) send() error {
 	if err := l.openMedia(reached); err != nil {
 		return err
 	}
-	neg, offer, err := l.neg.Offer(c.caller.neg.Heard)
+	neg, offer, err := l.ready(c.caller.neg.Heard).Offer(c.caller.neg.Heard)
 	if err != nil {
 		return err
 	}

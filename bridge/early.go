@@ -75,7 +75,7 @@ func (c *call) progress(r reply) {
 func (c *call) earlyMedia(br *branch, early earlyDialog) []byte {
 	first := c.caller.neg.Pending == sdp.HeardOffer
 	if first {
-		neg, _, err := c.caller.neg.Answer(early.neg.Heard)
+		neg, _, err := c.caller.ready(early.neg.Heard).Answer(early.neg.Heard)
 		if err != nil {
 			br.leg.log.Warn("early media passed over", "error", err)
 			return nil

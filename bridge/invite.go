@@ -137,7 +137,7 @@ func (b *Bridge) openCall(in inbound, tenant string, stages []stage) *call {
 	} else {
 		l.backend = in.backend.Name()
 	}
-	l.digits = b.peering(l.backend).DTMF
+	l.digits, l.policy = b.peering(l.backend).DTMF, b.policy(l.backend, stages[0][0].backendName())
 	if tenant != "" {
 		c.log = c.log.With("tenant", tenant)
 	}
@@ -196,7 +196,6 @@ func (l *leg) openMedia(reached addr) error {
 		Reached:    reached,
 		Signalling: l.signalling(),
 		Learn:      l.call.bridge.peering(l.backend).Learn,
-		Streams:    1,
 		OnEvent:    l.onMedia,
 	})
 	if err != nil {
@@ -204,5 +203,6 @@ func (l *leg) openMedia(reached addr) error {
 	}
 	l.media = m
 	l.neg = sdp.NewLeg(l.profile, m.Local(), uint64(time.Now().UnixNano())>>1)
+	l.neg.Policy = l.policy
 	return nil
 }

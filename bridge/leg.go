@@ -19,6 +19,7 @@ type leg struct {
 	profile sdp.Profile
 	aor     string // the browser's address of record, "" for a backend
 	digits  DTMF
+	policy  sdp.Policy
 	log     *slog.Logger
 
 	// owned by the call's goroutine
@@ -73,6 +74,22 @@ func (l *leg) unregister() {
 		l.call.bridge.calls.dropFlow(l.flow, l.call)
 	}
 	l.keyed = nil
+}
+
+// ready is the leg's half of offer and answer with a port for each stream that the far leg's description has. A stream for which
+// there is no port is not carried.
+func (l *leg) ready(far *sdp.Description) sdp.Leg {
+	neg := l.neg
+	for slot := sdp.Video; slot < sdp.Slots; slot++ {
+		if !far.Carries(slot) || slot == sdp.Video && !l.policy.Video {
+			continue
+		}
+		if err := l.media.Reserve(slot); err != nil {
+			l.log.Warn("stream not carried", "error", err)
+		}
+	}
+	neg.Local.Ports = l.media.Local().Ports
+	return neg
 }
 
 // step applies an input to the leg's table and does what it says.

@@ -24,6 +24,16 @@ const (
 	DTMFInband DTMF = "inband"  // tones in the audio, which has to be G.711
 )
 
+// policy is what a leg with a backend, or with a browser for which it is "", asks of its peer, given the far leg's backend. A
+// browser's keying is fixed; which streams it gets is the backend's to say.
+func (b *Bridge) policy(backend, far string) sdp.Policy {
+	if backend != "" {
+		return b.peering(backend).SDP
+	}
+	p := b.peering(far).SDP
+	return sdp.Policy{Video: p.Video, Transcode: p.Transcode}
+}
+
 // peering finds the Peering of a backend by its name; that of the browsers is the one of "browsers".
 func (b *Bridge) peering(backend string) Peering {
 	if backend == "" {

@@ -108,7 +108,7 @@ func (l *leg) crossOffer(alters bool) {
 
 // answerOpen answers the peer's offer by what the other side last said.
 func (l *leg) answerOpen() {
-	neg, _, err := l.neg.Answer(l.call.far(l).neg.Heard)
+	neg, _, err := l.ready(l.call.far(l).neg.Heard).Answer(l.call.far(l).neg.Heard)
 	if err != nil {
 		l.neg = l.neg.Rollback()
 		l.refuseOpen(err)
@@ -146,7 +146,7 @@ func (l *leg) refuseOpen(why error) {
 // offerInAnswer makes our offer in the 200 to a re-INVITE without one; its ACK carries the answer (RFC 3261 §14.2).
 func (l *leg) offerInAnswer() {
 	before := l.neg
-	neg, _, err := before.Offer(l.call.far(l).neg.Heard)
+	neg, _, err := l.ready(l.call.far(l).neg.Heard).Offer(l.call.far(l).neg.Heard)
 	if err != nil {
 		l.dropOpen(statusOf(err), err.Error())
 		l.offer(answerSaid)

@@ -51,7 +51,7 @@ func (l *leg) sendOffer() {
 		return
 	}
 	before := l.neg
-	neg, text, err := before.Offer(l.call.far(l).neg.Heard)
+	neg, text, err := l.ready(l.call.far(l).neg.Heard).Offer(l.call.far(l).neg.Heard)
 	if err != nil {
 		l.log.Warn("no offer", "error", err)
 		l.settleOffer(statusOf(err), err.Error())

@@ -56,7 +56,7 @@ func (c *call) restoreLeg(s LegSnapshot) (*leg, error) {
 		state: legConfirmed, dialog: s.Dialog, neg: s.Session, offers: offers{Phase: offersStable, Queued: s.Queued},
 	}
 	l.timer.SessionTimer = s.Timer
-	l.digits = c.bridge.peering(l.backend).DTMF
+	l.digits, l.policy = c.bridge.peering(l.backend).DTMF, s.Session.Policy
 	name := s.Backend
 	if l.browser() {
 		if conn := c.bridge.with.Browsers.Find(s.Flow); conn != nil {
@@ -73,7 +73,7 @@ func (c *call) restoreLeg(s LegSnapshot) (*leg, error) {
 	state := s.Media
 	m, err := c.bridge.with.Media.NewLeg(media.LegSpec{
 		Profile: l.profile, Call: c.id, Leg: l.name, Signalling: l.signalling(), Learn: c.bridge.peering(l.backend).Learn,
-		Streams: 1, OnEvent: l.onMedia, Restore: &state,
+		OnEvent: l.onMedia, Restore: &state,
 	})
 	if err != nil {
 		return nil, err

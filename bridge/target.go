@@ -37,6 +37,14 @@ func (t target) peer() peer {
 	return t.browser
 }
 
+// backendName is "" for a browser.
+func (t target) backendName() string {
+	if t.backend == nil {
+		return ""
+	}
+	return t.backend.Name()
+}
+
 // stage is a set of branches that run side by side; the next stage is tried when this one failed without a word of the callee.
 type stage []target
 

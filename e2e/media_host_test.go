@@ -50,7 +50,7 @@ func hostCall(engine *media.Engine, offer string, input *json.Decoder, output *j
 	if err != nil {
 		return err
 	}
-	phone, err := engine.NewLeg(media.LegSpec{Profile: sdp.RTP, Call: "call", Leg: "b", Streams: 1})
+	phone, err := engine.NewLeg(media.LegSpec{Profile: sdp.RTP, Call: "call", Leg: "b"})
 	if err != nil {
 		return err
 	}

@@ -20,6 +20,7 @@ import (
 	"tandem/bridge"
 	"tandem/bridge/media"
 	"tandem/bridge/route"
+	"tandem/bridge/sdp"
 	"tandem/sipside"
 	"tandem/wss"
 )
@@ -194,7 +195,7 @@ func (c Config) bridge(o Options, log *slog.Logger) bridge.Config {
 }
 
 func (c Config) peerings() map[string]bridge.Peering {
-	all := make(map[string]bridge.Peering)
+	all := map[string]bridge.Peering{route.Browsers: Peering{}.bridge()} // with each other
 	for name, p := range c.Pools {
 		all[name] = p.Peering.bridge()
 	}
@@ -205,7 +206,11 @@ func (c Config) peerings() map[string]bridge.Peering {
 }
 
 func (p Peering) bridge() bridge.Peering {
-	return bridge.Peering{DTMF: bridge.DTMF(p.DTMF), Learn: p.Learn}
+	return bridge.Peering{
+		SDP:   sdp.Policy{Video: p.Video == nil || *p.Video},
+		DTMF:  bridge.DTMF(p.DTMF),
+		Learn: p.Learn,
+	}
 }
 
 // secret keys the Contact tokens. Without one in the configuration it is derived from the machine's id, which machine-id(5)

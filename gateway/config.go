@@ -83,6 +83,7 @@ type Pool struct {
 
 // Peering is how calls with a pool or trunk are made; its keys stand among theirs.
 type Peering struct {
+	Video *bool  `yaml:"video"` // default true: carried where both ends want it
 	DTMF  string `yaml:"dtmf"`  // "auto" (default), "rfc4733", "info", "inband"
 	Learn string `yaml:"learn"` // "strict", "signalling", "any"; default: media.rtp.learn
 }

@@ -123,7 +123,7 @@ func TestPeerConnection(t *testing.T) {
 	})
 	var j journal
 	a := newLeg(t, e, LegSpec{Profile: sdp.WebRTC, OnEvent: j.note, Reached: netip.MustParseAddr("127.0.0.9")})
-	b := newLeg(t, e, LegSpec{Profile: sdp.RTP, Streams: 1})
+	b := newLeg(t, e, LegSpec{Profile: sdp.RTP})
 	if at := a.Local().Candidates[0].Addr.Addr().String(); at != "127.0.0.9" {
 		t.Fatalf("candidate %s", at)
 	}

@@ -79,7 +79,7 @@ func (c *crowd) add(b *testing.B, i int, profile uint16) {
 	browser.ice.flows, browser.ice.selected = []*flow{f}, f
 	c.w.attach(browser)
 	phone := &Leg{engine: e, index: -1, spec: LegSpec{Profile: sdp.RTP}}
-	phone.streams = []rtpStream{newRTPStream(phone, 0, portPair{port: 1, rtp: -1, rtcp: -1})}
+	phone.streams = []*rtpStream{newRTPStream(phone, 0, portPair{port: 1, rtp: -1, rtcp: -1})}
 	c.w.attach(phone)
 	phone.setAddresses(c.w, sdp.Remote{Streams: []sdp.RemoteStream{{RTP: pair[1].addrPort()}}})
 	c.w.relate(&joining{legs: [2]*Leg{browser, phone}, plan: opusPlan()})

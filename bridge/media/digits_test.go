@@ -35,7 +35,7 @@ func newDigitCall(t *testing.T, clocks [2]int, how [2]Digits) *digitCall {
 	c := &digitCall{T: t, e: open(t)}
 	s := sdp.PlannedStream{Kind: "audio", Forward: [2]bool{true, true}, Expect: [2]bool{true, true}}
 	for i := range 2 {
-		c.legs[i] = newLeg(t, c.e, LegSpec{Profile: sdp.RTP, Streams: 1, OnEvent: func(ev Event) {
+		c.legs[i] = newLeg(t, c.e, LegSpec{Profile: sdp.RTP, OnEvent: func(ev Event) {
 			c.mu.Lock()
 			defer c.mu.Unlock()
 			if ev.Kind == Digit {

@@ -130,7 +130,7 @@ func newCallBetween(t testing.TB, e *Engine, browser, phone netip.Addr, change .
 	t.Helper()
 	c := &call{e: e}
 	c.a = newLeg(t, e, LegSpec{Profile: sdp.WebRTC, Call: "c", Leg: "a", OnEvent: c.journals[0].note})
-	c.b = newLeg(t, e, LegSpec{Profile: sdp.RTP, Call: "c", Leg: "b", Streams: 1, OnEvent: c.journals[1].note})
+	c.b = newLeg(t, e, LegSpec{Profile: sdp.RTP, Call: "c", Leg: "b", OnEvent: c.journals[1].note})
 	c.browser, c.phone = newPeerOn(t, c.a.Local(), browser), newPhoneOn(t, c.b.Local(), phone)
 	for _, f := range change {
 		f(c.browser)
@@ -195,7 +195,7 @@ func TestCloseFreesEverything(t *testing.T) {
 	e := open(t)
 	c := newCall(t, e)
 	c.bothWays(t)
-	left := newLeg(t, e, LegSpec{Profile: sdp.RTP, Streams: 3})
+	left := newLeg(t, e, LegSpec{Profile: sdp.RTP})
 	if err := e.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -51,6 +51,9 @@ func (l *Leg) export() LegState {
 
 func (s *rtpStream) export() StreamState {
 	var out StreamState
+	if s == nil {
+		return out
+	}
 	if s.rtp.learner.locked {
 		out.RTP, out.SSRC = s.rtp.to.name.addrPort(), s.rtp.learner.ssrc
 	}
@@ -158,6 +161,9 @@ func probe(o SSRCState) []byte {
 func (l *Leg) restoreStreams(w *worker, r *LegState) {
 	l.setAddresses(w, r.Remote)
 	for i := range min(len(l.streams), len(r.Streams)) {
+		if l.streams[i] == nil {
+			continue
+		}
 		l.streams[i].rtp.restore(r.Streams[i].RTP, r.Streams[i].SSRC)
 		l.streams[i].rtcp.restore(r.Streams[i].RTCP, r.Streams[i].RTCPSSRC)
 	}

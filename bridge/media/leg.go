@@ -17,7 +17,6 @@ type LegSpec struct {
 	Reached    netip.Addr  // WebRTC: the address that the browser's WebSocket reached
 	Signalling netip.Addr  // RTP: where the leg's signalling comes from (learning)
 	Learn      string      // RTP: "strict", "signalling", "any"; "": as RTPConfig says
-	Streams    int         // RTP: port pairs wanted
 	OnEvent    func(Event) // called from the engine's event goroutine, one event at a time; must not block
 	Restore    *LegState   // from a Snapshot: take these ports, credentials and keys again and relay at once
 }
@@ -56,7 +55,7 @@ type Leg struct {
 	tcp      []*tcpConn
 	dtls     dtlsState
 	srtp     *session
-	streams  []rtpStream
+	streams  []*rtpStream // RTP: by slot; nil where none is reserved
 	tracks   []track
 	skew     uint64 // what is to be added to the peer's NTP times to get ours
 	reportAt int64  // the next RTCP report's time
@@ -126,24 +125,57 @@ func (l *Leg) openWebRTC(worker int) error {
 }
 
 func (l *Leg) openRTP() error {
-	var pairs []portPair
-	var err error
-	if r := l.spec.Restore; r != nil {
-		l.ports = l.engine.portsTowards(r.Local.Addr)
-		pairs, err = l.ports.takeExactly(r.Local.Ports)
-	} else {
+	r := l.spec.Restore
+	if r == nil {
 		l.ports = l.engine.portsTowards(l.spec.Signalling)
-		pairs, err = l.ports.take(max(l.spec.Streams, 1))
+		l.local.Addr = l.ports.advertise
+		return l.Reserve(sdp.Audio)
 	}
-	if err != nil {
-		return err
-	}
+	l.ports = l.engine.portsTowards(r.Local.Addr)
 	l.local.Addr = l.ports.advertise
-	for i, p := range pairs {
-		l.local.Ports = append(l.local.Ports, p.port)
-		l.streams = append(l.streams, newRTPStream(l, i, p))
+	pairs, err := l.ports.takeExactly(r.Local.Ports)
+	for slot, pair := range pairs {
+		if pair.port != 0 {
+			l.settle(slot, pair)
+		}
 	}
-	return nil
+	return err
+}
+
+// Reserve gives the slot a port pair, unless it has one; its port stands in Local from then on. ErrNoPorts where the range is
+// used up. A WebRTC leg needs none.
+func (l *Leg) Reserve(slot sdp.Slot) error {
+	l.mu.Lock()
+	has := slot < len(l.local.Ports) && l.local.Ports[slot] != 0
+	l.mu.Unlock()
+	if l.spec.Profile != sdp.RTP || has {
+		return nil
+	}
+	pair, err := l.ports.take()
+	if err == nil {
+		l.settle(slot, pair)
+	}
+	return err
+}
+
+// settle puts a slot's sockets into the leg.
+func (l *Leg) settle(slot sdp.Slot, pair portPair) {
+	l.mu.Lock()
+	l.local.Ports = append(l.local.Ports, make([]uint16, max(0, slot+1-len(l.local.Ports)))...)
+	l.local.Ports[slot] = pair.port
+	l.mu.Unlock()
+	l.do(func(w *worker, l *Leg) {
+		if l.closed.Load() {
+			l.ports.release(pair)
+			return
+		}
+		l.streams = append(l.streams, make([]*rtpStream, max(0, slot+1-len(l.streams)))...)
+		l.streams[slot] = newRTPStream(l, slot, pair)
+		if l.index >= 0 {
+			l.streams[slot].watch(w)
+			l.expect(w, l.streams[slot])
+		}
+	})
 }
 
 // open puts the leg into its first worker's hands.
@@ -217,14 +249,12 @@ func (l *Leg) release(w *worker) {
 		w.closeTCP(l.tcp[0])
 	}
 	w.detach(l)
-	pairs := make([]portPair, 0, len(l.streams))
-	for i := range l.streams {
-		pairs = append(pairs, l.streams[i].pair)
+	for _, s := range l.streams {
+		if s != nil {
+			l.ports.release(s.pair)
+		}
 	}
 	l.streams = nil
-	if l.ports != nil {
-		l.ports.release(pairs)
-	}
 	l.engine.table.remove(l)
 	l.engine.counters.legs.Add(-1)
 	close(l.freed)

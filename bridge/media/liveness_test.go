@@ -42,8 +42,8 @@ func TestSilence(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			e := open(t, func(cfg *Config) { cfg.Limits = c.limits })
 			var j journal
-			a := newLeg(t, e, LegSpec{Profile: sdp.RTP, Streams: 1, OnEvent: j.note})
-			b := newLeg(t, e, LegSpec{Profile: sdp.RTP, Streams: 1})
+			a := newLeg(t, e, LegSpec{Profile: sdp.RTP, OnEvent: j.note})
+			b := newLeg(t, e, LegSpec{Profile: sdp.RTP})
 			f := newPhone(t, a.Local())
 			a.SetRemote(f.remote())
 			plan := opusPlan()
@@ -59,8 +59,8 @@ func TestSilence(t *testing.T) {
 func TestRTCPIsASignOfLife(t *testing.T) {
 	e := open(t, func(c *Config) { c.Limits.Silence = 300 * time.Millisecond })
 	var j journal
-	a := newLeg(t, e, LegSpec{Profile: sdp.RTP, Streams: 1, OnEvent: j.note})
-	b := newLeg(t, e, LegSpec{Profile: sdp.RTP, Streams: 1})
+	a := newLeg(t, e, LegSpec{Profile: sdp.RTP, OnEvent: j.note})
+	b := newLeg(t, e, LegSpec{Profile: sdp.RTP})
 	f := newPhone(t, a.Local())
 	a.SetRemote(f.remote())
 	e.Join(a, b, opusPlan())

@@ -29,7 +29,7 @@ func TestSessionMemory(t *testing.T) {
 			SRTP: &SRTPState{Profile: 7, LocalKey: key(16), LocalSalt: key(12), RemoteKey: key(16), RemoteSalt: key(12),
 				Sent: []SSRCState{{SSRC: 1, RTP: true, RTCP: true}}, Received: []SSRCState{{SSRC: 2, RTP: true, RTCP: true}}},
 		}})
-		b := newLeg(t, e, LegSpec{Profile: sdp.RTP, Call: "call", Leg: "b", Streams: 1})
+		b := newLeg(t, e, LegSpec{Profile: sdp.RTP, Call: "call", Leg: "b"})
 		b.SetRemote(sdp.Remote{Streams: []sdp.RemoteStream{{RTP: pair}}})
 		e.Join(a, b, opusPlan())
 		legs = append(legs, a, b)

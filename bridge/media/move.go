@@ -5,8 +5,8 @@ func (w *worker) attach(l *Leg) {
 	l.place.Store(uint32(w.id))
 	l.index = len(w.legs)
 	w.legs = append(w.legs, l)
-	for i := range l.streams {
-		l.streams[i].watch(w)
+	for _, s := range l.streams {
+		s.watch(w)
 	}
 	for _, f := range l.ice.flows {
 		w.flows[f.key] = f
@@ -37,8 +37,8 @@ func (w *worker) detach(l *Leg) {
 	w.legs = w.legs[:len(w.legs)-1]
 	l.index = -1
 	w.dropDigits(l)
-	for i := range l.streams {
-		l.streams[i].unwatch(w)
+	for _, s := range l.streams {
+		s.unwatch(w)
 	}
 	for _, f := range l.ice.flows {
 		delete(w.flows, f.key)

@@ -150,7 +150,7 @@ func TestSecondAddress(t *testing.T) {
 	v4, v6 := loopback(0).Addr(), netip.IPv6Loopback()
 	e := open(t, func(c *Config) { c.RTP.Address, c.RTP.Second.Address = v4, v6 })
 	for _, c := range []struct{ signalling, want netip.Addr }{{netip.Addr{}, v4}, {v4, v4}, {v6, v6}} {
-		l := newLeg(t, e, LegSpec{Profile: sdp.RTP, Streams: 1, Signalling: c.signalling})
+		l := newLeg(t, e, LegSpec{Profile: sdp.RTP, Signalling: c.signalling})
 		local := l.Local()
 		if local.Addr != c.want {
 			t.Errorf("signalling from %v, RTP at %v", c.signalling, local.Addr)

@@ -51,12 +51,12 @@ func newBench(t testing.TB, profile uint16) *bench {
 	b.a.ice.flows, b.a.ice.selected = []*flow{f}, f
 	w.attach(b.a)
 	b.b = &Leg{engine: e, index: -1, spec: LegSpec{Profile: sdp.RTP}, learn: e.learn}
-	pairs, err := e.ports.take(1)
+	pair, err := e.ports.take()
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { e.ports.release(pairs) })
-	b.b.streams = []rtpStream{newRTPStream(b.b, 0, pairs[0])}
+	t.Cleanup(func() { e.ports.release(pair) })
+	b.b.streams = []*rtpStream{newRTPStream(b.b, 0, pair)}
 	w.attach(b.b)
 	told := sdp.Remote{Streams: []sdp.RemoteStream{{RTP: loopback(50002)}}}
 	b.b.setAddresses(w, told)

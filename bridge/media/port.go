@@ -21,8 +21,8 @@ type far struct {
 	learner learner
 }
 
-func newRTPStream(l *Leg, number int, pair portPair) rtpStream {
-	s := rtpStream{pair: pair}
+func newRTPStream(l *Leg, number int, pair portPair) *rtpStream {
+	s := &rtpStream{pair: pair}
 	s.sockets[0] = &portSocket{fd: pair.rtp, leg: l, stream: number}
 	s.sockets[1] = &portSocket{fd: pair.rtcp, leg: l, stream: number, rtcp: true}
 	for _, f := range []*far{&s.rtp, &s.rtcp} {
@@ -32,6 +32,9 @@ func newRTPStream(l *Leg, number int, pair portPair) rtpStream {
 }
 
 func (s *rtpStream) watch(w *worker) {
+	if s == nil {
+		return
+	}
 	for _, p := range s.sockets {
 		w.sockets.add(p)
 		if err := w.poller.add(p.fd, forPort, p.number); err != nil {
@@ -41,6 +44,9 @@ func (s *rtpStream) watch(w *worker) {
 }
 
 func (s *rtpStream) unwatch(w *worker) {
+	if s == nil {
+		return
+	}
 	for _, p := range s.sockets {
 		w.poller.remove(p.fd)
 		w.sockets.remove(p)
@@ -50,21 +56,26 @@ func (s *rtpStream) unwatch(w *worker) {
 // setAddresses takes the peer's SDP: packets go there until another source is learnt.
 func (l *Leg) setAddresses(w *worker, r sdp.Remote) {
 	l.remote = r
-	until := w.clock + int64(l.engine.cfg.Limits.Learn)
-	for i := range l.streams {
-		if i >= len(r.Streams) {
-			break
-		}
-		s, told := &l.streams[i], r.Streams[i]
-		s.mux = told.Mux
-		s.rtp.expect(told.RTP, until)
-		rtcp := told.RTCP
-		if !rtcp.IsValid() && told.RTP.IsValid() {
-			rtcp = netip.AddrPortFrom(told.RTP.Addr(), told.RTP.Port()+1)
-		}
-		s.rtcp.expect(rtcp, until)
+	for _, s := range l.streams {
+		l.expect(w, s)
 	}
 	l.alive.since = w.clock
+}
+
+// expect has a stream take what the peer's SDP says of it.
+func (l *Leg) expect(w *worker, s *rtpStream) {
+	if s == nil || s.sockets[0].stream >= len(l.remote.Streams) {
+		return
+	}
+	told := l.remote.Streams[s.sockets[0].stream]
+	until := w.clock + int64(l.engine.cfg.Limits.Learn)
+	s.mux = told.Mux
+	s.rtp.expect(told.RTP, until)
+	rtcp := told.RTCP
+	if !rtcp.IsValid() && told.RTP.IsValid() {
+		rtcp = netip.AddrPortFrom(told.RTP.Addr(), told.RTP.Port()+1)
+	}
+	s.rtcp.expect(rtcp, until)
 }
 
 func (f *far) expect(told netip.AddrPort, until int64) {
@@ -86,7 +97,7 @@ func (f *far) take(d *datagram, ssrc uint32, clock int64) DropReason {
 // receivePort takes a datagram from a SIP-side socket.
 func (w *worker) receivePort(s *portSocket, d *datagram) {
 	l, p := s.leg, d.data
-	st := &l.streams[s.stream]
+	st := l.streams[s.stream]
 	switch {
 	case l.failed != "":
 		w.drop(l, DropFailed)
@@ -102,7 +113,7 @@ func (l *Leg) receivePlainRTP(w *worker, s *portSocket, d *datagram) {
 		w.drop(l, DropRTPMalformed)
 		return
 	}
-	st := &l.streams[s.stream]
+	st := l.streams[s.stream]
 	before := st.rtp.to
 	if reason := st.rtp.take(d, rtpSSRC(d.data), w.clock); reason != dropNone {
 		w.drop(l, reason)
@@ -124,7 +135,7 @@ func (l *Leg) receivePlainRTCP(w *worker, s *portSocket, d *datagram) {
 		w.drop(l, DropRTCPMalformed)
 		return
 	}
-	st := &l.streams[s.stream]
+	st := l.streams[s.stream]
 	f := &st.rtcp
 	if !s.rtcp { // muxed: the source is RTP's
 		if !st.rtp.believes(d, w.clock) {

@@ -71,24 +71,11 @@ func (e *Engine) portsTowards(a netip.Addr) *ports {
 	return e.ports
 }
 
-// take binds count pairs, or none.
-func (p *ports) take(count int) ([]portPair, error) {
+// take binds a pair.
+func (p *ports) take() (portPair, error) {
 	if !p.address.IsValid() {
-		return nil, errors.New("media: no RTP address configured")
+		return portPair{}, errors.New("media: no RTP address configured")
 	}
-	pairs := make([]portPair, 0, count)
-	for range count {
-		pair, err := p.takeOne()
-		if err != nil {
-			p.release(pairs)
-			return nil, err
-		}
-		pairs = append(pairs, pair)
-	}
-	return pairs, nil
-}
-
-func (p *ports) takeOne() (portPair, error) {
 	if p.ephemeral {
 		return p.takeEphemeral()
 	}
@@ -144,18 +131,23 @@ func (p *ports) takeEphemeral() (portPair, error) {
 	return portPair{}, ErrNoPorts
 }
 
-// takeExactly binds the pairs of a restored leg, drained or not.
+// takeExactly binds the pairs of a restored leg, drained or not, or none; where a port is 0 there is none.
 func (p *ports) takeExactly(wanted []uint16) ([]portPair, error) {
-	pairs := make([]portPair, 0, len(wanted))
-	for _, port := range wanted {
+	pairs := make([]portPair, len(wanted))
+	for i, port := range wanted {
+		if port == 0 {
+			continue
+		}
 		p.withdraw(port)
 		pair, err := p.bind(port)
 		if err != nil {
 			p.giveBack(port)
-			p.release(pairs)
+			for _, taken := range pairs[:i] {
+				p.release(taken)
+			}
 			return nil, fmt.Errorf("media: restore RTP port %d: %w", port, err)
 		}
-		pairs = append(pairs, pair)
+		pairs[i] = pair
 	}
 	return pairs, nil
 }
@@ -185,12 +177,13 @@ func (p *ports) bind(port uint16) (portPair, error) {
 	return portPair{port: port, rtp: rtp, rtcp: rtcp}, nil
 }
 
-// release closes the sockets and lets the ports drain.
-func (p *ports) release(pairs []portPair) {
-	for _, pair := range pairs {
-		closeAll([]int{pair.rtp, pair.rtcp})
-		p.giveBack(pair.port)
+// release closes a pair's sockets and lets its ports drain.
+func (p *ports) release(pair portPair) {
+	if pair.port == 0 {
+		return
 	}
+	closeAll([]int{pair.rtp, pair.rtcp})
+	p.giveBack(pair.port)
 }
 
 func (p *ports) counts() (used, free int) {

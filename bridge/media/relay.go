@@ -210,11 +210,11 @@ func (l *Leg) sendRTP(w *worker, stream int, p []byte) {
 		l.sendSelected(w, sealed)
 		return
 	}
-	if stream >= len(l.streams) || !l.streams[stream].rtp.to.known() {
+	if stream >= len(l.streams) || l.streams[stream] == nil || !l.streams[stream].rtp.to.known() {
 		w.drop(l, DropPeerNotReady)
 		return
 	}
-	s := &l.streams[stream]
+	s := l.streams[stream]
 	l.tracks[stream].sent.count(p)
 	w.queue(s.pair.rtp, l, &s.rtp.to, p)
 }

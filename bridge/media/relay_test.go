@@ -51,7 +51,7 @@ func TestDrops(t *testing.T) {
 
 func TestNotJoined(t *testing.T) {
 	e := open(t)
-	l := newLeg(t, e, LegSpec{Profile: sdp.RTP, Streams: 1})
+	l := newLeg(t, e, LegSpec{Profile: sdp.RTP})
 	f := newPhone(t, l.Local())
 	l.SetRemote(f.remote())
 	f.sendRTP(0, "to nobody")
@@ -82,7 +82,7 @@ func TestJoinedElsewhere(t *testing.T) {
 	e := open(t)
 	c := newCall(t, e)
 	c.bothWays(t)
-	third := newLeg(t, e, LegSpec{Profile: sdp.RTP, Streams: 1})
+	third := newLeg(t, e, LegSpec{Profile: sdp.RTP})
 	f := newPhone(t, third.Local())
 	third.SetRemote(f.remote())
 	e.Join(c.a, third, opusPlan())

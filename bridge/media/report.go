@@ -98,10 +98,10 @@ func (l *Leg) takesRTCP(stream int) bool {
 	if l.spec.Profile == sdp.WebRTC {
 		return l.srtp != nil && l.ice.selected != nil
 	}
-	if stream >= len(l.streams) {
+	if stream >= len(l.streams) || l.streams[stream] == nil {
 		return false
 	}
-	s := &l.streams[stream]
+	s := l.streams[stream]
 	if s.mux {
 		return s.rtp.to.known()
 	}

@@ -79,21 +79,21 @@ func TestPortsDrain(t *testing.T) {
 		c.RTP.Low, c.RTP.High = low, low+1
 		c.Limits.Drain = 200 * time.Millisecond
 	})
-	l := newLeg(t, e, LegSpec{Profile: sdp.RTP, Streams: 1})
+	l := newLeg(t, e, LegSpec{Profile: sdp.RTP})
 	if got := l.Local(); len(got.Ports) != 1 || got.Ports[0] != low || got.Addr != loopback(0).Addr() {
 		t.Fatalf("local %+v", got)
 	}
-	if _, err := e.NewLeg(LegSpec{Profile: sdp.RTP, Streams: 1}); !errors.Is(err, ErrNoPorts) {
+	if _, err := e.NewLeg(LegSpec{Profile: sdp.RTP}); !errors.Is(err, ErrNoPorts) {
 		t.Fatalf("with the range used up: %v", err)
 	}
 	state := l.Export()
 	l.Close()
-	if _, err := e.NewLeg(LegSpec{Profile: sdp.RTP, Streams: 1}); !errors.Is(err, ErrNoPorts) {
+	if _, err := e.NewLeg(LegSpec{Profile: sdp.RTP}); !errors.Is(err, ErrNoPorts) {
 		t.Fatalf("while the ports drain: %v", err)
 	}
 	newLeg(t, e, LegSpec{Profile: sdp.RTP, Restore: &state}).Close()
 	waitFor(t, "the ports to have drained", func() bool {
-		l, err := e.NewLeg(LegSpec{Profile: sdp.RTP, Streams: 1})
+		l, err := e.NewLeg(LegSpec{Profile: sdp.RTP})
 		if err == nil {
 			l.Close()
 		}
@@ -106,12 +106,12 @@ func TestPortsDrain(t *testing.T) {
 func freePair(t *testing.T) uint16 {
 	t.Helper()
 	p := newPorts(RTPConfig{Address: loopback(0).Addr()}, 0)
-	pairs, err := p.take(1)
+	pair, err := p.take()
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.release(pairs)
-	return pairs[0].port
+	p.release(pair)
+	return pair.port
 }
 
 func TestRestoreWithBadKeys(t *testing.T) {

@@ -97,11 +97,11 @@ func (l *Leg) sendRTCP(w *worker, stream int, p []byte) {
 		l.sendSelected(w, sealed)
 		return
 	}
-	if stream >= len(l.streams) {
+	if stream >= len(l.streams) || l.streams[stream] == nil {
 		w.drop(l, DropPeerNotReady)
 		return
 	}
-	s := &l.streams[stream]
+	s := l.streams[stream]
 	fd, to := s.pair.rtcp, &s.rtcp.to
 	if s.mux {
 		fd, to = s.pair.rtp, &s.rtp.to

@@ -101,7 +101,7 @@ func newTrafficCall(b *testing.B, e *Engine, profile uint16, i int, phones uint1
 		SRTP: &SRTPState{Profile: profile, LocalKey: make([]byte, key), LocalSalt: make([]byte, salt),
 			RemoteKey: make([]byte, key), RemoteSalt: make([]byte, salt)},
 	}})
-	phone := newLeg(b, e, LegSpec{Profile: sdp.RTP, Call: "call", Leg: "b", Streams: 1})
+	phone := newLeg(b, e, LegSpec{Profile: sdp.RTP, Call: "call", Leg: "b"})
 	phone.SetRemote(sdp.Remote{Streams: []sdp.RemoteStream{{RTP: netip.AddrPortFrom(phoneAddr(i), phones)}}})
 	e.Join(browser, phone, opusPlan())
 	return trafficCall{Ufrag: c.Ufrag, Password: c.Password, Port: phone.Local().Ports[0]}

@@ -76,7 +76,7 @@ func TestRelayFollowsItsBrowser(t *testing.T) {
 
 func TestCommandsKeepTheirOrderWhileLegsMove(t *testing.T) {
 	e := open(t, func(c *Config) { c.Workers = 4 })
-	l := newLeg(t, e, LegSpec{Profile: sdp.RTP, Streams: 1})
+	l := newLeg(t, e, LegSpec{Profile: sdp.RTP})
 	const count = 4000
 	var seen, wrong atomic.Int32
 	for i := range int32(count) {

@@ -42,7 +42,7 @@ func FuzzHearOffer(f *testing.F) {
 			return
 		}
 		b, offer, err := far.Offer(a.Heard)
-		if errors.Is(err, ErrNotAcceptable) && !a.Carries(Audio) {
+		if errors.Is(err, ErrNotAcceptable) && !a.Heard.Carries(Audio) {
 			return // a fax, and the far leg is a browser
 		}
 		if err != nil {

@@ -202,5 +202,5 @@ func (l Leg) Held() bool {
 	return s != nil && !s.Direction.Receives()
 }
 
-// Carries says whether the latest exchange has a stream in the slot.
-func (l Leg) Carries(slot Slot) bool { return l.Heard.at(slot) != nil }
+// Carries says whether the description has a stream in the slot that its leg carries. Works on nil.
+func (d *Description) Carries(slot Slot) bool { return d.at(slot) != nil }

@@ -48,7 +48,7 @@ func TestKeysOfEachSlot(t *testing.T) {
 func TestUnkeyedVideo(t *testing.T) {
 	for _, video := range []string{"", "a=crypto:1 F8_128_HMAC_SHA1_80 inline:x\r\n", "a=fingerprint:sha-1 AA:BB\r\n"} {
 		l, text, err := must(rtpLeg(t, "keys", "video").HearOffer(keyedPair(cryptoLine, video)))(t).Answer(nil)
-		if err != nil || l.Carries(Video) || !strings.Contains(string(text), "m=video 0 RTP/SAVP 97\r\n") {
+		if err != nil || l.Heard.Carries(Video) || !strings.Contains(string(text), "m=video 0 RTP/SAVP 97\r\n") {
 			t.Errorf("%s: %v\n%s", video, err, text)
 		}
 	}
