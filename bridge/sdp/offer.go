@@ -28,7 +28,7 @@ func (l Leg) Offer(other *Description) (Leg, []byte, error) {
 		if far == nil {
 			continue
 		}
-		stream, ok := next.offered(said.place(slot, l.Said, l.Profile), *far)
+		stream, ok := next.offered(said.place(slot, l.Said, l.named()), *far)
 		switch {
 		case ok && l.Profile == RTP && slot != Image:
 			if err := next.protectOffer(&stream); err != nil {
@@ -44,12 +44,19 @@ func (l Leg) Offer(other *Description) (Leg, []byte, error) {
 	if said.main() == nil {
 		return l, nil, fmt.Errorf("%w: the other side has no stream that is relayed here", ErrNotAcceptable)
 	}
-	said.bundled(l.Profile)
+	if l.Profile == WebRTC {
+		said.bundled(l.Profile)
+	}
 	next, err := next.say(said)
 	if err != nil {
 		return l, nil, err
 	}
 	return next, next.Repeat(), nil
+}
+
+// named says whether our offers have mids and a bundle: browsers want them, and a trunk that is a WebRTC endpoint behind SIP.
+func (l Leg) named() bool {
+	return l.Profile == WebRTC || l.Policy.Keying == DTLS && l.Policy.ICE
 }
 
 // layout is an offer's m-lines as they stand since the latest exchange, all refused: each keeps its place (RFC 3264 §8).
@@ -64,8 +71,8 @@ func (l Leg) layout() *Description {
 }
 
 // place is the m-line in which a slot's stream is offered: the one where it was carried, else a refused one of its kind, else
-// a new one at the end. before is our latest description.
-func (d *Description) place(slot Slot, before *Description, profile Profile) Stream {
+// a new one at the end, with a mid where named. before is our latest description.
+func (d *Description) place(slot Slot, before *Description, named bool) Stream {
 	if i := before.relayed(slot); i >= 0 {
 		return before.Streams[i]
 	}
@@ -74,7 +81,7 @@ func (d *Description) place(slot Slot, before *Description, profile Profile) Str
 		return Stream{Kind: kind, MID: d.Streams[i].MID}
 	}
 	mid := strconv.Itoa(len(d.Streams))
-	if profile == RTP {
+	if !named {
 		mid = ""
 	} else if slices.ContainsFunc(d.Streams, func(s Stream) bool { return s.MID == mid }) {
 		mid = "t" + mid
@@ -122,6 +129,7 @@ func (l *Leg) offered(old, far Stream) (Stream, bool) {
 	}
 	s.pair()
 	if l.Profile == RTP {
+		s.Bundled = old.Bundled || old.Protocol == "" && l.named() && far.Kind == "audio"
 		return s, true
 	}
 	s.Bundled, s.Remote.Mux = s.MID != "", true // a peer without mids gets none

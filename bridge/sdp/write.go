@@ -19,10 +19,10 @@ func write(profile Profile, d *Description) string {
 		line("c=IN %s", family(d.address()))
 	}
 	line("t=0 0")
+	if mids := d.bundle(); mids != "" {
+		line("a=group:BUNDLE%s", mids)
+	}
 	if profile == WebRTC {
-		if mids := d.bundle(); mids != "" {
-			line("a=group:BUNDLE%s", mids)
-		}
 		line("a=ice-lite")
 		line("a=msid-semantic: WMS *")
 	}
