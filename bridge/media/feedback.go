@@ -48,22 +48,28 @@ func (l *Leg) receiveTransportFeedback(w *worker, p []byte) {
 // receivePayloadFeedback takes requests for a key frame and bandwidth estimates.
 func (l *Leg) receivePayloadFeedback(w *worker, p []byte) {
 	be := binary.BigEndian
+	reason := DropFeedback
 	switch format := p[0] & 0x1f; {
 	case format == fmtPLI:
-		if stream, t := l.sentTrack(be.Uint32(p[8:])); t != nil {
-			l.relay.legs[1-l.side].askKeyFrame(w, stream)
-			return
-		}
+		reason = l.passKeyFrame(w, be.Uint32(p[8:]))
 	case format == fmtFIR && len(p) >= firSize:
-		if stream, t := l.sentTrack(be.Uint32(p[feedbackMin:])); t != nil {
-			l.relay.legs[1-l.side].askKeyFrame(w, stream)
-			return
-		}
+		reason = l.passKeyFrame(w, be.Uint32(p[feedbackMin:]))
 	case format == fmtApplication && len(p) >= feedbackMin+12 && be.Uint32(p[feedbackMin:]) == rembMark:
 		l.passREMB(w, p)
 		return
 	}
-	w.drop(l, DropFeedback)
+	if reason != dropNone {
+		w.drop(l, reason)
+	}
+}
+
+// passKeyFrame asks the other leg's peer for a key frame of what leaves with an SSRC.
+func (l *Leg) passKeyFrame(w *worker, ssrc uint32) DropReason {
+	stream, t := l.sentTrack(ssrc)
+	if t == nil {
+		return DropFeedback
+	}
+	return l.relay.legs[1-l.side].askKeyFrame(w, stream)
 }
 
 // negotiated is what the leg's stream negotiated.
@@ -77,17 +83,15 @@ func (l *Leg) farFeedback(stream int) (*Leg, sdp.Feedback) {
 	return far, far.negotiated(stream)
 }
 
-// askKeyFrame asks the leg's peer for a key frame, by PLI or FIR as it was negotiated.
-func (l *Leg) askKeyFrame(w *worker, stream int) {
+// askKeyFrame asks the leg's peer for a key frame, by PLI or FIR as it was negotiated, or says why not.
+func (l *Leg) askKeyFrame(w *worker, stream int) DropReason {
 	t := &l.tracks[stream]
 	takes := l.negotiated(stream)
 	if takes&(sdp.PLI|sdp.FIR) == 0 || !t.in.heard || !l.takesRTCP(stream) {
-		w.drop(l, DropFeedback)
-		return
+		return DropFeedback
 	}
 	if t.wanted != 0 && w.clock-t.wanted < keyFrameEvery {
-		w.drop(l, DropFeedbackRate)
-		return
+		return DropFeedbackRate
 	}
 	t.wanted = w.clock
 	b, n := l.beginFeedback(w, stream)
@@ -104,6 +108,7 @@ func (l *Leg) askKeyFrame(w *worker, stream int) {
 		n += endFeedback(f, rtcpPSFB, fmtFIR, t.ssrc(), firSize)
 	}
 	l.sendRTCP(w, stream, b[:n])
+	return dropNone
 }
 
 // beginFeedback starts a compound packet with an empty receiver report and our name, as those must who did not agree on

@@ -122,14 +122,19 @@ func (l *Leg) unjoin(w *worker) {
 	w.engine.counters.relays.Add(-1)
 }
 
-// streamOf is the stream that a leg's payload type belongs to; the first where no stream takes it.
-func (r *relay) streamOf(side int, payload byte) int {
-	for i := range r.plan.Streams {
-		if r.plan.Streams[i].Payload[side][payload] != noPayload {
-			return i
+// streamOf is the stream that a bundled packet belongs to: by its payload type, else by its source; false where neither is
+// known.
+func (l *Leg) streamOf(p []byte) (int, bool) {
+	plan, payload := l.relay.plan, p[1]&^rtpMarkerBit
+	for i := range plan.Streams {
+		s := &plan.Streams[i]
+		if s.Payload[l.side][payload] != noPayload || s.Transcode && s.From[l.side] == payload ||
+			s.EventFrom[l.side] == payload && s.Telephone[l.side].Name != "" {
+			return i, true
 		}
 	}
-	return 0
+	i, t := l.heardTrack(rtpSSRC(p))
+	return i, t != nil && i < len(plan.Streams)
 }
 
 const noPayload = 0xff
@@ -143,7 +148,11 @@ func (l *Leg) relayRTP(w *worker, stream int, p []byte) {
 	}
 	payload := p[1] &^ rtpMarkerBit
 	if stream == anyStream {
-		stream = r.streamOf(l.side, payload)
+		var known bool
+		if stream, known = l.streamOf(p); !known {
+			w.drop(l, DropPayload)
+			return
+		}
 	}
 	if stream >= len(r.plan.Streams) {
 		w.drop(l, DropNotJoined)
@@ -189,7 +198,7 @@ func (l *Leg) relayRTP(w *worker, stream int, p []byte) {
 // turned is called where another source than before is heard in a leg's stream.
 func (l *Leg) turned(w *worker, stream int, out *path) {
 	if out.started && out.framed {
-		l.askKeyFrame(w, stream) // the peer of the other leg knows nothing of the new source's pictures
+		_ = l.askKeyFrame(w, stream) // the peer of the other leg knows nothing of the new source's pictures
 	}
 	out.settled = false
 }
