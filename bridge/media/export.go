@@ -46,6 +46,7 @@ func (l *Leg) export() LegState {
 	for i := range l.streams {
 		s.Streams = append(s.Streams, l.streams[i].export())
 	}
+	s.Paths = l.exportPaths()
 	return s
 }
 
@@ -85,6 +86,7 @@ func (l *Leg) restoreWebRTC(r *LegState) error {
 
 // goOn puts a restored leg where its predecessor stood.
 func (l *Leg) goOn(w *worker, r *LegState) {
+	l.restorePaths(w, r.Paths)
 	if l.spec.Profile == sdp.RTP {
 		l.restoreStreams(w, r)
 		return

@@ -247,3 +247,26 @@ func FuzzRTCP(f *testing.F) {
 		x.noFault(t)
 	})
 }
+
+// Reports and feedback allocate nothing of ours; pion's SRTCP makes its additional data anew under GCM.
+func TestRTCPAllocatesNothing(t *testing.T) {
+	x := newVideo(t, everything, everything)
+	nack := marshal(t, &rtcp.ReceiverReport{SSRC: 90, Reports: []rtcp.ReceptionReport{{SSRC: 70, LastSenderReport: 9}}},
+		&rtcp.TransportLayerNack{SenderSSRC: 90, MediaSSRC: 70, Nacks: []rtcp.NackPair{{PacketID: 505}}})
+	for _, c := range []struct {
+		name string
+		most float64
+		do   func()
+	}{
+		{"reports to the phone", 0, func() { x.b.reportStream(x.w, 0); x.b.reportStream(x.w, 1) }},
+		{"reports to the browser", 2, func() { x.a.reportStream(x.w, 0); x.a.reportStream(x.w, 1) }},
+		{"rating", 0, func() { x.a.publish(x.w); x.b.publish(x.w) }},
+		{"a NACK to the browser", 1, func() { x.b.receiveRTCP(x.w, nack) }},
+		{"the worker's round", 0, func() { x.w.clock += reportSteps; x.w.report() }},
+		{"a key frame of the phone", 0, func() { x.w.clock += keyFrameEvery; x.b.askKeyFrame(x.w, 1) }},
+	} {
+		if n := testing.AllocsPerRun(200, func() { c.do(); x.w.out.count = 0 }); n > c.most {
+			t.Errorf("%s: %v allocations", c.name, n)
+		}
+	}
+}

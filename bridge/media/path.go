@@ -15,6 +15,7 @@ type path struct {
 	settled   bool   // the source is known; else the next packet's is followed, be it the same
 	muted     bool   // a digit plays instead
 	framed    bool   // video: the marker ends a frame, and stays as it is
+	restored  bool   // nothing has left since it was written down
 	paused    bool   // something was left out: the next packet begins a talkspurt
 	source    uint32 // SSRC with which the packets come now
 	ssrc      uint32 // with which they leave: the first source's
@@ -75,15 +76,15 @@ func (t *path) pass(p []byte, now int64, clock int) DropReason {
 		}
 		t.sequence, t.timestamp, t.at = sequence, timestamp, now
 		if t.paused {
-			t.resume(p)
+			t.paused = false
+			t.markBegin(p)
 		}
 	}
 	return dropNone
 }
 
-// resume marks the beginning of a talkspurt (RFC 3551 §4.1).
-func (t *path) resume(p []byte) {
-	t.paused = false
+// markBegin marks the beginning of a talkspurt (RFC 3551 §4.1).
+func (t *path) markBegin(p []byte) {
 	if !t.framed {
 		p[1] |= rtpMarkerBit
 	}
@@ -92,6 +93,9 @@ func (t *path) resume(p []byte) {
 // turn lets a source begin, or go on where the stream stands.
 func (t *path) turn(p []byte, now int64, clock int) {
 	sequence := rtpSequence(p)
+	if t.restored && t.resume(p) {
+		return
+	}
 	t.source, t.settled = rtpSSRC(p), true
 	if !t.started {
 		t.started, t.ssrc, t.shift = true, t.source, 0
@@ -134,6 +138,9 @@ func (t *path) skip(p []byte) {
 
 // insert takes the next sequence number for a packet of our own, with that timestamp.
 func (t *path) insert(timestamp uint32, now int64) uint16 {
+	if t.restored {
+		t.leap()
+	}
 	if t.settled {
 		t.remap(t.last+1, t.last+1, t.now.offset+1)
 	}

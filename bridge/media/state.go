@@ -20,6 +20,17 @@ type LegState struct {
 	SRTP       *SRTPState     // nil before DTLS is done
 	Reached    netip.Addr     // WebRTC: the address of ours in that pair where Listen is a wildcard
 	Streams    []StreamState  // RTP: one for each port pair
+	Paths      []PathState    `json:",omitempty"` // what leaves towards the peer, by slot
+}
+
+// PathState is where a stream that leaves stands, and how the numbers of its source are mapped.
+type PathState struct {
+	Started      bool
+	SSRC, Source uint32
+	Sequence     uint16 // highest that left
+	Timestamp    uint32
+	Last, Offset uint16 // the source's highest, and what is added to it
+	Shift        uint32 // what is added to its timestamps
 }
 
 // Credentials are one ICE generation's.

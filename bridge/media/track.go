@@ -59,9 +59,7 @@ func (s *sent) count(p []byte) {
 
 // ready makes the leg's tracks ready for a plan's streams. anew: another leg's packets come from now on.
 func (l *Leg) ready(p *sdp.Plan, side int, anew bool) {
-	for len(l.tracks) < len(p.Streams) {
-		l.tracks = append(l.tracks, track{self: rand.Uint32()})
-	}
+	l.addTracks(len(p.Streams))
 	for i := range p.Streams {
 		t := &l.tracks[i]
 		t.in.setClock(p.Streams[i].Codec[side].Clock)
@@ -69,6 +67,15 @@ func (l *Leg) ready(p *sdp.Plan, side int, anew bool) {
 		if anew {
 			t.out.settled = false
 		}
+	}
+}
+
+// maxTracks is how many streams a written-down leg may have.
+const maxTracks = int(sdp.Slots)
+
+func (l *Leg) addTracks(count int) {
+	for len(l.tracks) < count {
+		l.tracks = append(l.tracks, track{self: rand.Uint32()})
 	}
 }
 
