@@ -35,12 +35,12 @@ const (
 
 // Find gives the codec of a name in SDP; false for what is no voice codec of ours.
 func Find(name string) (Codec, bool) {
-	switch strings.ToLower(name) {
-	case "pcmu", "pcma":
+	switch is := func(other string) bool { return strings.EqualFold(name, other) }; {
+	case is("PCMU"), is("PCMA"):
 		return Codec{Narrow, 0, g711Robust}, true
-	case "g722":
+	case is("G722"):
 		return Codec{Wide, g722Impairment, g711Robust}, true
-	case "opus":
+	case is("opus"):
 		return Codec{Full, 0, g711Robust}, true
 	}
 	return Codec{}, false
