@@ -38,7 +38,7 @@ fuzz:
 
 # The parsers that packets and descriptions of strangers meet: STUN, demultiplexing, RTP, RTCP, RFC 4571, SDP.
 fuzz-media:
-	@$(MAKE) fuzz FUZZ='^Fuzz(STUN|BrowserPort|Port|RTP|RTCP|Frames|Records|HearOffer|HearAnswer)$$$$'
+	@$(MAKE) fuzz FUZZ='^Fuzz(STUN|BrowserPort|Port|RTP|RTCP|Feedback|Path|MapExtension|Frames|Records|HearOffer|HearAnswer)$$$$'
 
 # Ten calls from Chromium to Asterisk through Tandem and through Kamailio + rtpengine, in turns.
 bench-setup:

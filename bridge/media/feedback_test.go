@@ -214,8 +214,8 @@ func TestNewSourceIsAskedForAKeyFrame(t *testing.T) {
 	}
 }
 
-// FuzzRTCP takes any RTCP on both legs; what leaves is RTCP as pion reads it.
-func FuzzRTCP(f *testing.F) {
+// FuzzFeedback takes any RTCP on both legs; what leaves is RTCP as pion reads it.
+func FuzzFeedback(f *testing.F) {
 	x := newVideo(f, everything, everything)
 	for _, p := range []rtcp.Packet{
 		&rtcp.SenderReport{SSRC: 90, NTPTime: 1 << 40, Reports: []rtcp.ReceptionReport{{SSRC: 70, LastSenderReport: 1}}},
