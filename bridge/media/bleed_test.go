@@ -55,7 +55,7 @@ func TestRTPBleed(t *testing.T) {
 				t.Run(strings.ReplaceAll(name, " ", "-"), func(t *testing.T) {
 					x := newWire(t, opusPlan())
 					x.b.learn, _ = parseLearnMode(mode)
-					s := &x.b.streams[0]
+					s := x.b.streams[0]
 					s.rtp.learner.mode, s.rtcp.learner.mode = x.b.learn, x.b.learn
 					sequence := uint16(0)
 					for _, step := range c.steps {

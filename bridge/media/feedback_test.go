@@ -30,12 +30,12 @@ func videoPlan(browser, phone sdp.Feedback) sdp.Plan {
 func newVideo(t testing.TB, browser, phone sdp.Feedback) *wire {
 	t.Helper()
 	x := newWire(t, opusPlan())
-	pairs, err := x.w.engine.ports.take(1)
+	pair, err := x.w.engine.ports.take()
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { x.w.engine.ports.release(pairs) })
-	x.b.streams = append(x.b.streams, newRTPStream(x.b, 1, pairs[0]))
+	t.Cleanup(func() { x.w.engine.ports.release(pair) })
+	x.b.streams = append(x.b.streams, newRTPStream(x.b, 1, pair))
 	stream := sdp.RemoteStream{RTP: loopback(50002)}
 	x.b.setAddresses(x.w, sdp.Remote{Streams: []sdp.RemoteStream{stream, stream}})
 	x.join(videoPlan(browser, phone))

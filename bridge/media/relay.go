@@ -128,6 +128,9 @@ func (l *Leg) streamOf(p []byte) (int, bool) {
 	plan, payload := l.relay.plan, p[1]&^rtpMarkerBit
 	for i := range plan.Streams {
 		s := &plan.Streams[i]
+		if s.Kind == "" {
+			continue
+		}
 		if s.Payload[l.side][payload] != noPayload || s.Transcode && s.From[l.side] == payload ||
 			s.EventFrom[l.side] == payload && s.Telephone[l.side].Name != "" {
 			return i, true
