@@ -87,6 +87,9 @@ func (l Leg) unusable(s *Stream) string {
 		if !strings.EqualFold(s.Protocol, "udptl") || !s.Remote.RTP.IsValid() && len(s.Fax) == 0 {
 			return name + ": no T.38 over UDPTL"
 		}
+		if l.Policy.Required {
+			return name + ": " + s.Protocol + " without encryption is refused on this leg"
+		}
 		return ""
 	case !l.Profile.speaks(s.Protocol):
 		return fmt.Sprintf("%s: %s is not spoken on a %s leg", name, s.Protocol, l.Profile)

@@ -186,7 +186,10 @@ func (l Leg) Remote() Remote {
 	if main == nil {
 		return Remote{}
 	}
-	r := Remote{Transport: main.ICE}
+	var r Remote
+	if l.Profile == WebRTC {
+		r.Transport = main.ICE
+	}
 	for slot := range Slots {
 		if s := l.Heard.at(slot); s != nil {
 			r.Streams = append(r.Streams, make([]RemoteStream, slot+1-len(r.Streams))...)

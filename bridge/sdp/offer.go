@@ -113,7 +113,7 @@ func (l *Leg) offered(old, far Stream) (Stream, bool) {
 	}
 	if far.Kind == "image" {
 		s.Protocol, s.Format, s.Fax = far.Protocol, far.Format, far.Fax
-		return s, l.Profile == RTP
+		return s, l.Profile == RTP && !l.Policy.Required // UDPTL is in the clear
 	}
 	if s.Codecs = l.numbered(l.widened(far)); !carries(s.Codecs) || far.Kind == "video" && !l.Policy.Video {
 		return s, false

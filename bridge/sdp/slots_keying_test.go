@@ -94,3 +94,28 @@ func TestRestartOfOneSlot(t *testing.T) {
 		t.Fatal("the video's restart is not seen")
 	}
 }
+
+// A fax is in the clear: where encryption is required it is neither taken nor offered.
+func TestFaxWhereEncryptionIsRequired(t *testing.T) {
+	fax := "m=image 4004 udptl t38\r\na=T38FaxVersion:0\r\n"
+	if _, err := rtpLeg(t, "keys", "ports", "required").HearOffer([]byte(head + fax)); err == nil ||
+		!strings.Contains(err.Error(), "m=image: udptl without encryption is refused on this leg") {
+		t.Fatal(err)
+	}
+	open := must(rtpLeg(t, "keys", "ports").HearOffer([]byte(head + "m=audio 4000 RTP/AVP 0\r\n" + fax)))(t)
+	for words, want := range map[string]int{"keys ports": 1, "keys ports sdes required": 0} {
+		_, text, err := rtpLeg(t, strings.Fields(words)...).Offer(open.Heard)
+		if err != nil || strings.Count(string(text), "m=image 20004 ") != want {
+			t.Errorf("%s: %v\n%s", words, err, text)
+		}
+	}
+}
+
+// What of ICE and DTLS an RTP leg's text has but was not agreed to stays out of what the media engine is told.
+func TestRemoteTellsWhatWasAgreed(t *testing.T) {
+	l := must(rtpLeg(t).HearOffer([]byte(head + "m=audio 4000 RTP/AVP 0\r\n" + dtlsLines + iceLines)))(t)
+	r := l.Remote()
+	if r.Ufrag != "" || len(r.Fingerprints) > 0 || r.Streams[0].Ufrag != "" || len(r.Streams[0].Fingerprints) > 0 || len(r.Streams[0].Candidates) > 0 {
+		t.Fatalf("%+v", r)
+	}
+}
