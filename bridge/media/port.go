@@ -101,6 +101,8 @@ func (w *worker) receivePort(s *portSocket, d *datagram) {
 	switch {
 	case l.failed != "":
 		w.drop(l, DropFailed)
+	case s.stream == sdp.Image:
+		l.receiveFax(w, s, d)
 	case s.rtcp || st.mux && len(p) >= 2 && isRTCP(p):
 		l.receivePlainRTCP(w, s, d)
 	default:

@@ -66,13 +66,24 @@ func Join(a, b Leg) (Plan, error) {
 			refused = err
 			continue
 		}
-		plan.Streams = append(plan.Streams, make([]PlannedStream, slot+1-len(plan.Streams))...)
-		plan.Streams[slot] = s
+		for len(plan.Streams) < slot {
+			plan.Streams = append(plan.Streams, noStream())
+		}
+		plan.Streams = append(plan.Streams, s)
 	}
 	if len(plan.Streams) == 0 || plan.Streams[Audio].Kind == "" && refused != nil {
 		return Plan{}, cmp.Or(refused, fmt.Errorf("%w: the legs have no stream in common", ErrNotAcceptable))
 	}
 	return plan, nil
+}
+
+// noStream is a slot without a stream: no payload type is its.
+func noStream() PlannedStream {
+	none := PlannedStream{From: [2]uint8{Drop, Drop}, EventFrom: [2]uint8{Drop, Drop}}
+	for i := range none.Payload {
+		none.Payload[i] = table(nil, i, nil, false)
+	}
+	return none
 }
 
 // agreement is one stream of a leg, as its finished exchange has it.
@@ -88,11 +99,11 @@ func (l Leg) agreement(slot Slot) agreement {
 
 // join plans one stream.
 func join(legs [2]agreement) (PlannedStream, error) {
-	s := PlannedStream{Kind: legs[0].heard.Kind}
+	s := noStream()
+	s.Kind = legs[0].heard.Kind
 	for i, l := range legs {
 		s.Forward[i] = l.sends() && legs[1-i].receives()
 		s.Expect[i] = s.Kind == "audio" && l.sends() && l.receives()
-		s.From[i], s.EventFrom[i] = Drop, Drop
 		s.Ptime[i] = l.heard.Remote.Ptime
 		s.Feedback[i] = l.heard.Feedback & l.said.Feedback
 		s.Extension[i] = extensionTable(l.said.Extension, legs[1-i].heard.Extension)
