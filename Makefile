@@ -25,7 +25,7 @@ lab:
 test: lab
 	go build ./...
 	go test -race $(UNIT)
-	$(MAKE) fuzz-media FUZZTIME=5s
+	$(MAKE) fuzz-media FUZZTIME=4s
 	go test -race -timeout 20m ./e2e/...
 
 # Every fuzz target whose name matches FUZZ for FUZZTIME.

@@ -169,7 +169,7 @@ func TestPeerConnection(t *testing.T) {
 }
 
 func TestIPv6Wildcard(t *testing.T) {
-	e := open(t, func(c *Config) {
+	e := open(t, withTCP, func(c *Config) {
 		c.Listen = []netip.AddrPort{netip.AddrPortFrom(netip.IPv6Unspecified(), 0), netip.AddrPortFrom(netip.IPv4Unspecified(), 0)}
 	})
 	l := newLeg(t, e, LegSpec{Profile: sdp.WebRTC, Reached: netip.IPv6Loopback()})

@@ -88,6 +88,16 @@ func (c Config) withDefaults() (Config, error) {
 	return c, c.validate()
 }
 
+// shares says that one of the Shared listeners has the TCP port of an address already.
+func (c Config) shares(at netip.AddrPort) bool {
+	for _, s := range c.Shared {
+		if s.Port() == at.Port() && (s.Addr() == at.Addr() || s.Addr().IsUnspecified() || at.Addr().IsUnspecified()) {
+			return true
+		}
+	}
+	return false
+}
+
 func (c Config) validate() error {
 	if c.Workers < 1 || c.Workers > maxWorkers {
 		return fmt.Errorf("media: workers %d: must be 1 to %d", c.Workers, maxWorkers)

@@ -116,7 +116,7 @@ const listenTries = 16
 func (e *Engine) listen(at netip.AddrPort) (fds []int, bound netip.AddrPort, err error) {
 	for range listenTries {
 		fds, bound, err = listenBrowsers(at, len(e.workers))
-		if err != nil || !e.cfg.TCP {
+		if err != nil || !e.cfg.TCP || e.cfg.shares(bound) {
 			return fds, bound, err
 		}
 		var l net.Listener

@@ -1,6 +1,7 @@
 package media
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"testing"
@@ -142,6 +143,33 @@ func TestBetweenFamilies(t *testing.T) {
 				t.Errorf("remote %v", got)
 			}
 		}
+	}
+}
+
+// A browser that calls a browser: the relay stays with one, whose worker gets the other's packets over the ring.
+func TestRebindingBetweenBrowsers(t *testing.T) {
+	e := open(t, func(c *Config) { c.Workers = 3 })
+	legs := [2]*Leg{newLeg(t, e, LegSpec{Profile: sdp.WebRTC}), newLeg(t, e, LegSpec{Profile: sdp.WebRTC})}
+	peers := [2]*peer{newPeer(t, legs[0].Local()), newPeer(t, legs[1].Local())}
+	peers[1].ssrc++
+	e.Join(legs[0], legs[1], opusPlan())
+	for i := range legs {
+		peers[i].connect(legs[i])
+	}
+	payload := [2]uint8{111, 107}
+	for round := range 20 {
+		mover := peers[round%2]
+		mover.bind()
+		mover.check()
+		for i := range peers {
+			text := fmt.Sprint("round ", round, " from ", i)
+			peers[i].sendRTP(peers[i].next(payload[i], text))
+			for string(peers[1-i].receiveRTP().Payload) != text {
+			}
+		}
+	}
+	if s := e.Stats(); s.Handoffs == 0 || s.Drops[DropNotValidated.String()] > 0 {
+		t.Errorf("%d handoffs, drops %v", s.Handoffs, s.Drops)
 	}
 }
 

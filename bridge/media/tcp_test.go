@@ -237,6 +237,33 @@ func TestServeTCP(t *testing.T) {
 	}
 }
 
+// UDP 443 beside HTTPS: the one TCP listener serves both.
+func TestMediaOnThePortOfHTTPS(t *testing.T) {
+	own, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer own.Close()
+	at := own.Addr().(*net.TCPAddr).AddrPort()
+	e := open(t, withTCP, func(c *Config) { c.Listen, c.Shared = []netip.AddrPort{at}, []netip.AddrPort{at} })
+	go func() {
+		for {
+			conn, err := own.Accept()
+			if err != nil {
+				return
+			}
+			e.ServeTCP(conn, nil)
+		}
+	}()
+	for _, how := range []func(*peer){func(*peer) {}, overTCP} {
+		c := newCall(t, e, how)
+		c.bothWays(t)
+		if got := c.a.Local().Candidates; len(got) != 2 || got[0].Addr != at || got[1].Addr != at {
+			t.Errorf("candidates %v", got)
+		}
+	}
+}
+
 // A reader that does not keep up loses packets; nobody waits for it, and what it gets is whole.
 func TestSlowTCPReader(t *testing.T) {
 	e := open(t, withTCP)
