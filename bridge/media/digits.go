@@ -58,8 +58,9 @@ func (l *Leg) SendDigit(key byte, duration time.Duration) error {
 		return fmt.Errorf("%w: %q", ErrDigit, key)
 	}
 	l.mu.Lock()
-	j, form := l.joined, l.digits.Form
+	form := l.digits.Form
 	l.mu.Unlock()
+	j := l.joined.Load()
 	if j == nil || l.closed.Load() || j.other(l).closed.Load() {
 		return ErrNotJoined
 	}

@@ -35,11 +35,11 @@ type Leg struct {
 	// guarded by mu: what signalling knows
 	mu     sync.Mutex
 	local  sdp.Local
-	joined *joining // by the last Join
 	digits Digits
 
 	// any goroutine
 	place    atomic.Uint32
+	joined   atomic.Pointer[joining] // by the last Join
 	commands queue[command]
 	closed   atomic.Bool
 	freed    chan struct{} // closed when the worker has let go
@@ -61,7 +61,6 @@ type Leg struct {
 	reportAt int64  // the next RTCP report's time
 	relay    *relay
 	side     int // in the relay
-	wanted   *joining
 	alive    liveness
 	form     DigitForm
 	ear      ear

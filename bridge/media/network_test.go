@@ -173,6 +173,45 @@ func TestRebindingBetweenBrowsers(t *testing.T) {
 	}
 }
 
+// Joins of one leg with others on other workers, each before the one of before is done: the last one stands, and the leg
+// comes to rest with it.
+func TestJoinsInARow(t *testing.T) {
+	e := open(t, func(c *Config) { c.Workers = 3 })
+	var others []*Leg
+	var peers []*peer
+	homes := map[int]bool{}
+	for len(homes) < 3 {
+		l := newLeg(t, e, LegSpec{Profile: sdp.WebRTC})
+		p := newPeer(t, l.Local())
+		p.connect(l)
+		others, peers = append(others, l), append(peers, p)
+		homes[l.home().worker()] = true
+	}
+	l := newLeg(t, e, LegSpec{Profile: sdp.WebRTC})
+	p := newPeer(t, l.Local())
+	p.ssrc++
+	p.connect(l)
+	for round := range 200 {
+		last := 0
+		for i := range 3 + round%len(others) {
+			last = (round + i) % len(others)
+			e.Join(l, others[last], opusPlan())
+		}
+		text := fmt.Sprint("round ", round)
+		waitFor(t, text+" to be heard", func() bool {
+			p.sendRTP(p.next(111, text))
+			select {
+			case d := <-peers[last].packets:
+				plain, err := peers[last].in.DecryptRTP(nil, d, nil)
+				return err == nil && !isRTCP(plain) && string(parse(t, plain).Payload) == text
+			default:
+				return false
+			}
+		})
+	}
+	waitFor(t, "one relay", func() bool { return e.Stats().Relays == 1 })
+}
+
 // With an address of each family the phone's signalling says from which one its RTP comes.
 func TestSecondAddress(t *testing.T) {
 	v4, v6 := loopback(0).Addr(), netip.IPv6Loopback()

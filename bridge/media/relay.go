@@ -24,15 +24,24 @@ func (e *Engine) Join(a, b *Leg, plan sdp.Plan) {
 	}
 	j := &joining{legs: [2]*Leg{a, b}, plan: plan}
 	for _, l := range j.legs {
-		l.mu.Lock()
-		l.joined = j
-		l.mu.Unlock()
+		l.joined.Store(j)
 	}
-	anchor := j.anchor()
-	anchor.do(func(w *worker, l *Leg) {
-		l.wanted = j
-		l.join(w, j)
-	})
+	j.anchor().do(func(w *worker, l *Leg) { l.join(w, j) })
+}
+
+// stands says that no newer Join took one of the legs. Only one that stands sends for a leg, or two would for ever take it
+// from each other.
+func (j *joining) stands() bool { return j.legs[0].joined.Load() == j && j.legs[1].joined.Load() == j }
+
+// lapse leaves a leg alone whose partner was taken before they met.
+func (j *joining) lapse() {
+	for _, l := range j.legs {
+		l.do(func(w *worker, l *Leg) {
+			if l.joined.Load() == j {
+				l.unjoin(w)
+			}
+		})
+	}
 }
 
 // anchor is the leg to whose worker the other comes: the browser's, whose packets already come in somewhere.
@@ -59,20 +68,24 @@ func (j *joining) other(l *Leg) *Leg {
 
 // join runs on the anchor's worker. Where the other leg lives elsewhere it is sent for, and join runs again when it comes.
 func (l *Leg) join(w *worker, j *joining) {
-	if l.wanted != j || l.closed.Load() {
-		return // a newer Join stands
-	}
 	other := j.other(l)
-	if other.closed.Load() {
+	if l.closed.Load() || other.closed.Load() {
+		return
+	}
+	if !j.stands() {
+		j.lapse()
 		return
 	}
 	if w.owns(other) {
-		l.wanted = nil
 		w.relate(j)
 		return
 	}
 	to := w.id
 	other.do(func(w *worker, o *Leg) {
+		if !j.stands() {
+			j.lapse()
+			return
+		}
 		o.unjoin(w)
 		retry := func(*worker) { l.do(func(w *worker, l *Leg) { l.join(w, j) }) }
 		if w.id == to {
