@@ -57,7 +57,7 @@ func TestSilence(t *testing.T) {
 }
 
 func TestRTCPIsASignOfLife(t *testing.T) {
-	e := open(t, func(c *Config) { c.Limits.Silence = 300 * time.Millisecond })
+	e := open(t, func(c *Config) { c.Limits.Silence = time.Second })
 	var j journal
 	a := newLeg(t, e, LegSpec{Profile: sdp.RTP, OnEvent: j.note})
 	b := newLeg(t, e, LegSpec{Profile: sdp.RTP})
@@ -66,7 +66,7 @@ func TestRTCPIsASignOfLife(t *testing.T) {
 	e.Join(a, b, opusPlan())
 	every := time.NewTicker(20 * time.Millisecond)
 	defer every.Stop()
-	for range 50 { // for a second
+	for range 100 { // for two seconds
 		<-every.C
 		f.sendRTCP(senderReport(f.ssrc))
 		if j.has(Dead, "") {
