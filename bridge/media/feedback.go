@@ -36,8 +36,8 @@ func (l *Leg) receiveTransportFeedback(w *worker, p []byte) {
 	}
 	far, wants := l.farFeedback(stream)
 	switch format := p[0] & 0x1f; {
-	case format == fmtNACK && wants&sdp.NACK != 0:
-		l.passNACK(w, far, stream, p[feedbackMin:])
+	case format == fmtNACK && l.negotiated(stream)&sdp.NACK != 0:
+		l.receiveNACK(w, far, stream, p[feedbackMin:])
 	case format == fmtTransport && wants&sdp.TransportCC != 0 && l.negotiated(stream)&sdp.TransportCC != 0:
 		l.passFeedback(w, far, stream, p)
 	default:
@@ -130,35 +130,40 @@ func endFeedback(b []byte, kind, format byte, sender uint32, size int) int {
 	return size
 }
 
-// passNACK asks the far leg's peer for packets that the leg's peer misses, by its own sequence numbers.
-//
-//	|            PID                |             BLP               |
-func (l *Leg) passNACK(w *worker, far *Leg, stream int, fci []byte) {
-	t := &far.tracks[stream]
-	if !t.in.heard || !far.takesRTCP(stream) {
-		w.drop(l, DropFeedback)
-		return
+// receiveNACK sends again what the leg's peer misses and we still have, and asks the far leg's peer for what never came, by its
+// own sequence numbers and where it takes that.
+func (l *Leg) receiveNACK(w *worker, far *Leg, stream int, fci []byte) {
+	t, source := &l.tracks[stream], &far.tracks[stream].in
+	if t.history == nil {
+		t.history = &history{}
 	}
-	out := &l.tracks[stream].out
+	ask := far.negotiated(stream)&sdp.NACK != 0 && source.heard && far.takesRTCP(stream)
 	be := binary.BigEndian
 	b, n := far.beginFeedback(w, stream)
 	f := b[n:]
-	size := feedbackMin
-	for ; len(fci) >= nackSize && size+nackSize <= len(f)-tagRoom; fci = fci[nackSize:] {
-		missing, known := out.origin(be.Uint16(fci))
-		if !known {
-			continue // ours, or from before the source changed
+	size, served := feedbackMin, false
+	one := func(sequence uint16) {
+		if l.resend(w, stream, sequence) {
+			served = true
+			return
 		}
-		be.PutUint16(f[size:], missing)
-		copy(f[size+2:], fci[2:4])
-		size += nackSize
+		origin, known := t.out.origin(sequence) // else ours, or from before the source changed
+		if ask && known && !source.has(origin) && size+nackSize <= len(f)-tagRoom {
+			be.PutUint32(f[size:], uint32(origin)<<16)
+			size += nackSize
+		}
+	}
+	for ; len(fci) >= nackSize; fci = fci[nackSize:] {
+		missing(fci, one)
 	}
 	if size == feedbackMin {
-		w.drop(l, DropFeedback)
+		if !served {
+			w.drop(l, DropFeedback)
+		}
 		return
 	}
-	be.PutUint32(f[8:], t.in.ssrc)
-	n += endFeedback(f, rtcpRTPFB, fmtNACK, t.ssrc(), size)
+	be.PutUint32(f[8:], source.ssrc)
+	n += endFeedback(f, rtcpRTPFB, fmtNACK, far.tracks[stream].ssrc(), size)
 	far.sendRTCP(w, stream, b[:n])
 }
 

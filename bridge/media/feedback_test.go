@@ -73,7 +73,7 @@ func TestFeedback(t *testing.T) {
 	}
 	nack := func(p rtcp.Packet) bool {
 		m, ok := p.(*rtcp.TransportLayerNack)
-		return ok && m.MediaSSRC == 70 && len(m.Nacks) == 2 && m.Nacks[0] == rtcp.NackPair{PacketID: 505, LostPackets: 3}
+		return ok && m.MediaSSRC == 70 && len(m.Nacks) == 3 && m.Nacks[0].PacketID == 510 && m.Nacks[2].PacketID == 513
 	}
 	remb := func(p rtcp.Packet) bool {
 		m, ok := p.(*rtcp.ReceiverEstimatedMaximumBitrate)
@@ -81,7 +81,7 @@ func TestFeedback(t *testing.T) {
 	}
 	asksPLI := &rtcp.PictureLossIndication{SenderSSRC: 90, MediaSSRC: 70}
 	asksFIR := &rtcp.FullIntraRequest{SenderSSRC: 90, FIR: []rtcp.FIREntry{{SSRC: 70, SequenceNumber: 9}}}
-	asksNACK := &rtcp.TransportLayerNack{SenderSSRC: 90, MediaSSRC: 70, Nacks: []rtcp.NackPair{{PacketID: 505, LostPackets: 3}, {PacketID: 509}}}
+	asksNACK := &rtcp.TransportLayerNack{SenderSSRC: 90, MediaSSRC: 70, Nacks: []rtcp.NackPair{{PacketID: 510, LostPackets: 1}, {PacketID: 513}, {PacketID: 505}}}
 	saysREMB := &rtcp.ReceiverEstimatedMaximumBitrate{SenderSSRC: 90, Bitrate: 500_000, SSRCs: []uint32{70}}
 	congestion := &rtcp.TransportLayerCC{
 		Header:     rtcp.Header{Count: 15, Type: 205, Length: 5},
@@ -106,6 +106,7 @@ func TestFeedback(t *testing.T) {
 		{"PLI to who has neither", sdp.NACK, everything, asksPLI, nil},
 		{"NACK", everything, everything, asksNACK, nack},
 		{"NACK to who has none", sdp.PLI, everything, asksNACK, nil},
+		{"NACK of who has none", everything, sdp.PLI, asksNACK, nil},
 		{"REMB", everything, everything, saysREMB, remb},
 		{"REMB to who has none", sdp.PLI, everything, saysREMB, nil},
 		{"transport-cc", everything, everything, congestion, passed},
@@ -115,6 +116,8 @@ func TestFeedback(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			x := newVideo(t, c.browser, c.phone)
+			x.browserSends(packet(t, 96, 70, 514, "behind a gap"))
+			x.take()
 			x.videoOfPhone(marshal(t, &rtcp.ReceiverReport{SSRC: 90}, c.asks))
 			var got []rtcp.Packet
 			for _, p := range reports(t, x.take(), x.a) {
@@ -134,38 +137,76 @@ func TestFeedback(t *testing.T) {
 	}
 }
 
+// asked gives what the browser is asked for when the phone misses a packet, and what is sent to the phone again.
+func (x *wire) asked(missing uint16) (list []rtcp.NackPair, ssrc uint32, again []string) {
+	x.t.Helper()
+	x.videoOfPhone(marshal(x.t, &rtcp.ReceiverReport{SSRC: 90},
+		&rtcp.TransportLayerNack{SenderSSRC: 90, MediaSSRC: 70, Nacks: []rtcp.NackPair{{PacketID: missing}}}))
+	sent := x.take()
+	for _, p := range reports(x.t, sent, x.a) {
+		if m, ok := p.(*rtcp.TransportLayerNack); ok {
+			list, ssrc = m.Nacks, m.MediaSSRC
+		}
+	}
+	for _, p := range sent {
+		if !p.control && p.leg == x.b {
+			again = append(again, string(p.data[rtpMin:]))
+		}
+	}
+	return list, ssrc, again
+}
+
 // Sequence numbers in a NACK are those of the source, behind a gap that was closed and behind a new source.
 func TestNACKFollowsTheNumbers(t *testing.T) {
 	x := newVideo(t, everything, everything)
 	x.browserSends(packet(t, 99, 70, 510, "of an unknown payload type"))
-	for i := range 5 {
-		x.browserSends(packet(t, 96, 70, uint16(511+i), "picture"))
+	for _, sequence := range []uint16{511, 513, 516} { // as 510, 512, 515
+		x.browserSends(packet(t, 96, 70, sequence, "picture"))
 	}
 	x.take()
-	asked := func(missing uint16) (list []rtcp.NackPair, ssrc uint32) {
-		x.videoOfPhone(marshal(t, &rtcp.ReceiverReport{SSRC: 90},
-			&rtcp.TransportLayerNack{SenderSSRC: 90, MediaSSRC: 70, Nacks: []rtcp.NackPair{{PacketID: missing}}}))
-		for _, p := range reports(t, x.take(), x.a) {
-			if m, ok := p.(*rtcp.TransportLayerNack); ok {
-				return m.Nacks, m.MediaSSRC
-			}
-		}
-		return nil, 0
-	}
-	for out, want := range map[uint16]uint16{505: 505, 510: 511, 514: 515} {
-		if got, ssrc := asked(out); len(got) != 1 || got[0].PacketID != want || ssrc != 70 {
+	for out, want := range map[uint16]uint16{511: 512, 513: 514, 514: 515} {
+		if got, ssrc, _ := x.asked(out); len(got) != 1 || got[0].PacketID != want || ssrc != 70 {
 			t.Errorf("%d is asked for as %v of %d, want %d", out, got, ssrc, want)
 		}
 	}
-	for i := range 3 {
-		x.browserSends(packet(t, 96, 71, uint16(40+i), "another camera"))
+	for _, sequence := range []uint16{40, 42} { // as 516, 518
+		x.browserSends(packet(t, 96, 71, sequence, "another camera"))
 	}
 	x.take()
-	if got, ssrc := asked(516); len(got) != 1 || got[0].PacketID != 41 || ssrc != 71 {
+	if got, ssrc, _ := x.asked(517); len(got) != 1 || got[0].PacketID != 41 || ssrc != 71 {
 		t.Errorf("of the new source: %v of %d", got, ssrc)
 	}
-	if got, _ := asked(514); got != nil {
+	if got, _, _ := x.asked(514); got != nil {
 		t.Errorf("of the old source: %v", got)
+	}
+}
+
+// What was lost behind us is sent again from here: the source's repetition would be taken for a replay. So it is for a far
+// side without NACK, too.
+func TestLostPacketsAreSentAgain(t *testing.T) {
+	for _, browser := range []sdp.Feedback{everything, sdp.PLI} {
+		x := newVideo(t, browser, everything)
+		if got, _, again := x.asked(509); got != nil || again != nil { // from now on packets are kept
+			t.Errorf("what we had is asked for: %v, %q", got, again)
+		}
+		for i := range uint16(3 * historySize) {
+			x.browserSends(packet(t, 96, 70, 510+i, "picture "+string(rune('a'+i%26))))
+		}
+		x.take()
+		last := uint16(509 + 3*historySize)
+		for back, want := range map[uint16]int{0: 1, 5: 1, historySize - 1: 1, historySize: 0} {
+			got, _, again := x.asked(last - back)
+			if got != nil || len(again) != want || want == 1 && again[0] != "picture "+string(rune('a'+(last-back-510)%26)) {
+				t.Errorf("%d back: asked for %v, sent %q", back, got, again)
+			}
+		}
+		if _, _, again := x.asked(last); again != nil {
+			t.Errorf("at once again: %q", again)
+		}
+		x.w.clock += resendPacket
+		if _, _, again := x.asked(last); len(again) != 1 {
+			t.Errorf("after a while: %q", again)
+		}
 	}
 }
 
@@ -252,7 +293,7 @@ func FuzzFeedback(f *testing.F) {
 func TestRTCPAllocatesNothing(t *testing.T) {
 	x := newVideo(t, everything, everything)
 	nack := marshal(t, &rtcp.ReceiverReport{SSRC: 90, Reports: []rtcp.ReceptionReport{{SSRC: 70, LastSenderReport: 9}}},
-		&rtcp.TransportLayerNack{SenderSSRC: 90, MediaSSRC: 70, Nacks: []rtcp.NackPair{{PacketID: 505}}})
+		&rtcp.TransportLayerNack{SenderSSRC: 90, MediaSSRC: 70, Nacks: []rtcp.NackPair{{PacketID: 510}}})
 	for _, c := range []struct {
 		name string
 		most float64

@@ -188,6 +188,12 @@ func (r *reception) marked(sequence uint16) bool {
 	return r.window[i>>6]&(1<<(i&63)) != 0
 }
 
+// has says whether a packet came, as far back as is known.
+func (r *reception) has(sequence uint16) bool {
+	behind := int16(uint16(r.highest) - sequence)
+	return behind >= 0 && (behind >= windowSize || r.marked(sequence))
+}
+
 // total counts all sources.
 func (r *reception) total() reckoning {
 	if !r.heard {

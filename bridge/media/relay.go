@@ -219,8 +219,16 @@ func (l *Leg) turned(w *worker, stream int, out *path) {
 	out.settled = false
 }
 
-// sendRTP sends a plain packet to the leg's peer, encrypted where the leg is.
+// sendRTP sends a plain packet to the leg's peer.
 func (l *Leg) sendRTP(w *worker, stream int, p []byte) {
+	if h := l.tracks[stream].history; h != nil {
+		h.keep(p)
+	}
+	l.transmit(w, stream, p)
+}
+
+// transmit sends a plain packet, encrypted where the leg is.
+func (l *Leg) transmit(w *worker, stream int, p []byte) {
 	if l.spec.Profile == sdp.WebRTC {
 		if l.srtp == nil {
 			w.drop(l, DropPeerNotReady)

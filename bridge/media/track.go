@@ -14,11 +14,12 @@ type track struct {
 	out     path      // to it
 	sent    sent
 	remote  remote
-	heardAs rating // of what the peer sends
-	saidAs  rating // of what it gets
-	self    uint32 // our SSRC in RTCP while nothing leaves
-	wanted  int64  // when a key frame was last asked for
-	firs    uint8  // full intra requests sent
+	heardAs rating   // of what the peer sends
+	saidAs  rating   // of what it gets
+	history *history // nil: the peer has missed nothing so far
+	self    uint32   // our SSRC in RTCP while nothing leaves
+	wanted  int64    // when a key frame was last asked for
+	firs    uint8    // full intra requests sent
 }
 
 // sent counts what leaves, for sender reports.
