@@ -13,6 +13,7 @@ import (
 	"tandem/bridge/media"
 	"tandem/bridge/sdp"
 	"tandem/e2e/load"
+	"tandem/gateway"
 )
 
 const asMediaHost = "TANDEM_LAB_MEDIA_HOST"
@@ -30,6 +31,9 @@ func serveMedia(in io.Reader, out io.Writer) error {
 		return err
 	}
 	defer engine.Close(context.Background())
+	settling, stop := context.WithCancel(context.Background())
+	defer stop()
+	go gateway.SettleMemory(settling) // as the gateway has it
 	input, output := json.NewDecoder(in), json.NewEncoder(out)
 	for {
 		var offer string

@@ -197,7 +197,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	}
 	serve(func() error { return g.sip.Serve(serving, g.bridge) })
 	serve(g.web.serve)
-	go newSettler().run(serving)
+	go SettleMemory(serving)
 	if g.admin != nil {
 		serve(g.admin.serve)
 	}

@@ -32,8 +32,9 @@ func newSettler() *settler {
 	return &settler{read: readMemory, settle: debug.FreeOSMemory}
 }
 
-// run checks until ctx ends.
-func (s *settler) run(ctx context.Context) {
+// SettleMemory gives the process's memory back after bursts, until ctx ends. Run has it running.
+func SettleMemory(ctx context.Context) {
+	s := newSettler()
 	every := time.NewTicker(memoryCheck)
 	defer every.Stop()
 	for {
