@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	memoryCheck = 5 * time.Second
+	memoryCheck = 10 * time.Second
 	memoryWorth = 2 << 20 // bytes: less is not worth a collection
 )
 
@@ -47,14 +47,14 @@ func SettleMemory(ctx context.Context) {
 	}
 }
 
-// check settles where little was allocated since the last check and much would be gained: at least a sixteenth of what is in
-// use, so that a collection, which looks at all of that, is worth its price.
+// check settles where at least an eighth of what is in use would be gained, for a collection looks at all of that; not during a
+// burst, when the runtime collects by itself soon.
 func (s *settler) check() {
 	m := s.read()
 	fresh := m.written - s.before
 	s.before = m.written
-	worth := max(memoryWorth, m.live/16)
-	if fresh < worth && m.heap-min(m.heap, m.live)+m.spare >= worth {
+	gain := m.heap - min(m.heap, m.live) + m.spare
+	if gain >= max(memoryWorth, m.live/8) && fresh < max(memoryWorth, m.live/2) {
 		s.settle()
 	}
 }
