@@ -89,7 +89,7 @@ func FuzzSTUN(f *testing.F) {
 		if !ok {
 			return
 		}
-		c, verdict := l.judge(&datagram{data: p})
+		c, verdict := l.judge(&datagram{data: p}, stun.New())
 		if verdict.reason == dropNone && (c.password != "password" || c.local != l.ice.current.Ufrag) {
 			t.Fatalf("a check of %q was found good", c.local)
 		}

@@ -53,7 +53,7 @@ func (l *Leg) receiveCheck(w *worker, d *datagram) {
 		w.drop(l, DropSTUNRate)
 		return
 	}
-	c, verdict := l.judge(d)
+	c, verdict := l.judge(d, &w.question)
 	if verdict.refusal != 0 {
 		w.drop(l, verdict.reason)
 		w.refuse(d, c, verdict)

@@ -14,9 +14,9 @@ type judgement struct {
 	unknown []stun.AttrType
 }
 
-// judge verifies a Binding request (RFC 8445 §7.3, RFC 8489 §9.1.3).
-func (l *Leg) judge(d *datagram) (check, judgement) {
-	c := check{message: stun.New()}
+// judge verifies a Binding request (RFC 8445 §7.3, RFC 8489 §9.1.3). The check's message is m, decoded anew.
+func (l *Leg) judge(d *datagram, m *stun.Message) (check, judgement) {
+	c := check{message: m}
 	if err := stun.Decode(d.data, c.message); err != nil {
 		return c, judgement{reason: DropSTUNMalformed}
 	}

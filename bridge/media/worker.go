@@ -6,6 +6,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/pion/stun/v4"
 	"golang.org/x/sys/unix"
 )
 
@@ -43,6 +44,7 @@ type worker struct {
 	scratch  scratch
 	hearing  hearing
 	stun     stunBudget
+	question stun.Message // the check that is being handled
 	reporter reporter
 	current  *Leg // whose packet is being handled; a panic is its
 	pacer    pacer
