@@ -94,7 +94,7 @@ func (l Leg) answered(heard, far Stream, alone bool) (Stream, bool) {
 		s.Codecs[i] = c.withEvents(l.Profile)
 	}
 	if s.Kind == "video" {
-		s.Feedback = heard.Feedback & far.Feedback
+		s.Feedback = heard.Feedback & (far.Feedback | pictureRequests)
 	}
 	if l.Profile == WebRTC {
 		s.ICE.Setup = l.Setup
@@ -159,7 +159,7 @@ func (l Leg) answers(d *Description) error {
 			reasons = append(reasons, err.Error())
 		}
 	}
-	if d.main() == nil {
+	if d.main() == nil || offer.Carries(Audio) && !d.Carries(Audio) && !d.Carries(Image) { // pictures alone are no call
 		return fmt.Errorf("%w: answered %s", ErrNotAcceptable, strings.Join(reasons, "; "))
 	}
 	d.bundled(l.Profile)
@@ -182,6 +182,9 @@ func (l Leg) fits(heard, offered *Stream) error {
 		return errors.New(reason)
 	}
 	if heard.Kind != "image" {
+		for j, c := range heard.Codecs {
+			heard.Codecs[j] = c.answeredAs(offered.Codecs)
+		}
 		all := heard.Codecs
 		heard.Codecs = slices.DeleteFunc(slices.Clone(all), func(c Codec) bool {
 			return !slices.ContainsFunc(offered.Codecs, c.Same)

@@ -16,6 +16,9 @@ const (
 	TransportCC
 )
 
+// pictureRequests end at each leg: either is made into whichever the other leg's peer takes.
+const pictureRequests = PLI | FIR
+
 // feedbackNames are the attributes' values, in the order of the bits.
 func feedbackNames() [5]string {
 	return [...]string{"nack", "nack pli", "ccm fir", "goog-remb", "transport-cc"}

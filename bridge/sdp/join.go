@@ -91,10 +91,13 @@ type agreement struct {
 	heard, said *Stream
 	answered    bool // the peer did, else we
 	convert     bool
+	profile     Profile
 }
 
 func (l Leg) agreement(slot Slot) agreement {
-	return agreement{heard: l.Heard.at(slot), said: l.Said.at(slot), answered: l.Heard.Answer, convert: l.Policy.Transcode}
+	return agreement{
+		heard: l.Heard.at(slot), said: l.Said.at(slot), answered: l.Heard.Answer, convert: l.Policy.Transcode, profile: l.Profile,
+	}
 }
 
 // join plans one stream.
@@ -105,7 +108,7 @@ func join(legs [2]agreement) (PlannedStream, error) {
 		s.Forward[i] = l.sends() && legs[1-i].receives()
 		s.Expect[i] = s.Kind == "audio" && l.sends() && l.receives()
 		s.Ptime[i] = l.heard.Remote.Ptime
-		s.Feedback[i] = l.heard.Feedback & l.said.Feedback
+		s.Feedback[i] = l.feedback()
 		s.Extension[i] = extensionTable(l.said.Extension, legs[1-i].heard.Extension)
 	}
 	if s.Kind == "image" {
@@ -136,6 +139,16 @@ func join(legs [2]agreement) (PlannedStream, error) {
 		}
 	}
 	return s, nil
+}
+
+// feedback is what the leg's peer takes. Who says nothing of feedback under plain RTP is asked for a picture all the same: PBXs
+// and phones that know the request obey it, and others pass over RTCP that they do not know (RFC 3550 §6.1).
+func (l agreement) feedback() Feedback {
+	both := l.heard.Feedback & l.said.Feedback
+	if both == 0 && l.heard.Kind == "video" && l.profile == RTP {
+		return pictureRequests
+	}
+	return both
 }
 
 // sends says whether both descriptions let the peer send.

@@ -122,7 +122,7 @@ func (l *Leg) offered(old, far Stream) (Stream, bool) {
 		s.Protocol = l.protocol()
 	}
 	if far.Kind == "video" {
-		s.Feedback = far.Feedback
+		s.Feedback = far.Feedback | pictureRequests
 	}
 	if l.Profile == WebRTC {
 		s.Extension = far.Extension

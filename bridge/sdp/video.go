@@ -2,6 +2,7 @@ package sdp
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -20,7 +21,7 @@ func (c Codec) picture() bool {
 func (c Codec) variant() string {
 	switch strings.ToLower(c.Name) {
 	case "h264":
-		return c.parameter("packetization-mode", "0") + "/" + h264Profile(c.parameter("profile-level-id", "42000a"))
+		return c.parameter("packetization-mode", "0") + "/" + h264Profile(c.parameter("profile-level-id", "42e00a"))
 	case "vp9":
 		return c.parameter("profile-id", "0")
 	case "av1":
@@ -42,14 +43,33 @@ func (c Codec) parameter(name, absent string) string {
 	return absent
 }
 
-// h264Profile is a profile-level-id without its level. Constrained Baseline has several spellings (RFC 6184 §8.1, table 5).
+// h264Profile is a profile-level-id without its level (RFC 6184 §8.1, table 5: a profile has several spellings). Who names none
+// means Constrained Baseline, as browsers take it, for nobody encodes what Baseline has beyond that.
 func h264Profile(id string) string {
-	if len(id) != 6 {
+	n, err := strconv.ParseUint(id, 16, 24)
+	if err != nil || len(id) != 6 {
 		return id
 	}
-	baseline := []string{"42e0", "42c0", "4240", "4d80", "4de0", "4dc0", "5880", "58c0", "58e0"}
-	if slices.Contains(baseline, id[:4]) {
+	indication, constraints := n>>16, n>>8&0xff
+	switch {
+	case indication == 0x42 && constraints&0x4f == 0x40, indication == 0x4d && constraints&0x8f == 0x80,
+		indication == 0x58 && constraints&0xcf == 0xc0:
 		return "constrained-baseline"
+	case indication == 0x42 && constraints&0x4f == 0, indication == 0x58 && constraints&0xcf == 0x80:
+		return "baseline"
+	case indication == 0x4d && constraints&0xaf == 0:
+		return "main"
 	}
 	return id[:4]
+}
+
+// answeredAs takes a codec of an answer for that of the offer whose payload type it has, where its own format says nothing or
+// something that nobody offered: what an answer leaves in is symmetric (RFC 6184 §8.2.2), and phones leave the format out.
+func (c Codec) answeredAs(offered []Codec) Codec {
+	i := slices.IndexFunc(offered, func(o Codec) bool { return o.PayloadType == c.PayloadType && strings.EqualFold(o.Name, c.Name) })
+	if i < 0 || !c.picture() || c.Format != "" && slices.ContainsFunc(offered, c.Same) {
+		return c
+	}
+	c.Format = offered[i].Format
+	return c
 }
