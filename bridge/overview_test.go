@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"tandem/bridge/media"
+	"tandem/wss/wsstest"
 )
 
 func TestQualityInRecords(t *testing.T) {
@@ -19,4 +20,25 @@ func TestQualityInRecords(t *testing.T) {
 	if *got[0].In != want {
 		t.Errorf("got  %+v\nwant %+v", *got[0].In, want)
 	}
+}
+
+// A running call shows what the browser's own reports say: the round trip to it, and what it gets.
+func TestLiveQuality(t *testing.T) {
+	w := newWorld(t, conditions{})
+	b := w.registered("alice", wsstest.Options{})
+	call, err := b.Invite(w.ctx(), "600", wsstest.InviteOptions{})
+	w.check(err)
+	w.answered(w.agents[0], w.rtp(), 1000)
+	w.check(call.Wait(w.ctx(), wsstest.Confirmed))
+	w.until("the browser's reports to be heard", func() bool {
+		for _, c := range w.bridge.Calls(1) {
+			for _, m := range c.Media {
+				if len(m.Streams) == 1 && m.Leg == "caller" {
+					s := m.Streams[0]
+					return s.RoundTripMS > 0 && s.RoundTripMS < 500 && s.In != nil && s.In.MOSAvg > 4 && s.Out != nil && s.Out.LossPercent < 5
+				}
+			}
+		}
+		return false
+	})
 }
