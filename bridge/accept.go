@@ -63,6 +63,7 @@ func (c *call) answerCaller() error {
 			return err
 		}
 		l.neg = neg
+		l.media.SetRemote(neg.Remote()) // less is heard where the answer refused a stream
 	case l.neg.Heard != nil:
 		if !c.covered() {
 			l.log.Info("the winner's codec is not in the early answer: a re-INVITE will follow")

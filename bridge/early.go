@@ -81,6 +81,7 @@ func (c *call) earlyMedia(br *branch, early earlyDialog) []byte {
 			return nil
 		}
 		c.caller.neg = neg
+		c.caller.media.SetRemote(neg.Remote())
 	}
 	if c.caller.neg.Heard == nil { // a delayed offer has no early answer
 		return nil

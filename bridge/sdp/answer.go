@@ -23,9 +23,9 @@ func (l Leg) Answer(other *Description) (Leg, []byte, error) {
 	}
 	next := l.settle()
 	if l.Profile == WebRTC {
-		next.Setup = answerSetup(l.Heard.main().ICE.Setup, l.Setup)
+		next.Setup = answerSetup(l.Heard.carrier().ICE.Setup, l.Setup)
 	}
-	said := &Description{Answer: true, Streams: make([]Stream, len(l.Heard.Streams))}
+	said := &Description{Answer: true, Bundle: l.Heard.Bundle, Streams: make([]Stream, len(l.Heard.Streams))}
 	for i, s := range l.Heard.Streams {
 		said.Streams[i] = s.rejected()
 		far := other.at(slotOf(s.Kind))
@@ -110,7 +110,7 @@ func (d *Description) reduced(answer *Description) *Description {
 	answered.Streams = slices.Clone(d.Streams)
 	for i := range answered.Streams {
 		s, said := &answered.Streams[i], &answer.Streams[i]
-		s.Relayed = said.Relayed
+		s.Relayed, s.Refused = said.Relayed, s.Relayed && !said.Relayed
 		s.Feedback &= said.Feedback
 		if !s.Relayed {
 			continue

@@ -54,27 +54,6 @@ func (l Leg) chooseIn(slot Slot, d *Description) (reasons []string) {
 	return reasons
 }
 
-// bundled lets go of what cannot be carried beside a bundle. On a WebRTC leg that is what a browser offers outside it, for there
-// is one transport; on an RTP leg, where each stream has ports of its own and the bundle is of one, what shares them.
-func (d *Description) bundled(profile Profile) {
-	main := d.main()
-	for i := range d.Streams {
-		s := &d.Streams[i]
-		if !s.Relayed || s.Kind == main.Kind {
-			continue
-		}
-		both := s.Bundled && main.Bundled
-		if profile == WebRTC {
-			s.Relayed = both
-			continue
-		}
-		s.Relayed, s.Bundled = !both || s.Remote.RTP != main.Remote.RTP, false
-	}
-	if profile == RTP && !main.Remote.Mux { // BUNDLE implies it (RFC 8843 §9.3)
-		main.Bundled = false
-	}
-}
-
 // unusable is why a stream cannot be carried on this leg, empty where it can.
 func (l Leg) unusable(s *Stream) string {
 	name := "m=" + s.Kind

@@ -15,6 +15,7 @@ func describe(text []byte, profile Profile) (*Description, error) {
 	}
 	d := &Description{Origin: doc.origin, ICELite: doc.session.has("ice-lite"), Streams: make([]Stream, len(doc.media))}
 	bundle := doc.bundle()
+	d.Bundle = bundle
 	for i, s := range doc.media {
 		if d.Streams[i], err = doc.stream(s, profile, bundle); err != nil {
 			return nil, err

@@ -5,6 +5,7 @@ type Description struct {
 	Origin  string // the o= line's value
 	Answer  bool   // an answer, else an offer
 	ICELite bool
+	Bundle  []string `json:",omitempty"` // the mids of the BUNDLE group, that of the transport first
 	Streams []Stream
 }
 
@@ -16,6 +17,7 @@ type Stream struct {
 	Map       string // the rtpmap of Format
 	Rejected  bool   // port 0 (and not bundle-only)
 	Follows   bool   // bundle-only with port 0: lives only by another m-line's transport
+	Refused   bool   `json:",omitempty"` // an offer's: it could have been carried, and our answer refused it
 	Relayed   bool   // the bridge carries it, in the slot of its kind; at most one of each
 	Bundled   bool   // its mid stands in the BUNDLE group
 	MID       string
@@ -46,6 +48,12 @@ func (d *Description) relayed(slot Slot) int {
 		}
 	}
 	return -1
+}
+
+// refused says whether our answer refused the m-line that now is carried in a slot. Works on nil.
+func (d *Description) refused(now *Description, slot Slot) bool {
+	i := now.relayed(slot)
+	return d != nil && i >= 0 && i < len(d.Streams) && d.Streams[i].Refused && d.Streams[i].MID == now.Streams[i].MID
 }
 
 // at is the stream that the bridge carries in a slot, nil where there is none. Works on nil.

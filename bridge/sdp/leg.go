@@ -80,7 +80,7 @@ func (l Leg) HearAnswer(text []byte) (Leg, error) {
 	next.Heard = heard
 	next.Bound = heard.bind(l.Bound)
 	if l.Profile == WebRTC && l.Setup == "" {
-		next.Setup = answerSetup(heard.main().ICE.Setup, "")
+		next.Setup = answerSetup(heard.carrier().ICE.Setup, "")
 	}
 	return next, nil
 }
@@ -120,7 +120,7 @@ func (l Leg) Rollback() Leg {
 // Restarted says whether the offer just heard restarts ICE compared with before, on any stream (RFC 8839 §4.4.1.1.1).
 func (l Leg) Restarted(before Leg) bool {
 	if l.Profile == WebRTC { // one transport
-		now, then := l.Heard.main(), before.Heard.main()
+		now, then := l.Heard.carrier(), before.Heard.carrier()
 		return now != nil && then != nil && now.ICE.restarts(then.ICE)
 	}
 	for slot := range Slots {
@@ -168,10 +168,13 @@ func (l Leg) Alters(before Leg) bool {
 
 func (l Leg) altersIn(slot Slot, before Leg) bool {
 	now, then := l.Heard.at(slot), before.Heard.at(slot)
+	// A peer that was answered less than it offered repeats its full offer at each refresh.
+	if then == nil && before.Heard.refused(l.Heard, slot) {
+		return false
+	}
 	if now == nil || then == nil {
 		return now != then
 	}
-	// A peer that was answered less than it offered repeats its full offer at each refresh.
 	most := SendRecv
 	if said := before.Said.at(slot); said != nil && before.Heard.Answer {
 		most = said.Direction.Reverse()
@@ -182,13 +185,13 @@ func (l Leg) altersIn(slot Slot, before Leg) bool {
 
 // Remote is the peer's transport by what was heard; zero where nothing was.
 func (l Leg) Remote() Remote {
-	main := l.Heard.main()
-	if main == nil {
+	carrier := l.Heard.carrier()
+	if carrier == nil {
 		return Remote{}
 	}
 	var r Remote
 	if l.Profile == WebRTC {
-		r.Transport = main.ICE
+		r.Transport = carrier.ICE
 	}
 	for slot := range Slots {
 		if s := l.Heard.at(slot); s != nil {

@@ -63,6 +63,7 @@ func (l Leg) named() bool {
 func (l Leg) layout() *Description {
 	d := &Description{}
 	if l.Said != nil {
+		d.Bundle = l.Said.Bundle
 		for _, s := range l.Said.Streams {
 			d.Streams = append(d.Streams, s.rejected())
 		}

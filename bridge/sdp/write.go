@@ -19,7 +19,7 @@ func write(profile Profile, d *Description) string {
 		line("c=IN %s", family(d.address()))
 	}
 	line("t=0 0")
-	if mids := d.bundle(); mids != "" {
+	if mids := d.mids(); mids != "" {
 		line("a=group:BUNDLE%s", mids)
 	}
 	if profile == WebRTC {
@@ -37,16 +37,6 @@ func write(profile Profile, d *Description) string {
 		}
 	}
 	return b.String()
-}
-
-// bundle are the mids of what is carried, each with a blank in front.
-func (d *Description) bundle() (mids string) {
-	for _, s := range d.Streams {
-		if s.Relayed && s.Bundled {
-			mids += " " + s.MID
-		}
-	}
-	return mids
 }
 
 // address is where the streams are; invalid where there is none.
