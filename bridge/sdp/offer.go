@@ -3,7 +3,6 @@ package sdp
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -28,7 +27,8 @@ func (l Leg) Offer(other *Description) (Leg, []byte, error) {
 		if far == nil {
 			continue
 		}
-		stream, ok := next.offered(said.place(slot, l.Said, l.named()), *far)
+		at, old := l.place(slot, said, other)
+		stream, ok := next.offered(old, *far)
 		switch {
 		case ok && l.Profile == RTP && slot != Image:
 			if err := next.protectOffer(&stream); err != nil {
@@ -36,7 +36,7 @@ func (l Leg) Offer(other *Description) (Leg, []byte, error) {
 			}
 			fallthrough
 		case ok:
-			said.put(slot, l.Said, stream)
+			said.put(at, stream)
 		case slot == Audio:
 			return l, nil, fmt.Errorf("%w: no codec that is relayed: %s", ErrNotAcceptable, names(far.Codecs))
 		}
@@ -57,50 +57,6 @@ func (l Leg) Offer(other *Description) (Leg, []byte, error) {
 // named says whether our offers have mids and a bundle: browsers want them, and a trunk that is a WebRTC endpoint behind SIP.
 func (l Leg) named() bool {
 	return l.Profile == WebRTC || l.Policy.Keying == DTLS && l.Policy.ICE
-}
-
-// layout is an offer's m-lines as they stand since the latest exchange, all refused: each keeps its place (RFC 3264 §8).
-func (l Leg) layout() *Description {
-	d := &Description{}
-	if l.Said != nil {
-		d.Bundle = l.Said.Bundle
-		for _, s := range l.Said.Streams {
-			d.Streams = append(d.Streams, s.rejected())
-		}
-	}
-	return d
-}
-
-// place is the m-line in which a slot's stream is offered: the one where it was carried, else a refused one of its kind, else
-// a new one at the end, with a mid where named. before is our latest description.
-func (d *Description) place(slot Slot, before *Description, named bool) Stream {
-	if i := before.relayed(slot); i >= 0 {
-		return before.Streams[i]
-	}
-	kind := kinds()[slot]
-	if i := slices.IndexFunc(d.Streams, func(s Stream) bool { return s.Kind == kind }); i >= 0 {
-		return Stream{Kind: kind, MID: d.Streams[i].MID}
-	}
-	mid := strconv.Itoa(len(d.Streams))
-	if !named {
-		mid = ""
-	} else if slices.ContainsFunc(d.Streams, func(s Stream) bool { return s.MID == mid }) {
-		mid = "t" + mid
-	}
-	return Stream{Kind: kind, MID: mid}
-}
-
-// put sets the stream into the m-line that place found.
-func (d *Description) put(slot Slot, before *Description, s Stream) {
-	if i := before.relayed(slot); i >= 0 {
-		d.Streams[i] = s
-		return
-	}
-	if i := slices.IndexFunc(d.Streams, func(o Stream) bool { return o.Kind == s.Kind && o.Rejected }); i >= 0 {
-		d.Streams[i] = s
-		return
-	}
-	d.Streams = append(d.Streams, s)
 }
 
 // offered is our offer of one stream of the far leg; false where this leg cannot have it.
