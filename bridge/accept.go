@@ -228,6 +228,10 @@ func (l *leg) hearDelayed(ack *sip.Request) error {
 // confirmed is the caller's ACK: what waited for it may go on.
 func (c *call) confirmed() {
 	c.log.Info("confirmed")
+	c.in = inbound{} // with its transaction, as the callee's: a third of a running call's memory
+	if c.callee != nil {
+		c.callee.outgoing = nil
+	}
 	c.expectMedia()
 	c.caller.startTimer()
 	c.caller.offer(offerConfirmed)
