@@ -94,12 +94,12 @@ func (l Leg) answered(heard, far Stream, alone bool) (Stream, bool) {
 		s.Codecs[i] = c.withEvents(l.Profile)
 	}
 	if s.Kind == "video" {
-		s.Feedback = heard.Feedback & (far.Feedback | pictureRequests)
+		s.Feedback, s.Bandwidth = heard.Feedback&(far.Feedback|pictureRequests), far.Bandwidth
 	}
 	if l.Profile == WebRTC {
 		s.ICE.Setup = l.Setup
-		s.Extension = sharedExtensions(heard.Extension, far.Extension)
 	}
+	s.Extension = sharedExtensions(heard.Extension, far.Extension)
 	s.pair()
 	return s, len(s.Codecs) > 0
 }

@@ -89,7 +89,10 @@ func (d document) detail(stream *Stream, s section, formats []string, port uint1
 		return err
 	}
 	stream.Feedback = feedbackOf(s)
-	if profile == WebRTC {
+	if stream.Kind == "video" {
+		stream.Bandwidth = bandwidthOf(s)
+	}
+	if extended(stream.Protocol) {
 		stream.Extension = extensionsOf(s, d.session)
 	}
 	return d.packets(stream, s, port, profile, bundle)

@@ -31,8 +31,9 @@ type Stream struct {
 	Unkeyed   string      `json:",omitempty"` // why other a=crypto lines cannot
 	Mismatch  bool        `json:",omitempty"` // the default address is none of the candidates (RFC 8839 §4.2.5), or the peer says so
 	Reduced   bool        // reduced-size RTCP (RFC 5506)
+	Bandwidth []string    `json:",omitempty"` // video: the most that the writer wants to receive, as its b= lines
 	Feedback  Feedback    `json:",omitzero"`  // that the writer takes, for whichever codec
-	Extension []Extension `json:",omitempty"` // header extensions that the bridge passes
+	Extension []Extension `json:",omitempty"` // header extensions, of a heard text those that do not pass too
 	Fax       []string    `json:",omitempty"` // image: its attributes, verbatim
 	SSRC      uint32      // 0 where none is announced
 	Msid      string

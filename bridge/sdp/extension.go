@@ -12,26 +12,33 @@ type Extension struct {
 	URI string
 }
 
-const transportWide = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
+// Those that are nothing without the feedback which is made of them.
+const (
+	transportWide = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
+	sendTime      = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"
+)
 
 // passes says whether a header extension means the same at the far end. The others end at a hop: mid and rid name what one leg
 // has, and what is not negotiated is not sent.
 func passes(uri string) bool {
 	switch uri {
 	case "urn:ietf:params:rtp-hdrext:ssrc-audio-level", "urn:3gpp:video-orientation",
-		"http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time", transportWide:
+		sendTime, transportWide:
 		return true
 	}
 	return false
 }
 
-// extensionsOf reads the extmap lines of a section, and of the session, that the bridge passes.
+// extended says whether header extensions are negotiated in an m-line of this protocol: those who know no feedback know none.
+func extended(protocol string) bool { return strings.HasSuffix(protocol, "AVPF") }
+
+// extensionsOf reads the extmap lines of a section, and of the session, that hold in both directions.
 func extensionsOf(sections ...section) []Extension {
 	var all []Extension
 	for _, s := range sections {
 		for _, a := range s.attributes {
 			f := strings.Fields(a.value)
-			if a.key != "extmap" || len(f) < 2 || !passes(f[1]) {
+			if a.key != "extmap" || len(f) < 2 {
 				continue
 			}
 			number, direction, limited := strings.Cut(f[0], "/")
@@ -46,11 +53,59 @@ func extensionsOf(sections ...section) []Extension {
 	return all
 }
 
+// bindExtensions remembers the ids of all streams that are carried: an id keeps its meaning for the session and in the whole of
+// a bundle (RFC 8285 §5, RFC 9143 §10.1.2).
+func (d *Description) bindExtensions(bound []Extension) []Extension {
+	bound = slices.Clone(bound)
+	for slot := range Slots {
+		if s := d.at(slot); s != nil {
+			for _, e := range s.Extension {
+				bound = bindExtension(bound, e)
+			}
+		}
+	}
+	return bound
+}
+
+func bindExtension(bound []Extension, e Extension) []Extension {
+	if i := slices.IndexFunc(bound, func(b Extension) bool { return b.ID == e.ID }); i >= 0 {
+		bound[i] = e
+		return bound
+	}
+	return append(bound, e)
+}
+
+// numberedExtensions gives the far leg's extensions the ids of this leg and binds them here: the one of before, the far leg's, or
+// the first that is free.
+func (l *Leg) numberedExtensions(far []Extension) []Extension {
+	var all []Extension
+	l.Extension = slices.Clone(l.Extension)
+	for _, e := range far {
+		if !passes(e.URI) {
+			continue
+		}
+		used := func(id uint8) bool {
+			return slices.ContainsFunc(l.Extension, func(b Extension) bool { return b.ID == id })
+		}
+		if i := slices.IndexFunc(l.Extension, func(b Extension) bool { return b.URI == e.URI }); i >= 0 {
+			e.ID = l.Extension[i].ID
+		} else if used(e.ID) {
+			for e.ID = 1; e.ID <= 14 && used(e.ID); e.ID++ {
+			}
+		}
+		if e.ID <= 14 {
+			l.Extension = bindExtension(l.Extension, e)
+			all = append(all, e)
+		}
+	}
+	return all
+}
+
 // sharedExtensions are those of an answer: what was offered and the far side has, by the offer's ids.
 func sharedExtensions(offered, far []Extension) []Extension {
 	var all []Extension
 	for _, o := range offered {
-		if slices.ContainsFunc(far, func(f Extension) bool { return f.URI == o.URI }) {
+		if passes(o.URI) && slices.ContainsFunc(far, func(f Extension) bool { return f.URI == o.URI }) {
 			all = append(all, o)
 		}
 	}

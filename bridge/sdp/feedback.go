@@ -41,16 +41,18 @@ func feedbackOf(s section) Feedback {
 	return all
 }
 
-// pair leaves transport-wide feedback only where its header extension is there too, and the other way round: one is nothing
-// without the other.
+// pair leaves transport-wide feedback only where its header extension is there too, and header extensions that are there for
+// feedback only where it is.
 func (s *Stream) pair() {
-	i := slices.IndexFunc(s.Extension, func(e Extension) bool { return e.URI == transportWide })
-	switch {
-	case i < 0:
-		s.Feedback &^= TransportCC
-	case s.Feedback&TransportCC == 0:
-		s.Extension = slices.Delete(slices.Clone(s.Extension), i, i+1)
+	tagged := func(uri string) bool {
+		return slices.ContainsFunc(s.Extension, func(e Extension) bool { return e.URI == uri })
 	}
+	if !tagged(transportWide) {
+		s.Feedback &^= TransportCC
+	}
+	s.Extension = slices.DeleteFunc(slices.Clone(s.Extension), func(e Extension) bool {
+		return e.URI == transportWide && s.Feedback&TransportCC == 0 || e.URI == sendTime && s.Feedback&REMB == 0
+	})
 	if len(s.Extension) == 0 {
 		s.Extension = nil
 	}

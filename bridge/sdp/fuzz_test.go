@@ -30,10 +30,11 @@ func seed(f *testing.F) {
 func FuzzHearOffer(f *testing.F) {
 	seed(f)
 	f.Fuzz(func(t *testing.T, text []byte, browser bool) {
-		near, far := testLeg(WebRTC, 'a'), wordedLeg(t, testLeg(RTP, 'b'), []string{"keys", "sdes", "optional", "ice"})
+		near, far := videoLeg(WebRTC, 'a'), wordedLeg(t, videoLeg(RTP, 'b'), []string{"keys", "sdes", "optional", "ice"})
 		if !browser {
-			near, far = wordedLeg(t, testLeg(RTP, 'a'), []string{"keys"}), testLeg(WebRTC, 'b')
+			near, far = wordedLeg(t, videoLeg(RTP, 'a'), []string{"keys"}), videoLeg(WebRTC, 'b')
 		}
+		near.Policy.Transcode, far.Policy.Transcode = len(text)%2 == 0, len(text)%2 == 0
 		a, err := near.HearOffer(text)
 		if err != nil {
 			if !errors.Is(err, ErrMalformed) && !errors.Is(err, ErrNotAcceptable) {
@@ -85,7 +86,15 @@ func FuzzHearAnswer(f *testing.F) {
 
 func hearFuzzed(t *testing.T, b Leg, answer []byte) {
 	t.Helper()
-	b, _, err := b.Offer(nil)
+	hearAnswerTo(t, b, nil, answer)
+	b.Policy.Video, b.Local = true, withPorts(b.Local)
+	pictures := must(videoLeg(RTP, 'a').HearOffer([]byte(twoModes)))(t)
+	hearAnswerTo(t, b, pictures.Heard, answer)
+}
+
+func hearAnswerTo(t *testing.T, b Leg, far *Description, answer []byte) {
+	t.Helper()
+	b, _, err := b.Offer(far)
 	if err != nil {
 		t.Fatal(err)
 	}

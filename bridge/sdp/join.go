@@ -33,8 +33,8 @@ type PlannedStream struct {
 	// Reoffer says whether the peer of leg 0 (1) prefers a voice codec that the other leg lacks, so that what it sends
 	// now is dropped: it needs a new Offer from the other leg's Heard.
 	Reoffer [2]bool
-	// Transcode says that the legs share no voice codec: Codec[0] and Codec[1] then differ and what comes with
-	// From[0] (From[1]) is converted to the other's Codec. Everything else of the stream passes as ever.
+	// Transcode says that a peer sends a voice codec that the other leg lacks: Codec[0] and Codec[1] then differ and what
+	// comes with From[0] (From[1]) is converted to the other's Codec. Nothing else of the stream passes.
 	Transcode bool
 	// From and EventFrom are the payload types with which the peer of leg 0 (1) sends Codec and Telephone; Drop: none. Where
 	// the legs' telephone-events have different clocks the Payload table drops them, and they are sent anew.
@@ -109,36 +109,47 @@ func join(legs [2]agreement) (PlannedStream, error) {
 		s.Expect[i] = s.Kind == "audio" && l.sends() && l.receives()
 		s.Ptime[i] = l.heard.Remote.Ptime
 		s.Feedback[i] = l.feedback()
-		s.Extension[i] = extensionTable(l.said.Extension, legs[1-i].heard.Extension)
+		s.Extension[i] = extensionTable(l.extensions(), legs[1-i].extensions())
 	}
 	if s.Kind == "image" {
 		return s, nil
 	}
 	both := commons(legs)
-	i := slices.IndexFunc(both, func(p pair) bool { return carries([]Codec{p.codec[0].heard}) })
-	chosen := pair{}
-	switch {
-	case i >= 0:
-		chosen = both[i]
-	case s.Kind == "audio" && legs[0].convert && legs[1].convert:
-		s.Transcode = true
-		for i, l := range legs {
-			chosen.codec[i] = l.firstVoice()
-		}
-	default:
-		return s, fmt.Errorf("%w: no common codec: one leg has %s, the other %s", ErrNotAcceptable,
-			names(legs[0].said.Codecs), names(legs[1].said.Codecs))
+	chosen, err := s.choose(legs, both)
+	if err != nil {
+		return s, err
 	}
 	for i, l := range legs {
 		s.Codec[i], s.From[i] = chosen.codec[i].heard, chosen.codec[i].said.PayloadType
 		s.Payload[i] = table(both, i, l.commons(), s.Transcode)
 		if s.Kind == "audio" {
 			s.Telephone[i], s.EventFrom[i] = l.telephone(s.Codec[i].Clock)
-			first := l.firstVoice().said
-			s.Reoffer[i] = !s.Transcode && !slices.ContainsFunc(both, func(p pair) bool { return p.codec[i].said.Same(first) })
+			s.Reoffer[i] = !s.Transcode && !has(both, i, l.firstVoice())
 		}
 	}
 	return s, nil
+}
+
+// choose is with what codecs the legs go on: with one that both have, so that packets pass, unless what the peers are going to
+// send is to be converted.
+func (s *PlannedStream) choose(legs [2]agreement, both []pair) (pair, error) {
+	first := pair{[2]common{legs[0].firstVoice(), legs[1].firstVoice()}}
+	passes := has(both, 0, first.codec[0]) && has(both, 1, first.codec[1])
+	if s.Kind == "audio" && legs[0].convert && legs[1].convert && !passes {
+		s.Transcode = true
+		return first, nil
+	}
+	i := slices.IndexFunc(both, func(p pair) bool { return carries([]Codec{p.codec[0].heard}) })
+	if i < 0 {
+		return pair{}, fmt.Errorf("%w: no common codec: one leg has %s, the other %s", ErrNotAcceptable,
+			names(legs[0].said.Codecs), names(legs[1].said.Codecs))
+	}
+	return both[i], nil
+}
+
+// has says whether a codec of one leg is among those that both have.
+func has(both []pair, leg int, c common) bool {
+	return slices.ContainsFunc(both, func(p pair) bool { return p.codec[leg].said.Same(c.said) })
 }
 
 // feedback is what the leg's peer takes. Who says nothing of feedback under plain RTP is asked for a picture all the same: PBXs
@@ -149,6 +160,11 @@ func (l agreement) feedback() Feedback {
 		return pictureRequests
 	}
 	return both
+}
+
+// extensions are the header extensions that both descriptions have.
+func (l agreement) extensions() []Extension {
+	return sharedExtensions(l.said.Extension, l.heard.Extension)
 }
 
 // sends says whether both descriptions let the peer send.

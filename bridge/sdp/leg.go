@@ -19,6 +19,7 @@ type Leg struct {
 	Text      string       // Said as it was written
 	Pending   Pending      // whose offer is open
 	Setup     string       // WebRTC: our DTLS role once decided: "passive" or "active"; kept by re-offers
+	Extension []Extension  `json:",omitempty"` // every header extension's id ever bound on this leg
 	Bound     []Codec      // every payload type ever bound on this leg, without Format
 	Resting   bool         `json:",omitempty"` // the peer's latest offer was declined: no offer of ours goes out meanwhile
 	Before    *Leg         `json:",omitempty"` // the leg before the open offer; nil where Stable
@@ -59,6 +60,7 @@ func (l Leg) HearOffer(text []byte) (Leg, error) {
 	next := l.open(HeardOffer)
 	next.Heard = heard
 	next.Bound = heard.bind(l.Bound)
+	next.Extension = heard.bindExtensions(l.Extension)
 	return next, nil
 }
 
@@ -79,6 +81,7 @@ func (l Leg) HearAnswer(text []byte) (Leg, error) {
 	next := l.settle()
 	next.Heard = heard
 	next.Bound = heard.bind(l.Bound)
+	next.Extension = heard.bindExtensions(l.Extension)
 	if l.Profile == WebRTC && l.Setup == "" {
 		next.Setup = answerSetup(heard.carrier().ICE.Setup, "")
 	}
@@ -113,7 +116,7 @@ func (l Leg) Repeat() []byte { return []byte(l.Text) }
 // that the peer has seen stay used. A Local renewed after HearOffer is forgotten, one renewed before Offer stays.
 func (l Leg) Rollback() Leg {
 	before := l.agreed()
-	before.Version, before.Bound = l.Version, l.Bound
+	before.Version, before.Bound, before.Extension = l.Version, l.Bound, l.Extension
 	return before
 }
 

@@ -79,10 +79,10 @@ func (l *Leg) offered(old, far Stream) (Stream, bool) {
 		s.Protocol = l.protocol()
 	}
 	if far.Kind == "video" {
-		s.Feedback = far.Feedback | pictureRequests
+		s.Feedback, s.Bandwidth = far.Feedback|pictureRequests, far.Bandwidth
 	}
-	if l.Profile == WebRTC {
-		s.Extension = far.Extension
+	if extended(s.Protocol) {
+		s.Extension = l.numberedExtensions(far.Extension)
 	}
 	s.pair()
 	if l.Profile == RTP {

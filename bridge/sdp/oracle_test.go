@@ -43,8 +43,34 @@ func checkSaid(t *testing.T, l Leg, text []byte) {
 	if l.Said.Answer {
 		return
 	}
+	checkBundle(t, l, d.MediaDescriptions)
 	if again, err := describe(text, l.Profile); err != nil || (Leg{Profile: l.Profile, Local: l.Local, Policy: l.Policy}).choose(again) != nil {
 		t.Fatalf("we do not understand ourselves: %v\n%s", err, text)
+	}
+}
+
+// checkBundle holds an offer's bundle to having each number and each header extension's id once (RFC 9143 §10.1).
+func checkBundle(t *testing.T, l Leg, all []*pion.MediaDescription) {
+	t.Helper()
+	kinds, uris := map[string]string{}, map[string]string{}
+	for i, m := range all {
+		if l.Profile != WebRTC || !l.Said.Streams[i].Relayed {
+			continue
+		}
+		for _, f := range m.MediaName.Formats {
+			if kind, taken := kinds[f]; taken {
+				t.Fatalf("payload type %s for m=%s and m=%s", f, kind, m.MediaName.Media)
+			}
+			kinds[f] = m.MediaName.Media
+		}
+		for _, a := range m.Attributes {
+			id, uri, _ := strings.Cut(a.Value, " ")
+			if before, taken := uris[id]; a.Key == "extmap" && taken && before != uri {
+				t.Fatalf("extension %s is %s and %s", id, before, uri)
+			} else if a.Key == "extmap" {
+				uris[id] = uri
+			}
+		}
 	}
 }
 

@@ -13,6 +13,8 @@ const (
 	maxLines   = 4096
 	maxMedia   = 32
 	maxFormats = 128
+
+	maxBandwidth = 4
 )
 
 // Errors have a class, for the SIP status is chosen from it in one place (the bridge).
@@ -34,6 +36,7 @@ type section struct {
 	media          string // the m= line's value
 	connection     string // the c= line's value
 	connectionLine int
+	bandwidth      []string // the b= lines' values
 	attributes     []attribute
 }
 
@@ -143,6 +146,10 @@ func (d *document) add(kind byte, value string, line int) error {
 	case 'c':
 		if current.connection == "" {
 			current.connection, current.connectionLine = value, line
+		}
+	case 'b':
+		if len(current.bandwidth) < maxBandwidth {
+			current.bandwidth = append(current.bandwidth, value)
 		}
 	case 'a':
 		key, value, _ := strings.Cut(value, ":")

@@ -16,6 +16,18 @@ func (c Codec) picture() bool {
 	return false
 }
 
+// bandwidthOf are the limits of a section that are understood everywhere: AS in kbit/s, TIAS in bit/s (RFC 8866 §5.8, RFC 3890).
+func bandwidthOf(s section) []string {
+	var all []string
+	for _, value := range s.bandwidth {
+		kind, limit, _ := strings.Cut(value, ":")
+		if n, err := strconv.ParseUint(limit, 10, 32); err == nil && n > 0 && (kind == "AS" || kind == "TIAS") {
+			all = append(all, kind+":"+limit)
+		}
+	}
+	return all
+}
+
 // variant is what beside the name two ends have to agree on: H.264's profile and packetization mode (RFC 6184 §8.2.2; the
 // level may differ), the profiles of VP9, AV1 and H.265.
 func (c Codec) variant() string {

@@ -106,3 +106,15 @@ func TestPicturesAloneAreNoCall(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// What one peer can take of pictures is said to the other; limits that are not understood are passed over.
+func TestBandwidthCrosses(t *testing.T) {
+	limits := "b=AS:3072\r\nb=TIAS:x\r\nb=RR:0\r\nb=TIAS:2500000\r\n"
+	text := strings.Replace(twoModes, "102 104\r\n", "102 104\r\n"+limits, 1)
+	a := must(videoLeg(RTP, 'a').HearOffer([]byte(text)))(t)
+	b, offer, err := videoLeg(WebRTC, 'b').Offer(a.Heard)
+	if err != nil || !strings.Contains(string(offer), "c=IN IP4 203.0.113.7\r\nb=AS:3072\r\nb=TIAS:2500000\r\na=mid:1\r\n") {
+		t.Fatalf("%v\n%s", err, offer)
+	}
+	checkSaid(t, b, offer)
+}

@@ -80,6 +80,9 @@ func writeStream(line func(string, ...any), profile Profile, s Stream) {
 	if profile == WebRTC {
 		line("c=IN %s", family(s.Remote.RTP.Addr()))
 	}
+	for _, b := range s.Bandwidth {
+		line("b=%s", b)
+	}
 	if s.MID != "" {
 		line("a=mid:%s", s.MID)
 	}
