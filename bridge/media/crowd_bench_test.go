@@ -73,7 +73,7 @@ func (c *crowd) add(b *testing.B, i int, profile uint16) {
 		b.Fatal(err)
 	}
 	pair := [2]sockaddr{sockaddrOf(netip.AddrPortFrom(browserAddr(i), 5000)), sockaddrOf(netip.AddrPortFrom(phoneAddr(i), 5000))}
-	browser := &Leg{engine: e, index: -1, spec: LegSpec{Profile: sdp.WebRTC}, srtp: session}
+	browser := &Leg{engine: e, index: -1, spec: LegSpec{Profile: sdp.WebRTC}, transport: transport{srtp: session}}
 	f := &flow{key: pair[0].source(0), leg: browser}
 	f.to.set(pair[0].addrPort())
 	browser.ice.flows, browser.ice.selected = []*flow{f}, f

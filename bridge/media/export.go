@@ -37,17 +37,23 @@ func (l *Leg) export() LegState {
 		s.Pair, s.Listen = f.to.name.addrPort(), l.engine.listens[f.key.listen]
 		s.Reached = f.local.ip()
 	}
-	if l.srtp != nil {
-		keys := l.srtp.keys
-		keys.Sent = exportSources(l.srtp.out, l.srtp.sent)
-		keys.Received = exportSources(l.srtp.in, l.srtp.received)
-		s.SRTP = &keys
-	}
+	s.SRTP = l.srtp.export()
 	for i := range l.streams {
 		s.Streams = append(s.Streams, l.streams[i].export())
 	}
 	s.Paths = l.exportPaths()
 	return s
+}
+
+// export writes down a session; nil is none.
+func (s *session) export() *SRTPState {
+	if s == nil {
+		return nil
+	}
+	keys := s.keys
+	keys.Sent = exportSources(s.out, s.sent)
+	keys.Received = exportSources(s.in, s.received)
+	return &keys
 }
 
 func (s *rtpStream) export() StreamState {
@@ -60,6 +66,10 @@ func (s *rtpStream) export() StreamState {
 	}
 	if s.rtcp.learner.locked {
 		out.RTCP, out.RTCPSSRC = s.rtcp.to.name.addrPort(), s.rtcp.learner.ssrc
+	}
+	out.SRTP = s.rtp.srtp.export()
+	if s.rtcp.srtp != s.rtp.srtp {
+		out.SRTCP = s.rtcp.srtp.export()
 	}
 	return out
 }
@@ -121,7 +131,7 @@ func restoreSession(keys SRTPState) (*session, error) {
 		return nil, err
 	}
 	p := srtp.ProtectionProfile(keys.Profile)
-	mirror, err := srtp.CreateContext(keys.RemoteKey, keys.RemoteSalt, p)
+	mirror, err := srtp.CreateContext(keys.RemoteKey, keys.RemoteSalt, p, srtp.MasterKeyIndicator(keys.RemoteMKI))
 	if err != nil {
 		return nil, fmt.Errorf("media: srtp: %w", err)
 	}
@@ -161,6 +171,12 @@ func probe(o SSRCState) []byte {
 }
 
 func (l *Leg) restoreStreams(w *worker, r *LegState) {
+	l.said = r.AnswerSent
+	for i := range min(len(l.streams), len(r.Streams), len(r.Remote.Streams)) {
+		if l.streams[i] != nil {
+			l.streams[i].restoreKeys(l, r.Remote.Streams[i].Keying, r.Streams[i])
+		}
+	}
 	l.setAddresses(w, r.Remote)
 	for i := range min(len(l.streams), len(r.Streams)) {
 		if l.streams[i] == nil {
@@ -168,6 +184,27 @@ func (l *Leg) restoreStreams(w *worker, r *LegState) {
 		}
 		l.streams[i].rtp.restore(r.Streams[i].RTP, r.Streams[i].SSRC)
 		l.streams[i].rtcp.restore(r.Streams[i].RTCP, r.Streams[i].RTCPSSRC)
+	}
+}
+
+// restoreKeys goes on with a stream's keys; without good ones the call needs new keys from its peers.
+func (s *rtpStream) restoreKeys(l *Leg, keying sdp.Keying, r StreamState) {
+	s.keying = keying
+	ends := s.ends()
+	for i, keys := range []*SRTPState{r.SRTP, r.SRTCP} {
+		if keys == nil {
+			continue
+		}
+		restored, err := restoreSession(*keys)
+		if err != nil {
+			l.log.Warn("keys not restored", "err", err)
+			continue
+		}
+		ends[i].srtp, ends[i].dtls.established = restored, keying == sdp.DTLS
+		l.counters.profile.Store(uint32(keys.Profile))
+	}
+	if keying == sdp.SDES {
+		s.rtcp.srtp = s.rtp.srtp
 	}
 }
 

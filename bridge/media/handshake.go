@@ -20,9 +20,9 @@ var errFingerprint = errors.New("media: certificate does not match the fingerpri
 
 // association is one DTLS handshake under way, in a goroutine of its own.
 type association struct {
-	leg          *Leg
 	pipe         *pipe
 	client       bool
+	proven       bool // ICE has proven the peer's address
 	fingerprints []sdp.Fingerprint
 	limit        time.Duration
 }
@@ -36,11 +36,12 @@ type outcome struct {
 }
 
 // newAssociation is called by the leg's worker.
-func newAssociation(l *Leg, client bool) *association {
+func newAssociation(t *transport, client bool) *association {
 	return &association{
-		leg: l, client: client, pipe: newPipe(l),
-		fingerprints: slices.Clone(l.remote.Fingerprints),
-		limit:        l.engine.cfg.Limits.Handshake,
+		client: client, pipe: newPipe(t),
+		proven:       t.far == nil,
+		fingerprints: slices.Clone(t.peer().Fingerprints),
+		limit:        t.leg.engine.cfg.Limits.Handshake,
 	}
 }
 
@@ -97,7 +98,7 @@ func (a *association) open(e *Engine, verify func([][]byte, [][]*x509.Certificat
 	}
 	options := []dtls.ServerOption{
 		dtls.WithClientAuth(dtls.RequireAnyClientCert),
-		dtls.WithInsecureSkipVerifyHello(true), // ICE has proven the peer's address already
+		dtls.WithInsecureSkipVerifyHello(a.proven), // else a cookie does, before we send more than we got
 	}
 	for _, o := range shared {
 		options = append(options, o)

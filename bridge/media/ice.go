@@ -230,7 +230,7 @@ func (l *Leg) setPeer(w *worker, r sdp.Remote) {
 			}
 		}
 	}
-	l.dtls.renew(before, r)
+	l.renew(before.Transport, r.Transport)
 	l.releaseEarly(w)
 }
 

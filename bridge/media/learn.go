@@ -73,6 +73,20 @@ func (l *learner) expect(told netip.AddrPort, until int64) {
 	l.until, l.open, l.row = until, true, 0
 }
 
+// refusal judges a packet by its source without learning anything.
+func (l *learner) refusal(from *sockaddr, clock int64) DropReason {
+	key := from.source(0)
+	switch {
+	case l.locked && key == l.from:
+		return dropNone
+	case !l.allowed(key, from, clock):
+		return DropSource
+	case l.locked && (!l.open || clock-l.heard < lockSilent):
+		return DropInjected
+	}
+	return dropNone
+}
+
 // judge decides about a packet, and says whether its source has just been learnt.
 func (l *learner) judge(from *sockaddr, ssrc uint32, clock int64) (reason DropReason, learnt bool) {
 	key := from.source(0)
@@ -86,11 +100,8 @@ func (l *learner) judge(from *sockaddr, ssrc uint32, clock int64) (reason DropRe
 		}
 		return dropNone, false
 	}
-	if !l.allowed(key, from, clock) {
-		return DropSource, false
-	}
-	if l.locked && (!l.open || clock-l.heard < lockSilent) {
-		return DropInjected, false
+	if reason = l.refusal(from, clock); reason != dropNone {
+		return reason, false
 	}
 	if key == l.told {
 		l.until = 0 // the SDP was right: nobody else is looked for

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -17,6 +18,7 @@ type LegSpec struct {
 	Reached    netip.Addr  // WebRTC: the address that the browser's WebSocket reached
 	Signalling netip.Addr  // RTP: where the leg's signalling comes from (learning)
 	Learn      string      // RTP: "strict", "signalling", "any"; "": as RTPConfig says
+	Secure     bool        // RTP: Local has SDES keys and a fingerprint for DTLS
 	OnEvent    func(Event) // called from the engine's event goroutine, one event at a time; must not block
 	Restore    *LegState   // from a Snapshot: take these ports, credentials and keys again and relay at once
 }
@@ -46,15 +48,14 @@ type Leg struct {
 	counters legCounters
 
 	// owned by the worker that owns the leg
-	pending  *node[command]
-	index    int // in the worker's legs; -1: in none
-	remote   sdp.Remote
-	said     bool // our answer is out
-	failed   Reason
-	ice      iceState
-	tcp      []*tcpConn
-	dtls     dtlsState
-	srtp     *session
+	pending *node[command]
+	index   int // in the worker's legs; -1: in none
+	remote  sdp.Remote
+	said    bool // our answer is out
+	failed  Reason
+	ice     iceState
+	tcp     []*tcpConn
+	transport
 	streams  []*rtpStream // RTP: by slot; nil where none is reserved
 	tracks   []track
 	skew     uint64 // what is to be added to the peer's NTP times to get ours
@@ -78,6 +79,7 @@ func (e *Engine) NewLeg(spec LegSpec) (*Leg, error) {
 		engine: e, spec: spec, index: -1, freed: make(chan struct{}), cname: newCanonicalName(),
 		log: e.cfg.Log.With("call", spec.Call, "leg", spec.Leg),
 	}
+	l.transport.leg = l
 	var err error
 	if l.learn, err = e.learnMode(spec.Learn); err != nil {
 		return nil, err
@@ -125,11 +127,15 @@ func (l *Leg) openWebRTC(worker int) error {
 
 func (l *Leg) openRTP() error {
 	r := l.spec.Restore
+	if l.spec.Secure = l.spec.Secure || r != nil && len(r.Local.Crypto) > 0; l.spec.Secure {
+		l.local.Fingerprint = l.engine.identity.fingerprint
+	}
 	if r == nil {
 		l.ports = l.engine.portsTowards(l.spec.Signalling)
 		l.local.Addr = l.ports.advertise
 		return l.Reserve(sdp.Audio)
 	}
+	l.local.Crypto = slices.Clone(r.Local.Crypto)
 	l.ports = l.engine.portsTowards(r.Local.Addr)
 	l.local.Addr = l.ports.advertise
 	pairs, err := l.ports.takeExactly(r.Local.Ports)
@@ -162,6 +168,12 @@ func (l *Leg) settle(slot sdp.Slot, pair portPair) {
 	l.mu.Lock()
 	l.local.Ports = append(l.local.Ports, make([]uint16, max(0, slot+1-len(l.local.Ports)))...)
 	l.local.Ports[slot] = pair.port
+	if l.spec.Secure && slot != sdp.Image {
+		l.local.Crypto = append(l.local.Crypto, make([][]sdp.Crypto, max(0, slot+1-len(l.local.Crypto)))...)
+		if len(l.local.Crypto[slot]) == 0 {
+			l.local.Crypto[slot] = newCrypto()
+		}
+	}
 	l.mu.Unlock()
 	l.do(func(w *worker, l *Leg) {
 		if l.closed.Load() {
@@ -172,7 +184,7 @@ func (l *Leg) settle(slot sdp.Slot, pair portPair) {
 		l.streams[slot] = newRTPStream(l, slot, pair)
 		if l.index >= 0 {
 			l.streams[slot].watch(w)
-			l.expect(w, l.streams[slot])
+			l.streams[slot].expect(w, sdp.RemoteStream{})
 		}
 	})
 }
@@ -190,6 +202,7 @@ func (l *Leg) Local() sdp.Local {
 	local := l.local
 	local.Candidates = append([]sdp.Candidate(nil), local.Candidates...)
 	local.Ports = append([]uint16(nil), local.Ports...)
+	local.Crypto = slices.Clone(local.Crypto)
 	return local
 }
 
@@ -242,7 +255,9 @@ func (l *Leg) release(w *worker) {
 	l.closed.Store(true)
 	l.publish(w)
 	l.unjoin(w)
-	l.dtls.stop()
+	for _, t := range l.transports() {
+		t.dtls.stop()
+	}
 	l.forgetFlows(w)
 	for len(l.tcp) > 0 {
 		w.closeTCP(l.tcp[0])
@@ -265,8 +280,10 @@ func (l *Leg) fail(w *worker, why Reason) {
 		return
 	}
 	l.failed = why
-	l.srtp = nil
-	l.dtls.stop()
+	for _, t := range l.transports() {
+		t.srtp = nil
+		t.dtls.stop()
+	}
 	l.tell(w, Event{Kind: Failed, Reason: why})
 }
 

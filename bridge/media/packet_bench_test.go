@@ -45,7 +45,7 @@ func newBench(t testing.TB, profile uint16) *bench {
 	if b.out, err = srtp.CreateContext(make([]byte, key), make([]byte, salt), srtp.ProtectionProfile(profile)); err != nil {
 		t.Fatal(err)
 	}
-	b.a = &Leg{engine: e, index: -1, spec: LegSpec{Profile: sdp.WebRTC}, srtp: session}
+	b.a = &Leg{engine: e, index: -1, spec: LegSpec{Profile: sdp.WebRTC}, transport: transport{srtp: session}}
 	f := &flow{key: b.browser.source(0), leg: b.a}
 	f.to.set(loopback(50000))
 	b.a.ice.flows, b.a.ice.selected = []*flow{f}, f

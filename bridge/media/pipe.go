@@ -17,7 +17,7 @@ const (
 
 // pipe is the net.PacketConn on which a handshake runs: the leg's worker delivers what comes, and sends what it writes.
 type pipe struct {
-	leg      *Leg
+	over     *transport
 	in       chan []byte
 	deadline *deadline.Deadline
 	closed   chan struct{}
@@ -28,8 +28,8 @@ type pipe struct {
 	flight []byte // the latest datagram that ends a flight: ChangeCipherSpec and Finished
 }
 
-func newPipe(l *Leg) *pipe {
-	return &pipe{leg: l, in: make(chan []byte, pipeDepth), deadline: deadline.New(), closed: make(chan struct{})}
+func newPipe(t *transport) *pipe {
+	return &pipe{over: t, in: make(chan []byte, pipeDepth), deadline: deadline.New(), closed: make(chan struct{})}
 }
 
 // deliver never blocks; false where the handshake does not keep up.
@@ -77,7 +77,7 @@ func (p *pipe) WriteTo(b []byte, _ net.Addr) (int, error) {
 		p.flight = d
 		p.mu.Unlock()
 	}
-	p.leg.do(func(w *worker, l *Leg) { l.sendDTLS(w, d) })
+	p.over.leg.do(func(w *worker, _ *Leg) { p.over.sendDTLS(w, d) })
 	return len(b), nil
 }
 

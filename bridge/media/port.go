@@ -10,34 +10,49 @@ import (
 // rtpStream is one m-line's transport on an RTP leg: a socket pair, and where its peer is.
 type rtpStream struct {
 	pair      portPair
-	sockets   [2]*portSocket
 	rtp, rtcp far
 	mux       bool // RTCP on the RTP port too
+	keying    sdp.Keying
+	checked   bool // by ICE: who may be heard and where the peer is
 }
 
-// far is a peer's end of one socket: where packets go, and what is learnt of where they come from.
+// far is a peer's end of one socket: where packets go, what is learnt of where they come from, and their keys.
 type far struct {
+	socket  *portSocket
 	to      endpoint
 	learner learner
+	transport
 }
 
-func newRTPStream(l *Leg, number int, pair portPair) *rtpStream {
+func newRTPStream(l *Leg, slot int, pair portPair) *rtpStream {
 	s := &rtpStream{pair: pair}
-	s.sockets[0] = &portSocket{fd: pair.rtp, leg: l, stream: number}
-	s.sockets[1] = &portSocket{fd: pair.rtcp, leg: l, stream: number, rtcp: true}
-	for _, f := range []*far{&s.rtp, &s.rtcp} {
+	s.rtp.socket = &portSocket{fd: pair.rtp, leg: l, stream: slot, far: &s.rtp}
+	s.rtcp.socket = &portSocket{fd: pair.rtcp, leg: l, stream: slot, far: &s.rtcp, rtcp: true}
+	for _, f := range s.ends() {
+		f.transport.leg, f.transport.far = l, f
 		f.learner.mode, f.learner.signalling = l.learn, l.spec.Signalling.Unmap()
 	}
 	return s
+}
+
+// ends are the peer's ends of the pair.
+func (s *rtpStream) ends() [2]*far { return [2]*far{&s.rtp, &s.rtcp} }
+
+// control is where RTCP goes.
+func (s *rtpStream) control() *far {
+	if s.mux {
+		return &s.rtp
+	}
+	return &s.rtcp
 }
 
 func (s *rtpStream) watch(w *worker) {
 	if s == nil {
 		return
 	}
-	for _, p := range s.sockets {
-		w.sockets.add(p)
-		if err := w.poller.add(p.fd, forPort, p.number); err != nil {
+	for _, f := range s.ends() {
+		w.sockets.add(f.socket)
+		if err := w.poller.add(f.socket.fd, forPort, f.socket.number); err != nil {
 			w.engine.cfg.Log.Error("rtp socket cannot be watched", "err", err)
 		}
 	}
@@ -47,28 +62,53 @@ func (s *rtpStream) unwatch(w *worker) {
 	if s == nil {
 		return
 	}
-	for _, p := range s.sockets {
-		w.poller.remove(p.fd)
-		w.sockets.remove(p)
+	for _, f := range s.ends() {
+		w.poller.remove(f.socket.fd)
+		w.sockets.remove(f.socket)
 	}
+}
+
+// stream is what the leg has in a slot; nil: nothing.
+func (l *Leg) stream(slot int) *rtpStream {
+	if slot >= len(l.streams) {
+		return nil
+	}
+	return l.streams[slot]
 }
 
 // setAddresses takes the peer's SDP: packets go there until another source is learnt.
 func (l *Leg) setAddresses(w *worker, r sdp.Remote) {
+	before := l.remote
 	l.remote = r
-	for _, s := range l.streams {
-		l.expect(w, s)
+	for slot, s := range l.streams {
+		if s != nil {
+			s.expect(w, toldOf(before, slot))
+		}
 	}
 	l.alive.since = w.clock
 }
 
-// expect has a stream take what the peer's SDP says of it.
-func (l *Leg) expect(w *worker, s *rtpStream) {
-	if s == nil || s.sockets[0].stream >= len(l.remote.Streams) {
-		return
+// toldOf is what an SDP says of a slot; nothing where it does not.
+func toldOf(r sdp.Remote, slot int) sdp.RemoteStream {
+	if slot >= len(r.Streams) {
+		return sdp.RemoteStream{}
 	}
-	told := l.remote.Streams[s.sockets[0].stream]
-	until := w.clock + int64(l.engine.cfg.Limits.Learn)
+	return r.Streams[slot]
+}
+
+// told is what the peer's SDP says of the stream.
+func (f *far) told() *sdp.RemoteStream {
+	streams := f.socket.leg.remote.Streams
+	if f.socket.stream >= len(streams) {
+		return &sdp.RemoteStream{}
+	}
+	return &streams[f.socket.stream]
+}
+
+// expect takes what the peer's SDP says of the stream, and said before.
+func (s *rtpStream) expect(w *worker, before sdp.RemoteStream) {
+	told := s.rtp.told()
+	until := w.clock + int64(w.engine.cfg.Limits.Learn)
 	s.mux = told.Mux
 	s.rtp.expect(told.RTP, until)
 	rtcp := told.RTCP
@@ -76,6 +116,7 @@ func (l *Leg) expect(w *worker, s *rtpStream) {
 		rtcp = netip.AddrPortFrom(told.RTP.Addr(), told.RTP.Port()+1)
 	}
 	s.rtcp.expect(rtcp, until)
+	s.protect(w, before)
 }
 
 func (f *far) expect(told netip.AddrPort, until int64) {
@@ -89,10 +130,13 @@ func (f *far) expect(told netip.AddrPort, until int64) {
 func (f *far) take(d *datagram, ssrc uint32, clock int64) DropReason {
 	reason, learnt := f.learner.judge(d.from, ssrc, clock)
 	if learnt {
-		f.to = endpoint{name: *d.from, nameSize: d.from.size()}
+		f.follow(d)
 	}
 	return reason
 }
+
+// follow has packets go where a datagram came from.
+func (f *far) follow(d *datagram) { f.to = endpoint{name: *d.from, nameSize: d.from.size()} }
 
 // receivePort takes a datagram from a SIP-side socket.
 func (w *worker) receivePort(s *portSocket, d *datagram) {
@@ -103,6 +147,8 @@ func (w *worker) receivePort(s *portSocket, d *datagram) {
 		w.drop(l, DropFailed)
 	case s.stream == sdp.Image:
 		l.receiveFax(w, s, d)
+	case st.keying != sdp.Plain || st.checked:
+		l.receiveSecured(w, s, d)
 	case s.rtcp || st.mux && len(p) >= 2 && isRTCP(p):
 		l.receivePlainRTCP(w, s, d)
 	default:
@@ -115,13 +161,17 @@ func (l *Leg) receivePlainRTP(w *worker, s *portSocket, d *datagram) {
 		w.drop(l, DropRTPMalformed)
 		return
 	}
-	st := l.streams[s.stream]
-	before := st.rtp.to
-	if reason := st.rtp.take(d, rtpSSRC(d.data), w.clock); reason != dropNone {
+	l.acceptRTP(w, s.far, d, d.data)
+}
+
+// acceptRTP relays a packet, plain by now, if it comes from where the peer is.
+func (l *Leg) acceptRTP(w *worker, f *far, d *datagram, plain []byte) {
+	before := f.to.name
+	if reason := f.take(d, rtpSSRC(plain), w.clock); reason != dropNone {
 		w.drop(l, reason)
 		return
 	}
-	if before.name != st.rtp.to.name || l.counters.remote.Load() == nil {
+	if before != f.to.name || l.counters.remote.Load() == nil {
 		at := d.from.addrPort()
 		l.counters.remote.Store(&at)
 	}
@@ -129,7 +179,7 @@ func (l *Leg) receivePlainRTP(w *worker, s *portSocket, d *datagram) {
 	l.gotRTP(w)
 	l.heard(w)
 	l.connected(w)
-	l.relayRTP(w, s.stream, d.data)
+	l.relayRTP(w, f.socket.stream, plain)
 }
 
 func (l *Leg) receivePlainRTCP(w *worker, s *portSocket, d *datagram) {
@@ -137,20 +187,23 @@ func (l *Leg) receivePlainRTCP(w *worker, s *portSocket, d *datagram) {
 		w.drop(l, DropRTCPMalformed)
 		return
 	}
-	st := l.streams[s.stream]
-	f := &st.rtcp
-	if !s.rtcp { // muxed: the source is RTP's
-		if !st.rtp.believes(d, w.clock) {
+	l.acceptRTCP(w, s.far, d, d.data)
+}
+
+// acceptRTCP takes RTCP, plain by now, if it comes from where the peer is.
+func (l *Leg) acceptRTCP(w *worker, f *far, d *datagram, plain []byte) {
+	if !f.socket.rtcp { // muxed: the source is RTP's
+		if !f.believes(d, w.clock) {
 			w.drop(l, DropSource)
 			return
 		}
-	} else if reason := f.take(d, binary.BigEndian.Uint32(d.data[4:]), w.clock); reason != dropNone {
+	} else if reason := f.take(d, binary.BigEndian.Uint32(plain[4:]), w.clock); reason != dropNone {
 		w.drop(l, reason)
 		return
 	}
 	l.received(w, len(d.data))
 	l.heard(w)
-	l.receiveRTCP(w, d.data)
+	l.receiveRTCP(w, plain)
 }
 
 // believes judges a source without learning from it.

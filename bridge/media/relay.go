@@ -243,12 +243,20 @@ func (l *Leg) transmit(w *worker, stream int, p []byte) {
 		l.sendSelected(w, sealed)
 		return
 	}
-	if stream >= len(l.streams) || l.streams[stream] == nil || !l.streams[stream].rtp.to.known() {
+	s := l.stream(stream)
+	if s == nil || !s.rtp.to.known() || s.keying != sdp.Plain && s.rtp.srtp == nil {
 		w.drop(l, DropPeerNotReady)
 		return
 	}
-	s := l.streams[stream]
 	l.tracks[stream].sent.count(p)
+	if s.keying != sdp.Plain {
+		sealed, reason := s.rtp.srtp.sealRTP(&w.scratch, p)
+		if reason != dropNone {
+			w.drop(l, reason)
+			return
+		}
+		p = sealed
+	}
 	w.queue(s.pair.rtp, l, &s.rtp.to, p)
 }
 

@@ -4,8 +4,6 @@ import (
 	"encoding/binary"
 	"math/rand/v2"
 	"time"
-
-	"tandem/bridge/sdp"
 )
 
 // RTCP ends at us: each leg has reports of its own about what happens on it. They are sent for all legs of a worker from its
@@ -94,19 +92,7 @@ func (l *Leg) reportStream(w *worker, stream int) {
 }
 
 // takesRTCP says whether RTCP can reach the leg's peer.
-func (l *Leg) takesRTCP(stream int) bool {
-	if l.spec.Profile == sdp.WebRTC {
-		return l.srtp != nil && l.ice.selected != nil
-	}
-	if stream >= len(l.streams) || l.streams[stream] == nil {
-		return false
-	}
-	s := l.streams[stream]
-	if s.mux {
-		return s.rtp.to.known()
-	}
-	return s.rtcp.to.known()
-}
+func (l *Leg) takesRTCP(stream int) bool { return l.controls(stream) != nil }
 
 // writeReport writes a sender report where something has left since the last, else a receiver report.
 //

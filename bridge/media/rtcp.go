@@ -1,6 +1,10 @@
 package media
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"tandem/bridge/sdp"
+)
 
 // RTCP packet types (RFC 3550 §12.1, RFC 4585 §6.1) and sizes.
 const (
@@ -88,27 +92,33 @@ func (l *Leg) heardGoodbye(sources []byte, count int) {
 
 // sendRTCP sends plain RTCP to the leg's peer, encrypted where the leg is.
 func (l *Leg) sendRTCP(w *worker, stream int, p []byte) {
-	if l.srtp != nil {
-		sealed, reason := l.srtp.sealRTCP(&w.scratch, p)
+	t := l.controls(stream)
+	if t == nil {
+		w.drop(l, DropPeerNotReady)
+		return
+	}
+	if t.srtp != nil {
+		sealed, reason := t.srtp.sealRTCP(&w.scratch, p)
 		if reason != dropNone {
 			w.drop(l, reason)
 			return
 		}
-		l.sendSelected(w, sealed)
-		return
+		p = sealed
 	}
-	if stream >= len(l.streams) || l.streams[stream] == nil {
-		w.drop(l, DropPeerNotReady)
-		return
+	t.send(w, p)
+}
+
+// controls is the transport by which a stream's RTCP reaches the leg's peer; nil: none does now.
+func (l *Leg) controls(stream int) *transport {
+	if l.spec.Profile == sdp.WebRTC {
+		if l.srtp == nil || l.ice.selected == nil {
+			return nil
+		}
+		return &l.transport
 	}
-	s := l.streams[stream]
-	fd, to := s.pair.rtcp, &s.rtcp.to
-	if s.mux {
-		fd, to = s.pair.rtp, &s.rtp.to
+	s := l.stream(stream)
+	if s == nil || !s.control().to.known() || s.keying != sdp.Plain && s.control().srtp == nil {
+		return nil
 	}
-	if !to.known() {
-		w.drop(l, DropPeerNotReady)
-		return
-	}
-	w.queue(fd, l, to, p)
+	return &s.control().transport
 }

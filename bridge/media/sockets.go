@@ -4,8 +4,9 @@ package media
 type portSocket struct {
 	fd     int
 	leg    *Leg
-	stream int
+	stream int   // the slot
 	rtcp   bool  // the odd port
+	far    *far  // the peer's end
 	number int32 // in the table
 }
 

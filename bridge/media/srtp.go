@@ -35,6 +35,10 @@ func profileName(profile uint16) string {
 		return "SRTP_AEAD_AES_256_GCM"
 	case dtls.SRTP_AES128_CM_HMAC_SHA1_80:
 		return "SRTP_AES128_CM_HMAC_SHA1_80"
+	case dtls.SRTP_AES128_CM_HMAC_SHA1_32:
+		return "SRTP_AES128_CM_HMAC_SHA1_32"
+	case dtls.SRTP_AES256_CM_SHA1_80:
+		return "SRTP_AES256_CM_HMAC_SHA1_80" // SDES only
 	}
 	return ""
 }
@@ -51,14 +55,14 @@ func profileSizes(profile uint16) (key, salt int, err error) {
 	return key, salt, err
 }
 
-// session is one DTLS association's keys at work; owned by the leg's worker.
+// session is keys at work, those of one DTLS association or of SDES; owned by the leg's worker.
 type session struct {
 	keys     SRTPState // without Sent and Received
 	in, out  *srtp.Context
 	received sources
 	sent     sources
-	rtpTag   int // bytes that SRTP adds
-	rtcpTag  int // bytes that SRTCP adds, its index included
+	rtpTag   int // bytes that the peer's SRTP adds
+	rtcpTag  int // bytes that its SRTCP adds, its index included
 }
 
 // sources are the SSRCs that a context has state for.
@@ -76,7 +80,7 @@ func newSession(keys SRTPState) (*session, error) {
 	p := srtp.ProtectionProfile(keys.Profile)
 	s := &session{keys: keys}
 	var err error
-	if s.in, err = srtp.CreateContext(keys.RemoteKey, keys.RemoteSalt, p,
+	if s.in, err = srtp.CreateContext(keys.RemoteKey, keys.RemoteSalt, p, srtp.MasterKeyIndicator(keys.RemoteMKI),
 		srtp.SRTPReplayProtection(replayWindow), srtp.SRTCPReplayProtection(replayWindow)); err != nil {
 		return nil, fmt.Errorf("media: srtp: %w", err)
 	}
@@ -84,6 +88,7 @@ func newSession(keys SRTPState) (*session, error) {
 		return nil, fmt.Errorf("media: srtp: %w", err)
 	}
 	s.rtpTag, s.rtcpTag, err = tagSizes(p)
+	s.rtpTag, s.rtcpTag = s.rtpTag+len(keys.RemoteMKI), s.rtcpTag+len(keys.RemoteMKI)
 	return s, err
 }
 
@@ -101,8 +106,9 @@ func tagSizes(p srtp.ProtectionProfile) (onRTP, onRTCP int, err error) {
 
 // scratch is memory for parsing that would otherwise be allocated for each packet; one for each worker.
 type scratch struct {
-	rtp  rtp.Header
-	rtcp rtcp.Header
+	rtp    rtp.Header
+	rtcp   rtcp.Header
+	packet [maxDatagram]byte
 }
 
 // find gives the source's entry, nil where it has none.
@@ -195,7 +201,7 @@ func (s *session) sealRTCP(sc *scratch, p []byte) ([]byte, DropReason) {
 // refusal tells a forgery from a packet that came before. pion's error for the second has no exported value, and its other
 // errors are for packets that were refused as malformed already.
 func refusal(err error) DropReason {
-	if errors.Is(err, srtp.ErrFailedToVerifyAuthTag) {
+	if errors.Is(err, srtp.ErrFailedToVerifyAuthTag) || errors.Is(err, srtp.ErrMKINotFound) {
 		return DropSRTPAuth
 	}
 	return DropSRTPReplay

@@ -36,11 +36,12 @@ type PathState struct {
 // Credentials are one ICE generation's.
 type Credentials struct{ Ufrag, Password string }
 
-// SRTPState are the keys of one DTLS association and where its streams stand (RFC 3711 §3.2.3).
+// SRTPState are the keys of one DTLS association, or a stream's by SDES, and where their streams stand (RFC 3711 §3.2.3).
 type SRTPState struct {
-	Profile               uint16 // the DTLS-SRTP profile's number (RFC 5764 §4.1.2, RFC 7714)
+	Profile               uint16 // the DTLS-SRTP profile's number (RFC 5764 §4.1.2, RFC 7714); 3: AES_256_CM_HMAC_SHA1_80
 	LocalKey, LocalSalt   []byte
 	RemoteKey, RemoteSalt []byte
+	RemoteMKI             []byte          `json:",omitempty"` // SDES
 	Fingerprint           sdp.Fingerprint // the peer's, as verified
 	Sent, Received        []SSRCState
 }
@@ -58,4 +59,6 @@ type SSRCState struct {
 type StreamState struct {
 	RTP, RTCP      netip.AddrPort // invalid: not learnt yet
 	SSRC, RTCPSSRC uint32
+	SRTP           *SRTPState `json:",omitempty"` // nil: no keys
+	SRTCP          *SRTPState `json:",omitempty"` // of a DTLS association of its own; nil: SRTP's
 }

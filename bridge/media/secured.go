@@ -1,0 +1,97 @@
+package media
+
+import "tandem/bridge/sdp"
+
+// receiveSecured takes a datagram of a stream with keys or ICE, by its first byte (RFC 7983 §7). Nothing is learnt of its
+// source before it has proven genuine.
+func (l *Leg) receiveSecured(w *worker, s *portSocket, d *datagram) {
+	if len(d.data) == 0 {
+		w.drop(l, DropProtocol)
+		return
+	}
+	st, first := l.streams[s.stream], d.data[0]
+	switch {
+	case first >= 20 && first <= 63 && st.keying == sdp.DTLS:
+		l.receivePortDTLS(w, s.far, d)
+	case first < 128 || first > 191:
+		w.drop(l, DropProtocol)
+	case s.rtcp || st.mux && len(d.data) >= 2 && isRTCP(d.data):
+		l.receiveSealedRTCP(w, s.far, d)
+	default:
+		l.receiveSealedRTP(w, s.far, d)
+	}
+}
+
+func (l *Leg) receiveSealedRTP(w *worker, f *far, d *datagram) {
+	reason := f.learner.refusal(d.from, w.clock)
+	if reason == dropNone && f.srtp == nil {
+		reason = DropBeforeDTLS
+	}
+	if reason != dropNone {
+		w.drop(l, reason)
+		return
+	}
+	plain, reason := f.open(w, d.data, (*session).openRTP)
+	if reason == dropNone && !validPadding(plain) {
+		reason = DropRTPMalformed
+	}
+	if reason != dropNone {
+		w.drop(l, reason)
+		return
+	}
+	l.acceptRTP(w, f, d, plain)
+}
+
+func (l *Leg) receiveSealedRTCP(w *worker, f *far, d *datagram) {
+	reason := f.learner.refusal(d.from, w.clock)
+	if reason == dropNone && f.srtp == nil {
+		reason = DropBeforeDTLS
+	}
+	if reason != dropNone {
+		w.drop(l, reason)
+		return
+	}
+	plain, reason := f.open(w, d.data, (*session).openRTCP)
+	if reason == dropNone && !validRTCP(plain) {
+		reason = DropRTCPMalformed
+	}
+	if reason != dropNone {
+		w.drop(l, reason)
+		return
+	}
+	l.acceptRTCP(w, f, d, plain)
+}
+
+// receivePortDTLS takes DTLS records. They are answered to where they came from, until the peer's address is learnt; whoever
+// it is has to fit the SDP's fingerprint.
+func (l *Leg) receivePortDTLS(w *worker, f *far, d *datagram) {
+	if reason := f.learner.refusal(d.from, w.clock); reason != dropNone {
+		w.drop(l, reason)
+		return
+	}
+	if !f.learner.locked && f.dtls.running == nil {
+		f.follow(d)
+	}
+	f.receiveDTLS(w, d.data)
+}
+
+// protect takes how the peer's SDP has the stream's packets protected; before is what it said before.
+func (s *rtpStream) protect(w *worker, before sdp.RemoteStream) {
+	told := s.rtp.told()
+	if s.keying != told.Keying {
+		for _, f := range s.ends() {
+			f.dtls.stop()
+			f.dtls, f.srtp, f.former = dtlsState{}, nil, formerKeys{}
+		}
+		s.keying = told.Keying
+	}
+	switch told.Keying {
+	case sdp.SDES:
+		s.useCrypto(w, told)
+	case sdp.DTLS:
+		for _, f := range s.ends() {
+			f.renew(before.Transport, told.Transport)
+			f.releaseEarly(w)
+		}
+	}
+}
