@@ -74,6 +74,7 @@ func (c *crowd) add(b *testing.B, i int, profile uint16) {
 	}
 	pair := [2]sockaddr{sockaddrOf(netip.AddrPortFrom(browserAddr(i), 5000)), sockaddrOf(netip.AddrPortFrom(phoneAddr(i), 5000))}
 	browser := &Leg{engine: e, index: -1, spec: LegSpec{Profile: sdp.WebRTC}, transport: transport{srtp: session}}
+	browser.transport.leg = browser
 	f := &flow{key: pair[0].source(0), leg: browser}
 	f.to.set(pair[0].addrPort())
 	browser.ice.flows, browser.ice.selected = []*flow{f}, f
@@ -116,7 +117,7 @@ func (c *crowd) fromPhones(round int) {
 		in.names[at] = c.at[i][1]
 		in.messages[at].Len = uint32(len(c.phone))
 		in.copyIn(c.phone)
-		c.w.portBatch(c.legs[i][1].streams[0].sockets[0], at, in.next)
+		c.w.portBatch(c.legs[i][1].streams[0].rtp.socket, at, in.next)
 	}
 	c.w.out.count = 0
 }

@@ -56,10 +56,10 @@ func FuzzPort(f *testing.F) {
 			return
 		}
 		b.b.streams[0].mux = len(p)%2 == 0
-		for _, s := range b.b.streams[0].sockets {
+		for _, end := range b.b.streams[0].ends() {
 			b.w.in.next = 0
 			d := datagram{data: b.w.in.copyIn(p), from: &b.phone}
-			b.w.receivePort(s, &d)
+			b.w.receivePort(end.socket, &d)
 			b.w.out.count = 0
 		}
 		b.noFault(t)

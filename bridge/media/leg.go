@@ -233,7 +233,9 @@ func (l *Leg) SetRemote(r sdp.Remote) {
 func (l *Leg) AnswerSent() {
 	l.do(func(w *worker, l *Leg) {
 		l.said = true
-		l.releaseEarly(w)
+		for _, t := range l.transports() {
+			t.releaseEarly(w)
+		}
 	})
 }
 

@@ -46,6 +46,7 @@ func newBench(t testing.TB, profile uint16) *bench {
 		t.Fatal(err)
 	}
 	b.a = &Leg{engine: e, index: -1, spec: LegSpec{Profile: sdp.WebRTC}, transport: transport{srtp: session}}
+	b.a.transport.leg = b.a
 	f := &flow{key: b.browser.source(0), leg: b.a}
 	f.to.set(loopback(50000))
 	b.a.ice.flows, b.a.ice.selected = []*flow{f}, f
@@ -89,7 +90,7 @@ func (b *bench) fromBrowser(p []byte) {
 func (b *bench) fromPhone(p []byte) {
 	b.w.in.next = 0
 	d := datagram{data: b.w.in.copyIn(p), from: &b.phone}
-	b.w.receivePort(b.b.streams[0].sockets[0], &d)
+	b.w.receivePort(b.b.streams[0].rtp.socket, &d)
 	b.w.out.count = 0
 }
 
@@ -146,7 +147,7 @@ func TestRTCPHardlyAllocates(t *testing.T) {
 			if n := testing.AllocsPerRun(runs, func() {
 				b.w.in.next = 0
 				d := datagram{data: b.w.in.copyIn(senderReport(9)), from: &b.phone}
-				b.w.receivePort(b.b.streams[0].sockets[0], &d)
+				b.w.receivePort(b.b.streams[0].rtp.socket, &d)
 				b.w.out.count = 0
 			}); n > 1 { // the report that the test makes
 				t.Errorf("%v allocations for a report of the phone", n)

@@ -102,7 +102,7 @@ func (x *wire) phoneSends(p []byte) {
 	if isRTCP(p) {
 		socket = 1
 	}
-	x.w.receivePort(x.b.streams[0].sockets[socket], &d)
+	x.w.receivePort(x.b.streams[0].ends()[socket].socket, &d)
 	x.collect()
 }
 
