@@ -96,7 +96,7 @@ func (x *wire) from(who *sockaddr, sequence uint16, control bool, payload string
 		p, socket = senderReport(9), 1
 	}
 	d := datagram{data: x.w.in.copyIn(p), from: who}
-	x.w.receivePort(x.b.streams[0].sockets[socket], &d)
+	x.w.receivePort(x.b.streams[0].ends()[socket].socket, &d)
 	x.collect()
 }
 

@@ -55,7 +55,7 @@ func (x *wire) videoOfPhone(p []byte) {
 	if isRTCP(p) {
 		socket = 1
 	}
-	x.w.receivePort(x.b.streams[1].sockets[socket], &d)
+	x.w.receivePort(x.b.streams[1].ends()[socket].socket, &d)
 	x.collect()
 }
 
