@@ -25,7 +25,7 @@ func TestCodecsPassThrough(t *testing.T) {
 	for _, codec := range []string{"opus/48000/2", "G722/16000/1", "PCMU/8000/1", "PCMA/8000/1"} {
 		t.Run(codec, func(t *testing.T) {
 			s.ladderOnFailure(t)
-			lab.StartBaresip(t, "127.0.0.1", codec)
+			lab.Baresip{Codec: codec}.Start(t)
 			c := chromium.Open(t).Phone(t, lab.JsSIP, s.account("alice", aliceTone)).Call("sip:baresip@example.com")
 			c.Wait("answered", 10*time.Second)
 			c.Hears(lab.ToneHz)

@@ -28,11 +28,11 @@ func TestDigitsInEveryForm(t *testing.T) {
 			t.Run(from+" to "+to, func(t *testing.T) {
 				s := newSite(t, fmt.Sprintf(betweenPBXes, from, to))
 				s.ladderOnFailure(t)
-				trunk := lab.Trunk{Peer: "127.0.0.20:5060", Allow: "ulaw,alaw"}
-				trunk.DTMF = from
-				dialling := lab.StartAsterisk(t, "127.0.0.10", trunk)
-				trunk.DTMF = to
-				reading := lab.StartAsterisk(t, "127.0.0.11", trunk)
+				with := lab.AsteriskConfig{Peer: "127.0.0.20:5060", Trunk: lab.AsteriskMedia{Allow: "ulaw,alaw"}}
+				with.Trunk.DTMF = from
+				dialling := lab.StartAsterisk(t, "127.0.0.10", with)
+				with.Trunk.DTMF = to
+				reading := lab.StartAsterisk(t, "127.0.0.11", with)
 				if _, err := dialling.CLI("channel originate PJSIP/605@tandem extension 611@lab"); err != nil {
 					t.Fatal(err)
 				}

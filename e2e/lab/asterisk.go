@@ -28,18 +28,28 @@ type Asterisk struct {
 // AsteriskUsers register with their name and "pw" behind it as password; carol speaks G.711 only.
 var AsteriskUsers = [...]string{"alice", "bob", "dave", "erin"}
 
-// Trunk is how an Asterisk deals with the gateway as a peer without users: its endpoint "tandem".
-type Trunk struct {
-	Peer       string // the gateway's address and SIP port
+// AsteriskMedia is how an Asterisk's endpoints deal with media; zero values are plain RTP with all codecs.
+type AsteriskMedia struct {
 	DTMF       string // dtmf_mode; default rfc4733
-	Encryption string // media_encryption: "sdes", "dtls"; default: no
+	Encryption string // media_encryption: "sdes", "dtls"; default no
 	ICE        bool
-	Allow      string // codecs; default opus, alaw, ulaw, g722
+	Allow      string // codecs; default opus, alaw, ulaw, g722; carol's are always G.711
+}
+
+// AsteriskConfig is what differs from one Asterisk to another.
+type AsteriskConfig struct {
+	Users AsteriskMedia
+	Peer  string // the gateway's address and SIP port: then there is an endpoint "tandem", a peer without users
+	Trunk AsteriskMedia
 }
 
 // StartAsterisk runs a PBX at a loopback address until the test ends.
-func StartAsterisk(t testing.TB, addr string, trunk ...Trunk) *Asterisk {
+func StartAsterisk(t testing.TB, addr string, config ...AsteriskConfig) *Asterisk {
 	t.Helper()
+	var with AsteriskConfig
+	if len(config) > 0 {
+		with = config[0]
+	}
 	root := filepath.Join(Dir(t), "asterisk")
 	// a short path, for the control socket's name is limited to 108 bytes
 	run, err := os.MkdirTemp("", "ast")
@@ -48,7 +58,7 @@ func StartAsterisk(t testing.TB, addr string, trunk ...Trunk) *Asterisk {
 	}
 	t.Cleanup(func() { os.RemoveAll(run) })
 	a := &Asterisk{Addr: addr, run: run}
-	if err := a.configure(root, trunk); err != nil {
+	if err := a.configure(root, with); err != nil {
 		t.Fatalf("asterisk: %v", err)
 	}
 	t.Cleanup(a.Kill)
@@ -56,7 +66,7 @@ func StartAsterisk(t testing.TB, addr string, trunk ...Trunk) *Asterisk {
 	return a
 }
 
-func (a *Asterisk) configure(root string, trunks []Trunk) error {
+func (a *Asterisk) configure(root string, with AsteriskConfig) error {
 	for _, d := range []string{"etc", "cache", "lib/keys", "spool/outgoing", "log"} {
 		if err := os.MkdirAll(filepath.Join(a.run, d), 0o755); err != nil {
 			return err
@@ -72,7 +82,7 @@ func (a *Asterisk) configure(root string, trunks []Trunk) error {
 	}
 	values := map[string]any{
 		"Run": a.run, "Modules": modules, "Root": root, "Addr": a.Addr, "Entity": a.Addr[strings.LastIndexByte(a.Addr, '.')+1:],
-		"Users": AsteriskUsers[:], "MaxContacts": 1, "Trunks": trunks,
+		"Users": AsteriskUsers[:], "MaxContacts": 1, "With": with,
 	}
 	host := func(hostPort string) string { h, _, _ := strings.Cut(hostPort, ":"); return h }
 	texts := template.Must(template.New("").Funcs(template.FuncMap{"host": host}).ParseFS(asteriskFiles, "asterisk/*.conf"))

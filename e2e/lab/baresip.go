@@ -12,46 +12,49 @@ import (
 )
 
 const baresipConfig = `sip_listen %s:5060
-audio_source aufile,%s
-audio_player aubridge,nowhere
+audio_source %s
+audio_player aubridge,loop
 audio_alert aubridge,nowhere
 call_local_timeout 60
+rtcp_mux %s
 module_path /usr/lib/baresip/modules
 module g711.so
 module g722.so
 module opus.so
 module aufile.so
 module aubridge.so
+module srtp.so
+module dtls_srtp.so
+module ice.so
 module_tmp account.so
 module_app menu.so
 `
 
-// StartBaresip runs a phone at addr:5060, UDP and TCP, until the test ends. Its RTP sockets are bound to no address, so addr is
-// 127.0.0.1 or its packets come from elsewhere than its SDP says. It answers by itself and plays a tone of ToneHz for
-// half a minute; it speaks one codec, NAME/RATE/CHANNELS: "opus/48000/2", "G722/16000/1" or the like.
-func StartBaresip(t testing.TB, addr, codec string) {
+// Baresip is a phone at Addr:5060, UDP and TCP. Its RTP sockets are bound to no address, so Addr is 127.0.0.1 or its packets come
+// from elsewhere than its SDP says. It answers by itself.
+type Baresip struct {
+	Addr       string // default 127.0.0.1
+	Codec      string // the only one: "opus/48000/2", "G722/16000/1" or the like
+	Encryption string // mediaenc: "srtp" (optional), "srtp-mand", "srtp-mandf", "dtls_srtp"; default none
+	NAT        string // medianat: "ice"
+	Mux        bool   // rtcp-mux
+	Echo       bool   // what it hears; else it plays a tone of ToneHz for half a minute
+}
+
+// Start runs it until the test ends.
+func (b Baresip) Start(t testing.TB) {
 	t.Helper()
+	if b.Addr == "" {
+		b.Addr = "127.0.0.1"
+	}
 	dir := t.TempDir()
-	write := func(name, text string) {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	var rate, channels int
-	_, parameters, _ := strings.Cut(codec, "/")
-	if _, err := fmt.Sscanf(parameters, "%d/%d", &rate, &channels); err != nil {
-		t.Fatalf("codec %q: %v", codec, err)
-	}
-	write("tone.wav", string(toneWAV(30, rate, channels)))
-	write("config", fmt.Sprintf(baresipConfig, addr, filepath.Join(dir, "tone.wav")))
-	write("accounts", fmt.Sprintf("<sip:baresip@%s>;regint=0;answermode=auto;audio_codecs=%s\n", addr, codec))
-	write("contacts", "")
+	b.configure(t, dir)
 	out, err := os.Create(filepath.Join(dir, "log"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer out.Close()
-	cmd := exec.Command(Program(t, "baresip"), "-f", dir, "-n", addr) // it takes no loopback address by itself
+	cmd := exec.Command(Program(t, "baresip"), "-f", dir, "-n", b.Addr) // it takes no loopback address by itself
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
@@ -65,5 +68,38 @@ func StartBaresip(t testing.TB, addr, codec string) {
 			t.Logf("baresip:\n%s", text)
 		}
 	})
-	Eventually(t, 10*time.Second, "baresip listens", func() error { return DialTCP(addr + ":5060") })
+	Eventually(t, 10*time.Second, "baresip listens", func() error { return DialTCP(b.Addr + ":5060") })
+}
+
+func (b Baresip) configure(t testing.TB, dir string) {
+	t.Helper()
+	write := func(name, text string) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var rate, channels int
+	_, parameters, _ := strings.Cut(b.Codec, "/")
+	if _, err := fmt.Sscanf(parameters, "%d/%d", &rate, &channels); err != nil {
+		t.Fatalf("codec %q: %v", b.Codec, err)
+	}
+	write("tone.wav", string(toneWAV(30, rate, channels)))
+	source := "aufile," + filepath.Join(dir, "tone.wav")
+	if b.Echo {
+		source = "aubridge,loop"
+	}
+	mux := "no"
+	if b.Mux {
+		mux = "yes"
+	}
+	account := fmt.Sprintf("<sip:baresip@%s>;regint=0;answermode=auto;audio_codecs=%s", b.Addr, b.Codec)
+	if b.Encryption != "" {
+		account += ";mediaenc=" + b.Encryption
+	}
+	if b.NAT != "" {
+		account += ";medianat=" + b.NAT
+	}
+	write("config", fmt.Sprintf(baresipConfig, b.Addr, source, mux))
+	write("accounts", account+"\n")
+	write("contacts", "")
 }
