@@ -9,9 +9,10 @@ import (
 
 // Peering is how calls with a pool or trunk are made. The zero value offers plain RTP and carries audio only.
 type Peering struct {
-	SDP   sdp.Policy
-	DTMF  DTMF
-	Learn string // whom to believe about the source of RTP: "strict", "signalling", "any"; "": as the media engine says
+	SDP      sdp.Policy
+	Insecure bool // no encrypted RTP is taken, even where it is offered
+	DTMF     DTMF
+	Learn    string // whom to believe about the source of RTP: "strict", "signalling", "any"; "": as the media engine says
 }
 
 // DTMF is how a backend wants digits and sends them.

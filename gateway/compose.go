@@ -206,11 +206,16 @@ func (c Config) peerings() map[string]bridge.Peering {
 }
 
 func (p Peering) bridge() bridge.Peering {
-	return bridge.Peering{
-		SDP:   sdp.Policy{Video: p.Video == nil || *p.Video},
-		DTMF:  bridge.DTMF(p.DTMF),
-		Learn: p.Learn,
+	policy := sdp.Policy{ICE: p.ICE, Video: p.Video == nil || *p.Video}
+	switch p.SRTP {
+	case "optional":
+		policy.Keying, policy.Optional = sdp.SDES, true
+	case "sdes":
+		policy.Keying, policy.Required = sdp.SDES, true
+	case "dtls":
+		policy.Keying, policy.Required = sdp.DTLS, true
 	}
+	return bridge.Peering{SDP: policy, Insecure: p.SRTP == "off", DTMF: bridge.DTMF(p.DTMF), Learn: p.Learn}
 }
 
 // secret keys the Contact tokens. Without one in the configuration it is derived from the machine's id, which machine-id(5)

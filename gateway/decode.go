@@ -54,7 +54,6 @@ var laterKeys = map[string]string{
 	"trunks.*.register": "registering at a trunk is not in this version; the trunk has to know this gateway by its address",
 	"trunks.*.username": "credentials for a trunk are not in this version; the trunk has to know this gateway by its address",
 	"trunks.*.password": "credentials for a trunk are not in this version; the trunk has to know this gateway by its address",
-	"trunks.*.srtp":     "srtp on the SIP side is not in this version; trunks speak RTP",
 	"trunks.*.refer":    "refer is not in this version",
 	"trunks.*.network":  "networks are not in this version",
 }
