@@ -88,7 +88,8 @@ func (l *leg) ready(far *sdp.Description) sdp.Leg {
 			l.log.Warn("stream not carried", "error", err)
 		}
 	}
-	neg.Local.Ports = l.media.Local().Ports
+	local := l.media.Local()
+	neg.Local.Ports, neg.Local.Crypto = local.Ports, local.Crypto
 	return neg
 }
 

@@ -66,6 +66,9 @@ func (l *leg) hearReoffer(in inbound, body []byte) {
 	if neg.Restarted(before) {
 		neg.Local = l.media.Restart()
 	}
+	if neg.Rekeyed(before) {
+		neg.Local = l.media.Rekey()
+	}
 	l.neg = neg
 	if before.Resting {
 		c.expectMedia()
