@@ -197,7 +197,6 @@ func (l *leg) openMedia(reached addr) error {
 		Signalling: l.signalling(),
 		Learn:      l.call.bridge.peering(l.backend).Learn,
 		Secure:     !l.browser() && !l.call.bridge.peering(l.backend).Insecure,
-		ICE:        l.policy.ICE,
 		OnEvent:    l.onMedia,
 	})
 	if err != nil {

@@ -218,12 +218,23 @@ func (l *leg) gone(in legInput) {
 	l.call.settle()
 }
 
+// protocol is that of the leg's packets, as an m-line names it.
+func (l *leg) protocol() string {
+	streams := l.neg.Remote().Streams
+	switch {
+	case l.browser():
+		return "UDP/TLS/RTP/SAVPF"
+	case len(streams) > 0 && streams[0].Keying == sdp.SDES:
+		return "RTP/SAVP"
+	case len(streams) > 0 && streams[0].Keying == sdp.DTLS:
+		return "UDP/TLS/RTP/SAVP"
+	}
+	return "RTP/AVP"
+}
+
 // figures are the leg's media figures for the record.
 func (l *leg) figures() RecordMedia {
-	out := RecordMedia{Leg: l.name, Profile: "RTP/AVP"}
-	if l.browser() {
-		out.Profile = "UDP/TLS/RTP/SAVPF"
-	}
+	out := RecordMedia{Leg: l.name, Profile: l.protocol()}
 	stats := l.media.Stats()
 	if stats.Remote.IsValid() {
 		out.Remote = stats.Remote.String()

@@ -32,15 +32,14 @@ func TestProfilesWithBaresip(t *testing.T) {
 		phone  lab.Baresip
 		keying string // what the call record says of the phone's leg
 	}{
-		{"plain", "accept", false, lab.Baresip{}, ""},
-		{"SDES", "sdes", false, lab.Baresip{Encryption: "srtp-mand"}, "AES_CM_128_HMAC_SHA1_80"},
-		{"SDES under SAVPF", "sdes", false, lab.Baresip{Encryption: "srtp-mandf"}, "AES_CM_128_HMAC_SHA1_80"},
-		{"OSRTP taken", "optional", false, lab.Baresip{Encryption: "srtp"}, "AES_CM_128_HMAC_SHA1_80"},
-		{"OSRTP passed over", "optional", false, lab.Baresip{}, ""},
-		{"DTLS", "dtls", false, lab.Baresip{Encryption: "dtls_srtp", Mux: true}, "SRTP_AES128_CM_HMAC_SHA1_80"},
-		{"DTLS, RTCP on a port of its own", "dtls", false, lab.Baresip{Encryption: "dtls_srtp"}, "SRTP_AES128_CM_HMAC_SHA1_80"},
-		{"ICE", "accept", true, lab.Baresip{NAT: "ice"}, ""},
-		{"DTLS and ICE", "dtls", true, lab.Baresip{Encryption: "dtls_srtp", NAT: "ice", Mux: true}, "SRTP_AES128_CM_HMAC_SHA1_80"},
+		{"plain", "accept", false, lab.Baresip{}, "RTP/AVP "},
+		{"SDES", "sdes", false, lab.Baresip{Encryption: "srtp-mand"}, "RTP/SAVP SRTP_AEAD_AES_128_GCM"},
+		{"OSRTP taken", "optional", false, lab.Baresip{Encryption: "srtp"}, "RTP/SAVP SRTP_AEAD_AES_128_GCM"},
+		{"OSRTP passed over", "optional", false, lab.Baresip{}, "RTP/AVP "},
+		{"DTLS", "dtls", false, lab.Baresip{Encryption: "dtls_srtp", Mux: true}, "UDP/TLS/RTP/SAVP SRTP_AEAD_AES_128_GCM"},
+		{"DTLS with RTCP on a port of its own", "dtls", false, lab.Baresip{Encryption: "dtls_srtp"}, "UDP/TLS/RTP/SAVP SRTP_AEAD_AES_128_GCM"},
+		{"ICE", "accept", true, lab.Baresip{NAT: "ice"}, "RTP/AVP "},
+		{"DTLS and ICE", "dtls", true, lab.Baresip{Encryption: "dtls_srtp", NAT: "ice", Mux: true}, "UDP/TLS/RTP/SAVP SRTP_AEAD_AES_128_GCM"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			s := newSite(t, fmt.Sprintf(withProfile, row.srtp, row.ice))
@@ -66,9 +65,9 @@ func TestProfilesWithAsterisk(t *testing.T) {
 		ice                    bool
 		keying                 string
 	}{
-		{"SDES", "sdes", "sdes", false, "AES_CM_128_HMAC_SHA1_80"},
-		{"DTLS", "dtls", "dtls", false, "SRTP_AES128_CM_HMAC_SHA1_80"},
-		{"DTLS and ICE", "dtls", "dtls", true, "SRTP_AES128_CM_HMAC_SHA1_80"},
+		{"SDES", "sdes", "sdes", false, "RTP/SAVP SRTP_AES128_CM_HMAC_SHA1_80"},
+		{"DTLS", "dtls", "dtls", false, "UDP/TLS/RTP/SAVP SRTP_AES128_CM_HMAC_SHA1_80"},
+		{"DTLS and ICE", "dtls", "dtls", true, "UDP/TLS/RTP/SAVP SRTP_AES128_CM_HMAC_SHA1_80"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			s := newSite(t, fmt.Sprintf(withProfile, row.srtp, row.ice))
@@ -101,7 +100,7 @@ func (s *site) keyedBy(t *testing.T, leg, want string) {
 	t.Helper()
 	s.lastRecord(t, func(r record) error {
 		for _, m := range r.Media {
-			if m.Leg == leg && m.SRTP == want {
+			if m.Leg == leg && m.Profile+" "+m.SRTP == want {
 				return nil
 			}
 		}
