@@ -44,6 +44,12 @@ func (l Leg) Answer(other *Description) (Leg, []byte, error) {
 		return l, nil, fmt.Errorf("%w: the other side has no stream that was offered", ErrNotAcceptable)
 	}
 	next.Heard = l.Heard.reduced(said)
+	next.idle(said)
+	for _, s := range said.Streams {
+		if s.Idle {
+			next.Bound = bind(next.Bound, s.Codecs)
+		}
+	}
 	if err := next.protectAnswers(said, l.agreed()); err != nil {
 		return l, nil, err
 	}

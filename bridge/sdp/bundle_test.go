@@ -25,7 +25,7 @@ func TestBundleIsCarriedByItsFirst(t *testing.T) {
 	}{
 		{"video in front", "1 0", true, "ufrag1", "1 0"},
 		{"audio in front though its m-line is not", "0 1", true, "ufrag0", "0 1"},
-		{"video in front, but refused", "1 0", false, "ufrag0", "0"},
+		{"video in front, but refused: it stays, inactive", "1 0", false, "ufrag1", "1 0"},
 		{"audio in front, video refused", "0 1", false, "ufrag0", "0"},
 	} {
 		a := must(videoLeg(WebRTC, 'a').HearOffer(bundleText(c.group, "")))(t)

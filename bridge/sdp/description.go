@@ -18,6 +18,7 @@ type Stream struct {
 	Rejected  bool   // port 0 (and not bundle-only)
 	Follows   bool   // bundle-only with port 0: lives only by another m-line's transport
 	Refused   bool   `json:",omitempty"` // an offer's: it could have been carried, and our answer refused it
+	Idle      bool   `json:",omitempty"` // not carried and yet not refused by us, for the bundle has its transport; inactive
 	Relayed   bool   // the bridge carries it, in the slot of its kind; at most one of each
 	Bundled   bool   // its mid stands in the BUNDLE group
 	MID       string

@@ -5,13 +5,16 @@ import (
 	"strconv"
 )
 
-// layout is an offer's m-lines as they stand since the latest exchange, all refused: each keeps its place (RFC 3264 §8).
+// layout is an offer's m-lines as they stand since the latest exchange, all refused or idle: each keeps its place (RFC 3264 §8).
 func (l Leg) layout() *Description {
 	d := &Description{}
 	if l.Said != nil {
 		d.Bundle = l.Said.Bundle
 		for _, s := range l.Said.Streams {
-			d.Streams = append(d.Streams, s.rejected())
+			if !s.Idle {
+				s = s.rejected()
+			}
+			d.Streams = append(d.Streams, s)
 		}
 	}
 	return d
@@ -24,10 +27,13 @@ func (l Leg) place(slot Slot, said, other *Description) (int, Stream) {
 	if i := l.Said.relayed(slot); i >= 0 && l.Heard.Carries(slot) {
 		return i, l.Said.Streams[i]
 	}
+	kind := kinds()[slot]
+	if i := slices.IndexFunc(said.Streams, func(s Stream) bool { return s.Kind == kind && s.Idle }); i >= 0 {
+		return i, said.Streams[i]
+	}
 	free := func(kind string) int {
 		return slices.IndexFunc(said.Streams, func(s Stream) bool { return s.Kind == kind && s.Rejected })
 	}
-	kind := kinds()[slot]
 	i := free(kind)
 	for _, instead := range kinds() {
 		gone := !slices.ContainsFunc(other.Streams, func(s Stream) bool { return s.Kind == instead })

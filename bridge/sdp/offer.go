@@ -165,19 +165,16 @@ func (l Leg) origin(version uint64) string {
 
 // transport puts our side of the transport into the streams that are carried.
 func (l Leg) transport(d *Description) error {
-	if l.Profile == WebRTC {
-		d.ICELite = true
-	}
-	for slot := range Slots {
-		s := d.at(slot)
-		if s == nil {
-			continue
-		}
+	d.ICELite = l.Profile == WebRTC
+	for i := range d.Streams {
+		s := &d.Streams[i]
 		var err error
-		if l.Profile == WebRTC {
+		switch {
+		case !s.Relayed && !s.Idle:
+		case l.Profile == WebRTC:
 			err = l.webTransport(s)
-		} else {
-			err = l.portTransport(s, slot)
+		default:
+			err = l.portTransport(s, slotOf(s.Kind))
 		}
 		if err != nil {
 			return err
@@ -216,6 +213,9 @@ func (l Leg) webTransport(s *Stream) error {
 			s.Remote.RTP, s.Remote.RTCP = c.Addr, c.Addr
 			break
 		}
+	}
+	if s.Idle {
+		return nil
 	}
 	// A stream id makes the browser's ontrack event carry a stream, which every library plays from.
 	s.Msid = fmt.Sprintf("tandem-%d %s-%d", l.SessionID, s.Kind, l.SessionID)

@@ -54,7 +54,7 @@ func checkBundle(t *testing.T, l Leg, all []*pion.MediaDescription) {
 	t.Helper()
 	kinds, uris := map[string]string{}, map[string]string{}
 	for i, m := range all {
-		if l.Profile != WebRTC || !l.Said.Streams[i].Relayed {
+		if l.Profile != WebRTC || l.Said.Streams[i].Rejected {
 			continue
 		}
 		for _, f := range m.MediaName.Formats {

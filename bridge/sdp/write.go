@@ -121,7 +121,9 @@ func writeICE(line func(string, ...any), s Stream) {
 		line("a=fingerprint:%s %s", f.Algorithm, f.Value)
 	}
 	line("a=setup:%s", s.ICE.Setup)
-	line("a=msid:%s", s.Msid)
+	if s.Msid != "" {
+		line("a=msid:%s", s.Msid)
+	}
 	if s.SSRC != 0 {
 		stream, _, _ := strings.Cut(s.Msid, " ")
 		line("a=ssrc:%d cname:%s", s.SSRC, stream)
