@@ -132,6 +132,7 @@ func (s scrape) transactions(door string, t transaction.Stats) {
 func (s scrape) media(f figures) {
 	m := f.Media
 	s.gauge("media_legs", "Legs that have a transport.", float64(m.Legs))
+	s.gauge("media_converters", "Pairs of joined legs whose audio is converted.", float64(m.Converters))
 	s.gauge("media_relays", "Pairs of joined legs.", float64(m.Relays))
 	s.gauge("media_ports", "Ports of the range towards the SIP world, by state.", float64(m.PortsUsed), "state", "used")
 	s.gauge("media_ports", "Ports of the range towards the SIP world, by state.", float64(m.PortsFree), "state", "free")

@@ -36,6 +36,7 @@ const (
 	DropHeld
 	DropPayload
 	DropDigit
+	DropConverter
 	DropDuplicate
 	DropLate
 	DropFeedback
@@ -86,6 +87,7 @@ func dropNames() [dropCount]string {
 		DropHeld:           "held",
 		DropPayload:        "payload-type",
 		DropDigit:          "digit",
+		DropConverter:      "converter-full",
 		DropDuplicate:      "rtp-duplicate",
 		DropLate:           "rtp-late",
 		DropFeedback:       "rtcp-feedback",      // the other leg has not negotiated it

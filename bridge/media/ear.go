@@ -7,6 +7,7 @@ import (
 
 	"github.com/zaf/g711"
 
+	"tandem/bridge/media/codec"
 	"tandem/bridge/media/dtmf"
 	"tandem/bridge/sdp"
 )
@@ -87,7 +88,11 @@ func (l *Leg) hearEvent(w *worker, s *sdp.PlannedStream, p []byte) bool {
 	if far.form == DigitEvents && !s.Transcode && s.Payload[l.side][s.EventFrom[l.side]] != noPayload {
 		return false
 	}
-	far.track(sdp.Audio).skip(p)
+	if c := l.relay.converter; c != nil {
+		c.leave(l.side, codec.Other, p, w.clock) // or its numbers would be missed
+	} else {
+		far.track(sdp.Audio).skip(p)
+	}
 	size, _ := rtpHeader(p)
 	if len(p) < size+eventLength {
 		w.drop(l, DropRTPMalformed)

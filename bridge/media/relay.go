@@ -12,8 +12,9 @@ type joining struct {
 
 // relay joins two legs; owned by the worker that owns both.
 type relay struct {
-	legs [2]*Leg
-	plan *sdp.Plan
+	legs      [2]*Leg
+	plan      *sdp.Plan
+	converter *converter // nil: the legs speak the same
 }
 
 // Join relays between two legs by a plan, from the next packet on; again with a new plan swaps it. A leg joined
@@ -115,6 +116,7 @@ func (w *worker) relate(j *joining) {
 		l.ready(&plan, side, anew)
 		l.alive.since = w.clock
 	}
+	r.setConverter(w)
 	if anew {
 		w.begin(r)
 	}
@@ -132,6 +134,7 @@ func (l *Leg) unjoin(w *worker) {
 		leg.ear.forget()
 		leg.relay = nil
 	}
+	r.stopConverter()
 	w.engine.counters.relays.Add(-1)
 }
 
@@ -191,6 +194,10 @@ func (l *Leg) relayRTP(w *worker, stream int, p []byte) {
 		return
 	}
 	if stream == sdp.Audio && l.hearDigit(w, planned, p) {
+		return
+	}
+	if planned.Transcode {
+		l.convert(w, planned, p)
 		return
 	}
 	mapped := planned.Payload[l.side][payload]

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"math/rand/v2"
 	"time"
+
+	"tandem/bridge/sdp"
 )
 
 // RTCP ends at us: each leg has reports of its own about what happens on it. They are sent for all legs of a worker from its
@@ -173,9 +175,12 @@ func (l *Leg) heardReports(w *worker, blocks []byte, count int) {
 	for ; count > 0 && len(blocks) >= reportSize; count-- {
 		b := blocks[:reportSize]
 		blocks = blocks[reportSize:]
-		_, t := l.sentTrack(be.Uint32(b))
+		stream, t := l.sentTrack(be.Uint32(b))
 		if t == nil {
 			continue
+		}
+		if stream == sdp.Audio && l.relay != nil && l.relay.converter != nil {
+			l.relay.converter.loss[l.side].Store(int32(b[4]) * 100 / 256)
 		}
 		r := &t.remote
 		r.count(be.Uint32(b[8:]), int32(be.Uint32(b[4:])<<8)>>8, t.sent.packets)

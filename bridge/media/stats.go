@@ -20,6 +20,7 @@ type LegStats struct {
 
 // Stats are the engine's figures.
 type Stats struct {
+	Converters                         int // relays whose audio is converted
 	Legs, Relays, PortsUsed, PortsFree int // PortsFree counts pairs of the range, draining ones included
 	TCP                                int // connections of browsers
 	PacketsIn, PacketsOut              uint64
@@ -56,6 +57,7 @@ type legCounters struct {
 // engineCounters count what is rare.
 type engineCounters struct {
 	legs, relays      atomic.Int64
+	converters        atomic.Int64
 	handshakes, moves atomic.Uint64
 	mismatches        atomic.Uint64
 	profiles          atomic.Uint64
@@ -108,7 +110,7 @@ func (l *Leg) Stats() LegStats {
 // Stats may be called at any time.
 func (e *Engine) Stats() Stats {
 	s := Stats{
-		Legs: int(e.counters.legs.Load()), Relays: int(e.counters.relays.Load()),
+		Legs: int(e.counters.legs.Load()), Relays: int(e.counters.relays.Load()), Converters: int(e.counters.converters.Load()),
 		Handshakes: e.counters.handshakes.Load(), Moves: e.counters.moves.Load(),
 		Drops: map[string]uint64{}, HandshakeFailures: map[string]uint64{},
 	}

@@ -2,6 +2,7 @@ package sdp
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -191,13 +192,26 @@ func withTelephone(codecs, offered, far []Codec) []Codec {
 }
 
 // converted are the codecs of an answer on a leg that shares none with the far side: the first offered that can be
-// converted, and its events.
-func converted(offered []Codec) []Codec {
+// converted, and its events. Opus is told how much of it the far side's codec can carry (RFC 7587 §6.1): more is thrown away.
+func converted(offered, far []Codec) []Codec {
 	i := slices.IndexFunc(offered, Codec.voice)
 	if i < 0 {
 		return nil
 	}
-	return withTelephone([]Codec{offered[i]}, offered, nil)
+	c := offered[i]
+	if j := slices.IndexFunc(far, Codec.voice); j >= 0 && strings.EqualFold(c.Name, "opus") {
+		rate := far[j].band()
+		c.Format = fmt.Sprintf("maxplaybackrate=%d;sprop-maxcapturerate=%d;useinbandfec=1", rate, rate)
+	}
+	return withTelephone([]Codec{c}, offered, nil)
+}
+
+// band is how many samples a second a voice codec carries; G.722's clock does not say it (RFC 3551 §4.5.2).
+func (c Codec) band() int {
+	if strings.EqualFold(c.Name, "G722") {
+		return 16000
+	}
+	return c.Clock
 }
 
 // rank puts voice first and events last, those at 8000 before others: softphones are known to answer telephone-event/8000

@@ -38,6 +38,12 @@ func (tab *Tab) Phone(t testing.TB, library Library, account Account) *Phone {
 	return p
 }
 
+// Only has the tab's calls know no audio codecs but these, by mime type in lower case.
+func (tab *Tab) Only(t testing.TB, codecs ...string) {
+	t.Helper()
+	tab.Do(t, nil, "lab.only", codecs)
+}
+
 // Register gives the final status.
 func (p *Phone) Register() (status int) {
 	p.t.Helper()

@@ -37,7 +37,22 @@ const agents = {};
 const makers = { jssip: (o) => new JsSIPAgent(o), sipjs: (o) => new SIPJSAgent(o) };
 
 // what the tests call; each returns a plain value or a promise of one
+// only makes every later call offer and take nothing but these audio codecs
+function only(codecs) {
+  const create = RTCPeerConnection.prototype.createOffer;
+  const wanted = (c) => codecs.includes(c.mimeType.toLowerCase());
+  const prefer = (pc) => {
+    for (const t of pc.getTransceivers()) {
+      if (t.receiver.track.kind === 'audio') t.setCodecPreferences(RTCRtpReceiver.getCapabilities('audio').codecs.filter(wanted));
+    }
+  };
+  RTCPeerConnection.prototype.createOffer = function (...args) { prefer(this); return create.apply(this, args); };
+  const answer = RTCPeerConnection.prototype.createAnswer;
+  RTCPeerConnection.prototype.createAnswer = function (...args) { prefer(this); return answer.apply(this, args); };
+}
+
 const lab = {
+  only(codecs) { only(codecs); },
   start(name, library, options) {
     agents[name] = makers[library](options);
     return agents[name].start().then(() => audio.resume());
