@@ -61,10 +61,10 @@ func (s *rtpStream) export() StreamState {
 	if s == nil {
 		return out
 	}
-	if s.rtp.learner.locked {
+	if s.rtp.learner.locked || s.rtp.agent != nil && s.rtp.to.known() {
 		out.RTP, out.SSRC = s.rtp.to.name.addrPort(), s.rtp.learner.ssrc
 	}
-	if s.rtcp.learner.locked {
+	if s.rtcp.learner.locked || s.rtcp.agent != nil && s.rtcp.to.known() {
 		out.RTCP, out.RTCPSSRC = s.rtcp.to.name.addrPort(), s.rtcp.learner.ssrc
 	}
 	out.SRTP = s.rtp.srtp.export()
@@ -182,8 +182,8 @@ func (l *Leg) restoreStreams(w *worker, r *LegState) {
 		if l.streams[i] == nil {
 			continue
 		}
-		l.streams[i].rtp.restore(r.Streams[i].RTP, r.Streams[i].SSRC)
-		l.streams[i].rtcp.restore(r.Streams[i].RTCP, r.Streams[i].RTCPSSRC)
+		l.streams[i].rtp.restore(w, r.Streams[i].RTP, r.Streams[i].SSRC)
+		l.streams[i].rtcp.restore(w, r.Streams[i].RTCP, r.Streams[i].RTCPSSRC)
 	}
 }
 
@@ -208,8 +208,13 @@ func (s *rtpStream) restoreKeys(l *Leg, keying sdp.Keying, r StreamState) {
 	}
 }
 
-func (f *far) restore(learnt netip.AddrPort, ssrc uint32) {
+func (f *far) restore(w *worker, learnt netip.AddrPort, ssrc uint32) {
 	if !learnt.IsValid() {
+		return
+	}
+	if f.agent != nil {
+		f.agent.Resume(f.component(), learnt, w.clock)
+		w.agents.plan(f.leg.streams[f.socket.stream])
 		return
 	}
 	f.to.set(learnt)

@@ -39,7 +39,7 @@ type outcome struct {
 func newAssociation(t *transport, client bool) *association {
 	return &association{
 		client: client, pipe: newPipe(t),
-		proven:       t.far == nil,
+		proven:       t.far == nil || t.far.agent != nil,
 		fingerprints: slices.Clone(t.peer().Fingerprints),
 		limit:        t.leg.engine.cfg.Limits.Handshake,
 	}

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"tandem/bridge/media/ice"
 	"tandem/bridge/sdp"
 )
 
@@ -19,6 +20,7 @@ type LegSpec struct {
 	Signalling netip.Addr  // RTP: where the leg's signalling comes from (learning)
 	Learn      string      // RTP: "strict", "signalling", "any"; "": as RTPConfig says
 	Secure     bool        // RTP: Local has SDES keys and a fingerprint for DTLS
+	ICE        bool        // RTP: Local has a ufrag and a password; a peer that has them too is found by checks
 	OnEvent    func(Event) // called from the engine's event goroutine, one event at a time; must not block
 	Restore    *LegState   // from a Snapshot: take these ports, credentials and keys again and relay at once
 }
@@ -53,6 +55,7 @@ type Leg struct {
 	remote  sdp.Remote
 	said    bool // our answer is out
 	failed  Reason
+	lapsed  bool // RTP: the peer consents no more
 	ice     iceState
 	tcp     []*tcpConn
 	transport
@@ -90,7 +93,7 @@ func (e *Engine) NewLeg(spec LegSpec) (*Leg, error) {
 	case sdp.WebRTC:
 		err = l.openWebRTC(w)
 	case sdp.RTP:
-		err = l.openRTP()
+		err = l.openRTP(w)
 	default:
 		err = fmt.Errorf("media: unknown profile %d", spec.Profile)
 	}
@@ -125,11 +128,18 @@ func (l *Leg) openWebRTC(worker int) error {
 	return nil
 }
 
-func (l *Leg) openRTP() error {
+func (l *Leg) openRTP(worker int) error {
 	r := l.spec.Restore
 	if l.spec.Secure = l.spec.Secure || r != nil && len(r.Local.Crypto) > 0; l.spec.Secure {
 		l.local.Fingerprint = l.engine.identity.fingerprint
 	}
+	if l.spec.ICE {
+		l.ice.current = newCredentials(l.engine.cfg.Node, worker, l.slot)
+	}
+	if r != nil {
+		l.ice.current, l.ice.previous = Credentials{r.Local.Ufrag, r.Local.Password}, r.Previous
+	}
+	l.local.Ufrag, l.local.Password = l.ice.current.Ufrag, l.ice.current.Password
 	if r == nil {
 		l.ports = l.engine.portsTowards(l.spec.Signalling)
 		l.local.Addr = l.ports.advertise
@@ -208,13 +218,21 @@ func (l *Leg) Local() sdp.Local {
 
 // Restart gives new ICE credentials; the old ones go on to work until the new ones are used.
 func (l *Leg) Restart() sdp.Local {
-	if l.spec.Profile == sdp.WebRTC {
-		c := newCredentials(l.engine.cfg.Node, l.home().worker(), l.slot)
-		l.mu.Lock()
-		l.local.Ufrag, l.local.Password = c.Ufrag, c.Password
-		l.mu.Unlock()
-		l.do(func(_ *worker, l *Leg) { l.ice.restart(c) })
+	if l.Local().Ufrag == "" {
+		return l.Local()
 	}
+	c := newCredentials(l.engine.cfg.Node, l.home().worker(), l.slot)
+	l.mu.Lock()
+	l.local.Ufrag, l.local.Password = c.Ufrag, c.Password
+	l.mu.Unlock()
+	l.do(func(_ *worker, l *Leg) {
+		l.ice.restart(c)
+		for _, s := range l.streams {
+			if s != nil && s.agent != nil {
+				s.agent.Restart(ice.Credentials(c))
+			}
+		}
+	})
 	return l.Local()
 }
 
@@ -233,6 +251,9 @@ func (l *Leg) SetRemote(r sdp.Remote) {
 func (l *Leg) AnswerSent() {
 	l.do(func(w *worker, l *Leg) {
 		l.said = true
+		for _, s := range l.streams {
+			s.begin(w)
+		}
 		for _, t := range l.transports() {
 			t.releaseEarly(w)
 		}
@@ -285,6 +306,11 @@ func (l *Leg) fail(w *worker, why Reason) {
 	for _, t := range l.transports() {
 		t.srtp = nil
 		t.dtls.stop()
+	}
+	for _, s := range l.streams {
+		if s != nil {
+			s.uncheck(w)
+		}
 	}
 	l.tell(w, Event{Kind: Failed, Reason: why})
 }

@@ -40,7 +40,7 @@ func (l *Leg) heard(w *worker) {
 	if l.spec.Profile == sdp.RTP {
 		l.alive.since = w.clock
 	}
-	if l.alive.dead {
+	if l.alive.dead && !l.lapsed {
 		l.alive.dead = false
 		l.tell(w, Event{Kind: Alive})
 	}
@@ -98,6 +98,7 @@ func (w *worker) expire() {
 	for i := len(w.digits) - 1; i >= 0; i-- { // from behind: a digit that ends leaves the list
 		w.playDigit(w.digits[i])
 	}
+	w.advanceAgents()
 	if w.sweepAt != 0 && w.clock >= w.sweepAt {
 		for i := len(w.legs) - 1; i >= 0; i-- {
 			w.sweepOne(w.legs[i])
@@ -127,6 +128,9 @@ func (w *worker) sweepOne(l *Leg) {
 func (w *worker) nextDeadline() int64 {
 	next := w.sweepAt
 	if at := w.reporter.at; at != 0 && (next == 0 || at < next) {
+		next = at
+	}
+	if at := w.agents.at; at != 0 && (next == 0 || at < next) {
 		next = at
 	}
 	for _, l := range w.digits {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"net/netip"
 
+	"tandem/bridge/media/ice"
 	"tandem/bridge/sdp"
 )
 
@@ -13,7 +14,7 @@ type rtpStream struct {
 	rtp, rtcp far
 	mux       bool // RTCP on the RTP port too
 	keying    sdp.Keying
-	checked   bool // by ICE: who may be heard and where the peer is
+	agent     *ice.Agent // nil: the leg does no ICE, or the peer does none
 }
 
 // far is a peer's end of one socket: where packets go, what is learnt of where they come from, and their keys.
@@ -21,6 +22,7 @@ type far struct {
 	socket  *portSocket
 	to      endpoint
 	learner learner
+	agent   *ice.Agent // where the peer is as ICE says; nil: as is learnt
 	transport
 }
 
@@ -31,6 +33,9 @@ func newRTPStream(l *Leg, slot int, pair portPair) *rtpStream {
 	for _, f := range s.ends() {
 		f.transport.leg, f.transport.far = l, f
 		f.learner.mode, f.learner.signalling = l.learn, l.spec.Signalling.Unmap()
+	}
+	if l.ice.current.Ufrag != "" && slot != sdp.Image {
+		s.agent = s.newAgent()
 	}
 	return s
 }
@@ -56,6 +61,7 @@ func (s *rtpStream) watch(w *worker) {
 			w.engine.cfg.Log.Error("rtp socket cannot be watched", "err", err)
 		}
 	}
+	w.agents.add(s)
 }
 
 func (s *rtpStream) unwatch(w *worker) {
@@ -66,6 +72,7 @@ func (s *rtpStream) unwatch(w *worker) {
 		w.poller.remove(f.socket.fd)
 		w.sockets.remove(f.socket)
 	}
+	w.agents.remove(s)
 }
 
 // stream is what the leg has in a slot; nil: nothing.
@@ -116,18 +123,43 @@ func (s *rtpStream) expect(w *worker, before sdp.RemoteStream) {
 		rtcp = netip.AddrPortFrom(told.RTP.Addr(), told.RTP.Port()+1)
 	}
 	s.rtcp.expect(rtcp, until)
+	s.check(w)
 	s.protect(w, before)
 }
 
 func (f *far) expect(told netip.AddrPort, until int64) {
 	f.learner.expect(told, until)
-	if !f.learner.locked {
+	if !f.learner.locked && f.agent == nil {
 		f.to.set(told)
 	}
 }
 
+// refusal judges a datagram by its source without learning anything.
+func (f *far) refusal(d *datagram, clock int64) DropReason {
+	switch {
+	case f.agent == nil:
+		return f.learner.refusal(d.from, clock)
+	case f.to.known() && f.to.name.source(0) == d.from.source(0):
+		return dropNone
+	case !f.agent.Accepts(f.component(), d.from.addrPort()):
+		return DropNotValidated
+	}
+	return dropNone
+}
+
+// component is ICE's number of the socket.
+func (f *far) component() int {
+	if f.socket.rtcp {
+		return 2
+	}
+	return 1
+}
+
 // take judges a packet by its source, and follows a source that was learnt.
 func (f *far) take(d *datagram, ssrc uint32, clock int64) DropReason {
+	if f.agent != nil {
+		return f.refusal(d, clock)
+	}
 	reason, learnt := f.learner.judge(d.from, ssrc, clock)
 	if learnt {
 		f.follow(d)
@@ -147,7 +179,7 @@ func (w *worker) receivePort(s *portSocket, d *datagram) {
 		w.drop(l, DropFailed)
 	case s.stream == sdp.Image:
 		l.receiveFax(w, s, d)
-	case st.keying != sdp.Plain || st.checked:
+	case st.keying != sdp.Plain || st.agent != nil:
 		l.receiveSecured(w, s, d)
 	case s.rtcp || st.mux && len(p) >= 2 && isRTCP(p):
 		l.receivePlainRTCP(w, s, d)
@@ -208,6 +240,9 @@ func (l *Leg) acceptRTCP(w *worker, f *far, d *datagram, plain []byte) {
 
 // believes judges a source without learning from it.
 func (f *far) believes(d *datagram, clock int64) bool {
+	if f.agent != nil {
+		return f.refusal(d, clock) == dropNone
+	}
 	key := d.from.source(0)
 	if f.learner.locked {
 		return key == f.learner.from

@@ -11,19 +11,27 @@ func (l *Leg) receiveSecured(w *worker, s *portSocket, d *datagram) {
 	}
 	st, first := l.streams[s.stream], d.data[0]
 	switch {
+	case first <= 3 && st.agent != nil:
+		st.receiveCheck(w, s, d)
 	case first >= 20 && first <= 63 && st.keying == sdp.DTLS:
 		l.receivePortDTLS(w, s.far, d)
 	case first < 128 || first > 191:
 		w.drop(l, DropProtocol)
 	case s.rtcp || st.mux && len(d.data) >= 2 && isRTCP(d.data):
+		if st.keying == sdp.Plain {
+			l.receivePlainRTCP(w, s, d)
+			return
+		}
 		l.receiveSealedRTCP(w, s.far, d)
+	case st.keying == sdp.Plain:
+		l.receivePlainRTP(w, s, d)
 	default:
 		l.receiveSealedRTP(w, s.far, d)
 	}
 }
 
 func (l *Leg) receiveSealedRTP(w *worker, f *far, d *datagram) {
-	reason := f.learner.refusal(d.from, w.clock)
+	reason := f.refusal(d, w.clock)
 	if reason == dropNone && f.srtp == nil {
 		reason = DropBeforeDTLS
 	}
@@ -43,7 +51,7 @@ func (l *Leg) receiveSealedRTP(w *worker, f *far, d *datagram) {
 }
 
 func (l *Leg) receiveSealedRTCP(w *worker, f *far, d *datagram) {
-	reason := f.learner.refusal(d.from, w.clock)
+	reason := f.refusal(d, w.clock)
 	if reason == dropNone && f.srtp == nil {
 		reason = DropBeforeDTLS
 	}
@@ -65,11 +73,11 @@ func (l *Leg) receiveSealedRTCP(w *worker, f *far, d *datagram) {
 // receivePortDTLS takes DTLS records. They are answered to where they came from, until the peer's address is learnt; whoever
 // it is has to fit the SDP's fingerprint.
 func (l *Leg) receivePortDTLS(w *worker, f *far, d *datagram) {
-	if reason := f.learner.refusal(d.from, w.clock); reason != dropNone {
+	if reason := f.refusal(d, w.clock); reason != dropNone {
 		w.drop(l, reason)
 		return
 	}
-	if !f.learner.locked && f.dtls.running == nil {
+	if f.agent == nil && !f.learner.locked && f.dtls.running == nil {
 		f.follow(d)
 	}
 	f.receiveDTLS(w, d.data)

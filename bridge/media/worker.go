@@ -38,6 +38,7 @@ type worker struct {
 	away     map[source]*Leg  // pairs that come in here but belong to another worker's leg
 	legs     []*Leg
 	sockets  socketTable
+	agents   agents
 	tcp      tcpSide
 	digits   []*Leg // into which digits are playing
 	sweepAt  int64  // next liveness sweep
