@@ -23,6 +23,8 @@ func (c *call) accept(br *branch, res *sip.Response) {
 		c.fail(badSession(byCallee, err))
 		return
 	}
+	c.caller.policy.Transcode = br.leg.policy.Transcode // where the winner's leg converts, the caller's does too
+	c.caller.neg.Policy = c.caller.policy
 	if err := c.answerCaller(); err != nil {
 		c.fail(badSession(byCaller, err))
 		return

@@ -19,7 +19,6 @@ type leg struct {
 	profile sdp.Profile
 	aor     string // the browser's address of record, "" for a backend
 	digits  DTMF
-	policy  sdp.Policy
 	log     *slog.Logger
 
 	// owned by the call's goroutine
@@ -30,6 +29,7 @@ type leg struct {
 	state    legState
 	dialog   Dialog
 	keyed    []dialogKey // what the registry knows of this leg
+	policy   sdp.Policy
 	neg      sdp.Leg
 	offers   offers
 	open     *openOffer // the peer's offer that we owe an answer

@@ -77,6 +77,7 @@ func newWorld(t *testing.T, with conditions) *world {
 		Router: route.New([]route.Rule{
 			{From: "browsers", User: regexp.MustCompile("^900"), Reject: 403},
 			{From: "browsers", To: "pbx"},
+			{From: "pbx", User: regexp.MustCompile("^trunk"), To: "pbx"},
 			{From: "pbx", To: "browsers"},
 		}),
 		Events: &w.events, Store: w.store, Nonces: identity.NewNonces(100, time.Minute, time.Now), Media: w.media,
