@@ -2,10 +2,14 @@ package e2e
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
+	"regexp"
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/pion/rtcp"
 
 	"tandem/bridge/media"
 	"tandem/bridge/sdp"
@@ -196,4 +200,92 @@ func TestVideoIsAdded(t *testing.T) {
 	if s := c.state("alice"); !slices.Contains(s.Directions, "video sendonly") || s.Kinds["audio"].Packets == 0 {
 		t.Errorf("alice's streams are %v", s.Directions)
 	}
+}
+
+// A phone that sends back what it gets, by plain RTP with ports of its own for video: the browser sees itself in each codec, and
+// a request for a key frame reaches it by way of the phone.
+func TestVideoEcho(t *testing.T) {
+	chromium := lab.StartChromium(t)
+	for _, codec := range []string{"VP8", "H264"} {
+		t.Run(codec, func(t *testing.T) {
+			c := newPeerCall(t, chromium)
+			c.open("alice", sdp.WebRTC, sdp.Policy{Video: true})
+			c.open("phone", sdp.RTP, sdp.Policy{Video: true})
+			var offer string
+			c.tab.Do(t, &offer, "peerOffer", "alice", []string{"audio", "video"}, "balanced")
+			l, err := c.legs["alice"].HearOffer([]byte(offer))
+			c.set("alice", l, err)
+			if err := c.media["phone"].Reserve(sdp.Video); err != nil {
+				t.Fatal(err)
+			}
+			phone := c.legs["phone"]
+			phone.Local = c.media["phone"].Local()
+			phone, text, err := phone.Offer(c.legs["alice"].Heard)
+			if err != nil {
+				t.Fatal(err)
+			}
+			phone, err = phone.HearAnswer([]byte(echoAnswer(t, string(text), codec)))
+			c.set("phone", phone, err)
+			c.answer("alice", "phone")
+			c.until("its own pictures", "alice", func(s peerState) bool {
+				return s.Kinds["video"].Frames > 30 && s.Kinds["video"].KeyFrames > 0 && s.Kinds["audio"].Packets > 50
+			})
+			c.until("a request for a key frame", "alice", func(s peerState) bool { return s.Kinds["video"].Asked > 0 })
+		})
+	}
+}
+
+// echoAnswer opens a phone's sockets and answers with PCMU and the first payload type of a video codec.
+func echoAnswer(t *testing.T, offer, codec string) string {
+	t.Helper()
+	m := regexp.MustCompile(`a=rtpmap:(\d+) ` + codec + `/90000`).FindStringSubmatch(offer)
+	if m == nil {
+		t.Fatalf("no %s in\n%s", codec, offer)
+	}
+	return fmt.Sprintf("v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"+
+		"m=audio %d RTP/AVP 0\r\na=rtcp-mux\r\nm=video %d RTP/AVP %s\r\na=rtpmap:%s %s/90000\r\na=rtcp:%d\r\n",
+		reflector(t, false), reflector(t, false), m[1], m[1], codec, reflector(t, true))
+}
+
+// reflector sends back what comes to its port; to RTCP it answers each sender report with a request for a key frame.
+func reflector(t *testing.T, control bool) (port int) {
+	t.Helper()
+	c, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	go func() {
+		for b := make([]byte, 2048); ; {
+			n, from, err := c.ReadFromUDP(b)
+			if err != nil {
+				return
+			}
+			packet := b[:n]
+			if control {
+				packet = pictureRequest(packet)
+			}
+			if packet != nil {
+				_, _ = c.WriteToUDP(packet, from)
+			}
+		}
+	}()
+	return c.LocalAddr().(*net.UDPAddr).Port
+}
+
+// pictureRequest is a PLI for the stream of which a sender report tells, nil for other RTCP.
+func pictureRequest(report []byte) []byte {
+	packets, err := rtcp.Unmarshal(report)
+	if err != nil {
+		return nil
+	}
+	for _, p := range packets {
+		if sr, ok := p.(*rtcp.SenderReport); ok {
+			request, err := rtcp.Marshal([]rtcp.Packet{&rtcp.ReceiverReport{SSRC: 7}, &rtcp.PictureLossIndication{SenderSSRC: 7, MediaSSRC: sr.SSRC}})
+			if err == nil {
+				return request
+			}
+		}
+	}
+	return nil
 }

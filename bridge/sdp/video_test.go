@@ -118,3 +118,44 @@ func TestBandwidthCrosses(t *testing.T) {
 	}
 	checkSaid(t, b, offer)
 }
+
+// Each stream has a direction of its own: held, watched only, or both ways.
+func TestDirectionOfEachSlot(t *testing.T) {
+	text := func(audio, video string) []byte {
+		return []byte(phoneAudio + "a=" + audio + "\r\nm=video 4002 RTP/AVP 96\r\na=rtpmap:96 VP8/90000\r\na=" + video + "\r\n")
+	}
+	for _, c := range []struct {
+		audio, video, answer string     // the video's answer
+		forward              [2][2]bool // by slot
+	}{
+		{"sendrecv", "sendrecv", "sendrecv", [2][2]bool{{true, true}, {true, true}}},
+		{"sendrecv", "recvonly", "sendonly", [2][2]bool{{true, true}, {false, true}}},
+		{"sendrecv", "sendrecv", "recvonly", [2][2]bool{{true, true}, {true, false}}},
+		{"sendonly", "inactive", "inactive", [2][2]bool{{true, false}, {false, false}}},
+		{"sendrecv", "inactive", "sendrecv", [2][2]bool{{true, true}, {false, false}}},
+	} {
+		a := must(videoLeg(RTP, 'a').HearOffer(text(c.audio, c.video)))(t)
+		b, offer, err := videoLeg(WebRTC, 'b').Offer(a.Heard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		audio, video, _ := strings.Cut(strings.ReplaceAll(string(offer), "a=setup:actpass", "a=setup:active"), "m=video")
+		audio = strings.Replace(audio, "a=sendonly", "a=recvonly", 1)
+		b = must(b.HearAnswer([]byte(audio + "m=video" + strings.Replace(video, "a="+c.video, "a="+c.answer, 1))))(t)
+		a, _, err = a.Answer(b.Heard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan, err := Join(a, b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := [2][2]bool{plan.Streams[Audio].Forward, plan.Streams[Video].Forward}; got != c.forward {
+			t.Errorf("audio %s, video %s answered %s: %v, want %v", c.audio, c.video, c.answer, got, c.forward)
+		}
+		held := must(a.HearOffer(text(c.audio, "inactive")))(t)
+		if held.Alters(a) != (c.video != "inactive") {
+			t.Errorf("video %s then inactive: altered %t", c.video, held.Alters(a))
+		}
+	}
+}
