@@ -187,7 +187,8 @@ func (l *leg) hearFirst(body []byte, reached addr) error {
 	return nil
 }
 
-// openMedia reserves the leg's transport and starts its half of offer and answer.
+// openMedia reserves the leg's transport and starts its half of offer and answer. To a caller that offers ICE it is answered,
+// for an ICE-lite one hears nobody otherwise.
 func (l *leg) openMedia(reached addr) error {
 	m, err := l.call.bridge.with.Media.NewLeg(media.LegSpec{
 		Profile:    l.profile,
@@ -197,6 +198,7 @@ func (l *leg) openMedia(reached addr) error {
 		Signalling: l.signalling(),
 		Learn:      l.call.bridge.peering(l.backend).Learn,
 		Secure:     !l.browser() && !l.call.bridge.peering(l.backend).Insecure,
+		ICE:        !l.browser() && (l.policy.ICE || l.incoming != nil),
 		OnEvent:    l.onMedia,
 	})
 	if err != nil {
