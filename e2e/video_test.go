@@ -169,8 +169,24 @@ func refuseVideo(t *testing.T, chromium *lab.Chromium, bundle string, kinds []st
 	for _, name := range []string{"alice", "bob"} {
 		c.until("sound", name, func(s peerState) bool { return s.Connection == "connected" && s.Kinds["audio"].Packets > 50 })
 	}
+	c.again("alice", "bob")
 	if s := c.state("alice"); slices.Contains(s.Directions, "video sendrecv") || !slices.Contains(s.Directions, "audio sendrecv") {
 		t.Errorf("alice's streams are %v", s.Directions)
+	}
+}
+
+// again offers to a browser that is in a call, then lets it offer itself: sound goes on all the while.
+func (c *peerCall) again(name, from string) {
+	c.Helper()
+	c.ask(name, from, nil)
+	var offer string
+	c.tab.Do(c.T, &offer, "peerReoffer", name)
+	l, err := c.legs[name].HearOffer([]byte(offer))
+	c.set(name, l, err)
+	c.answer(name, from)
+	for _, name := range []string{name, from} {
+		heard := c.state(name).Kinds["audio"].Packets
+		c.until("more sound", name, func(s peerState) bool { return s.Kinds["audio"].Packets > heard+20 })
 	}
 }
 
@@ -197,6 +213,7 @@ func TestVideoIsAdded(t *testing.T) {
 	c.ask("bob", "alice", nil) // who only watches
 	c.answer("alice", "bob")
 	c.until("pictures", "bob", func(s peerState) bool { return s.Kinds["video"].Frames > 30 })
+	c.again("bob", "alice")
 	if s := c.state("alice"); !slices.Contains(s.Directions, "video sendonly") || s.Kinds["audio"].Packets == 0 {
 		t.Errorf("alice's streams are %v", s.Directions)
 	}

@@ -21,7 +21,7 @@ func TestConversion(t *testing.T) {
 		codec        [2]string
 		payload      string // of the answerer: what passes
 	}{
-		{"nothing in common", "8 101\r\na=rtpmap:101 telephone-event/8000\r\n", true, [2]string{"opus/48000/2", "PCMA/8000"}, ""},
+		{"nothing in common", "8 101\r\na=rtpmap:101 telephone-event/8000\r\na=ptime:30\r\na=maxptime:30\r\n", true, [2]string{"opus/48000/2", "PCMA/8000"}, ""},
 		{"Opus in front", "96 8\r\na=rtpmap:96 opus/48000/2\r\n", false, [2]string{"opus/48000/2", "opus/48000/2"}, "96"},
 		{"Opus behind what the caller lacks", "8 96\r\na=rtpmap:96 opus/48000/2\r\n", true, [2]string{"opus/48000/2", "PCMA/8000"}, ""},
 		{"comfort noise", "8 13\r\n", true, [2]string{"opus/48000/2", "PCMA/8000"}, ""},
@@ -33,7 +33,7 @@ func TestConversion(t *testing.T) {
 		}
 		b = must(b.HearAnswer([]byte(head + "m=audio 4000 RTP/AVP " + c.answer)))(t)
 		a, text, err := a.Answer(b.Heard)
-		if err != nil || !strings.Contains(string(text), "RTP/AVP 96 97\r\n") {
+		if err != nil || !strings.Contains(string(text), "RTP/AVP 96 97\r\n") || strings.Contains(string(text), "a=ptime") {
 			t.Errorf("%s: %v\n%s", c.name, err, text)
 			continue
 		}
