@@ -12,10 +12,10 @@ import (
 const withProfile = `
 https: {listen: "https://127.0.0.20:0"}
 sip: {listen: ["udp://127.0.0.20:5060", "tcp://127.0.0.20:5060"]}
-media: {listen: "127.0.0.20:0", rtp: {ports: 30000-30999}}
+media: {listen: "127.0.0.20:0", rtp: {address: %[3]s, ports: 30000-30999}}
 pools:
-  phone: {members: ["sip:127.0.0.1:5060"], probe: {every: 0s}, srtp: %[1]s}
-  pbx: {members: ["sip:127.0.0.10:5060"], probe: {every: 0s}, srtp: %[1]s}
+  phone: {members: ["sip:%[4]s:5060"], probe: {every: 0s}, srtp: %[1]s, ice: %[2]t}
+  pbx: {members: ["sip:127.0.0.10:5060"], probe: {every: 0s}, srtp: %[1]s, ice: %[2]t}
 routes:
   - {from: browsers, user: baresip, to: phone}
   - {from: browsers, to: pbx, register: forward}
@@ -28,18 +28,26 @@ func TestProfilesWithBaresip(t *testing.T) {
 	for _, row := range []struct {
 		name   string
 		srtp   string
+		ice    bool
 		phone  lab.Baresip
 		keying string // what the call record says of the phone's leg
 	}{
-		{"plain", "accept", lab.Baresip{}, "RTP/AVP "},
-		{"SDES", "sdes", lab.Baresip{Encryption: "srtp-mand"}, "RTP/SAVP SRTP_AEAD_AES_128_GCM"},
-		{"OSRTP taken", "optional", lab.Baresip{Encryption: "srtp"}, "RTP/SAVP SRTP_AEAD_AES_128_GCM"},
-		{"OSRTP passed over", "optional", lab.Baresip{}, "RTP/AVP "},
-		{"DTLS", "dtls", lab.Baresip{Encryption: "dtls_srtp", Mux: true}, "UDP/TLS/RTP/SAVP SRTP_AEAD_AES_128_GCM"},
-		{"DTLS with RTCP on a port of its own", "dtls", lab.Baresip{Encryption: "dtls_srtp"}, "UDP/TLS/RTP/SAVP SRTP_AEAD_AES_128_GCM"},
+		{"plain", "accept", false, lab.Baresip{}, "RTP/AVP "},
+		{"SDES", "sdes", false, lab.Baresip{Encryption: "srtp-mand"}, "RTP/SAVP SRTP_AEAD_AES_128_GCM"},
+		{"OSRTP taken", "optional", false, lab.Baresip{Encryption: "srtp"}, "RTP/SAVP SRTP_AEAD_AES_128_GCM"},
+		{"OSRTP passed over", "optional", false, lab.Baresip{}, "RTP/AVP "},
+		{"DTLS", "dtls", false, lab.Baresip{Encryption: "dtls_srtp", Mux: true}, "UDP/TLS/RTP/SAVP SRTP_AEAD_AES_128_GCM"},
+		{"DTLS with RTCP on a port of its own", "dtls", false, lab.Baresip{Encryption: "dtls_srtp"}, "UDP/TLS/RTP/SAVP SRTP_AEAD_AES_128_GCM"},
+		{"ICE", "accept", true, lab.Baresip{NAT: "ice"}, "RTP/AVP "},
+		{"DTLS and ICE", "dtls", true, lab.Baresip{Encryption: "dtls_srtp", NAT: "ice", Mux: true}, "UDP/TLS/RTP/SAVP SRTP_AEAD_AES_128_GCM"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			s := newSite(t, fmt.Sprintf(withProfile, row.srtp))
+			row.phone.Addr = "127.0.0.1"
+			if row.ice { // baresip gathers no candidate on a loopback address
+				row.phone.Addr = "192.168.77.1"
+				lab.Address(t, row.phone.Addr+"/24")
+			}
+			s := newSite(t, fmt.Sprintf(withProfile, row.srtp, row.ice, row.phone.Addr, row.phone.Addr))
 			s.ladderOnFailure(t)
 			row.phone.Codec, row.phone.Echo = "opus/48000/2", true
 			row.phone.Start(t)
@@ -59,16 +67,18 @@ func TestProfilesWithAsterisk(t *testing.T) {
 	chromium := lab.StartChromium(t)
 	for _, row := range []struct {
 		name, srtp, encryption string
+		ice                    bool
 		keying                 string
 	}{
-		{"SDES", "sdes", "sdes", "RTP/SAVP SRTP_AES128_CM_HMAC_SHA1_80"},
-		{"DTLS", "dtls", "dtls", "UDP/TLS/RTP/SAVP SRTP_AES128_CM_HMAC_SHA1_80"},
+		{"SDES", "sdes", "sdes", false, "RTP/SAVP SRTP_AES128_CM_HMAC_SHA1_80"},
+		{"DTLS", "dtls", "dtls", false, "UDP/TLS/RTP/SAVP SRTP_AES128_CM_HMAC_SHA1_80"},
+		{"DTLS and ICE", "dtls", "dtls", true, "UDP/TLS/RTP/SAVP SRTP_AES128_CM_HMAC_SHA1_80"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			s := newSite(t, fmt.Sprintf(withProfile, row.srtp))
+			s := newSite(t, fmt.Sprintf(withProfile, row.srtp, row.ice, "127.0.0.20", "127.0.0.1"))
 			s.ladderOnFailure(t)
 			s.asterisk = lab.StartAsterisk(t, "127.0.0.10", lab.AsteriskConfig{
-				Users: lab.AsteriskMedia{Encryption: row.encryption},
+				Users: lab.AsteriskMedia{Encryption: row.encryption, ICE: row.ice},
 			})
 			p := chromium.Open(t).Phone(t, lab.JsSIP, s.account("alice", aliceTone))
 			if status := p.Register(); status != 200 {

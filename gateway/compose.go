@@ -206,7 +206,7 @@ func (c Config) peerings() map[string]bridge.Peering {
 }
 
 func (p Peering) bridge() bridge.Peering {
-	policy := sdp.Policy{Video: p.Video == nil || *p.Video, Transcode: p.Transcode == nil || *p.Transcode}
+	policy := sdp.Policy{ICE: p.ICE, Video: p.Video == nil || *p.Video, Transcode: p.Transcode == nil || *p.Transcode}
 	switch p.SRTP {
 	case "optional":
 		policy.Keying, policy.Optional = sdp.SDES, true

@@ -60,7 +60,7 @@ type Media struct {
 	Listen    []netip.AddrPort `yaml:"listen"`    // UDP and TCP, for all browsers
 	Advertise []netip.Addr     `yaml:"advertise"` // one of each family; default: the address that the browser's WebSocket reached
 	TCP       Toggle           `yaml:"tcp"`       // passive TCP candidates: media.listen and https.listen
-	Workers   int              `yaml:"workers"`   // default: one for each CPU
+	Workers   int              `yaml:"workers"`   // default: one for two CPUs
 	Tick      string           `yaml:"tick"`      // "adaptive" (default), "0", "250us", "500us", "1ms"
 	RTP       RTP              `yaml:"rtp"`
 }
@@ -84,6 +84,7 @@ type Pool struct {
 // Peering is how calls with a pool or trunk are made; its keys stand among theirs.
 type Peering struct {
 	SRTP      string `yaml:"srtp"`      // "off", "accept" (default), "optional", "sdes", "dtls"
+	ICE       bool   `yaml:"ice"`       // our offers carry it; a caller that offers it is answered in any case
 	Video     *bool  `yaml:"video"`     // default true: carried where both ends want it
 	Transcode *bool  `yaml:"transcode"` // default true: where the ends share no codec
 	DTMF      string `yaml:"dtmf"`      // "auto" (default), "rfc4733", "info", "inband"

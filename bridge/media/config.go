@@ -17,7 +17,7 @@ type Config struct {
 	Shared    []netip.AddrPort // TCP listeners of others that give their connections to ServeTCP; offered too
 	Advertise []netip.Addr     // in candidates, one of each family; none: LegSpec.Reached, else Listen's address
 	RTP       RTPConfig
-	Workers   int    // default: GOMAXPROCS
+	Workers   int    // default: half of GOMAXPROCS, at least one
 	Tick      string // how long a busy worker lets packets collect: "adaptive" (default), "0", "250us", "500us", "1ms"
 	Node      uint16 // encoded in ufrags
 	Tap       Tap
@@ -72,7 +72,7 @@ type Tap interface {
 const maxWorkers = 256 // a ufrag names its worker in one byte
 
 func (c Config) withDefaults() (Config, error) {
-	c.Workers = cmp.Or(c.Workers, runtime.GOMAXPROCS(0))
+	c.Workers = cmp.Or(c.Workers, max(1, runtime.GOMAXPROCS(0)/2)) // each wakes up for a batch of its own: fewer have larger ones
 	c.Limits = c.Limits.withDefaults()
 	c.Tick = cmp.Or(c.Tick, "adaptive")
 	c.RTP.Learn = cmp.Or(c.RTP.Learn, "signalling")
