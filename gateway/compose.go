@@ -110,6 +110,7 @@ func (c Config) sipside(o Options, server *certificates, log *slog.Logger) (sips
 	cfg := sipside.Config{
 		Advertise: c.SIP.Advertise,
 		ClientTLS: &tls.Config{MinVersion: tls.VersionTLS12},
+		DSCP:      dscp(c.SIP.DSCP, sipside.DSCPNone),
 		Timers:    o.Timers,
 		Trace:     o.Trace,
 		Log:       log,
@@ -160,11 +161,23 @@ func (c Config) media(o Options, web []netip.AddrPort, log *slog.Logger) media.C
 		RTP:       c.rtp().media(),
 		Workers:   c.Media.Workers,
 		Tick:      c.Media.Tick,
+		DSCP:      dscp(c.Media.DSCP, media.DSCPNone),
 		Node:      c.node(),
 		Tap:       o.Tap,
 		Log:       log,
 		Limits:    o.Limits,
 	}
+}
+
+// dscp is the key's value in terms of a part's Config, where 0 is the default and none stands for an explicit 0.
+func dscp(key *int, none int) int {
+	switch {
+	case key == nil:
+		return 0
+	case *key == 0:
+		return none
+	}
+	return *key
 }
 
 func (c Config) routes() []route.Rule {

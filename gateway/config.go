@@ -52,7 +52,8 @@ type SIP struct {
 	Advertise   string      `yaml:"advertise"`   // host in Via and Contact
 	Certificate string      `yaml:"certificate"` // of tls:// listeners; default: those of https
 	Key         string      `yaml:"key"`
-	CA          string      `yaml:"ca"` // PEM file: who may sign the certificates of backends; default: the system's
+	DSCP        *int        `yaml:"dscp"` // of what is sent; default 24, CS3
+	CA          string      `yaml:"ca"`   // PEM file: who may sign the certificates of backends; default: the system's
 }
 
 // Media is the packets' part.
@@ -62,6 +63,7 @@ type Media struct {
 	TCP       Toggle           `yaml:"tcp"`       // passive TCP candidates: media.listen and https.listen
 	Workers   int              `yaml:"workers"`   // default: one for two CPUs
 	Tick      string           `yaml:"tick"`      // "adaptive" (default), "0", "250us", "500us", "1ms"
+	DSCP      *int             `yaml:"dscp"`      // of packets; default 46, EF
 	RTP       RTP              `yaml:"rtp"`
 }
 

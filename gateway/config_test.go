@@ -44,6 +44,9 @@ func TestLeastConfiguration(t *testing.T) {
 	if rules := cfg.routes(); rules[1].To != "browsers" || rules[1].Line != 4 {
 		t.Errorf("rules: %+v", rules)
 	}
+	if m, s := cfg.Media.DSCP, cfg.SIP.DSCP; m != nil || s != nil {
+		t.Errorf("dscp: %v, %v", m, s)
+	}
 	if cfg.node() != 1 || cfg.shutdownTimeout() != time.Minute {
 		t.Errorf("node %d, shutdown %s", cfg.node(), cfg.shutdownTimeout())
 	}

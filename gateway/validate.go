@@ -136,6 +136,7 @@ func (v *validator) sip(c Config) {
 		}
 	}
 	v.once("sip.listen", sockets)
+	v.dscp("sip.dscp", c.SIP.DSCP)
 	v.pair("sip", c.SIP.Certificate, c.SIP.Key)
 	if c.SIP.Advertise != "" && !isHost(c.SIP.Advertise) {
 		v.fail("sip.advertise", "%q is not an address or a host name; the port is that of the listener", c.SIP.Advertise)
@@ -194,11 +195,18 @@ func (v *validator) media(c Config) {
 		}
 	}
 	v.once("media.listen", sockets)
+	v.dscp("media.dscp", m.DSCP)
 	v.oneOf("media.tick", m.Tick, "adaptive", "0", "250us", "500us", "1ms")
 	v.oneOf("media.rtp.learn", m.RTP.Learn, learnModes()...)
 }
 
 // families checks a list of addresses, one of each family.
+func (v *validator) dscp(path string, value *int) {
+	if value != nil && (*value < 0 || *value > 63) {
+		v.fail(path, "%d is not within 0 to 63", *value)
+	}
+}
+
 func (v *validator) families(path string, list []netip.Addr, wildcards bool) {
 	for i, a := range list {
 		if a.IsMulticast() || a.IsUnspecified() && !wildcards {

@@ -58,6 +58,8 @@ func TestFaultsOfTheMeaning(t *testing.T) {
 		{add("media: {rtp: {ports: 80-2000}}"), `media.rtp.ports: 80-2000 is not a range`},
 		{add("media: {listen: 0.0.0.0:25000}"), `media.listen[0]: the port 25000 lies within media.rtp.ports`},
 		{add("media: {listen: [127.0.0.1:40000, 127.0.0.1:40000]}"), `media.listen[1]: 127.0.0.1:40000 is listed twice`},
+		{add("media: {dscp: 64}"), `media.dscp: 64 is not within 0 to 63`},
+		{replace("udp://127.0.0.1:0}", "udp://127.0.0.1:0, dscp: -1}"), `sip.dscp: -1 is not within 0 to 63`},
 		{add("media: {tick: 3ms}"), `media.tick: "3ms" is not one of adaptive, 0, 250us, 500us, 1ms`},
 		{add("trunks: {c: {uri: sip:127.0.0.3, learn: nobody}}"), `t.yaml:5:34: trunks.c.learn: "nobody" is not one of strict, signalling, any`},
 		{add("media: {rtp: {learn: all}}"), `media.rtp.learn: "all" is not one of strict, signalling, any`},

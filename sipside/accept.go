@@ -29,6 +29,9 @@ func openStream(e *Endpoints, t transport, addr netip.AddrPort, config *tls.Conf
 	if err != nil {
 		return nil, err
 	}
+	if raw, err := l.SyscallConn(); err == nil {
+		mark(raw, addr.Addr(), e.dscp)
+	}
 	local := l.Addr().(*net.TCPAddr).AddrPort()
 	return &streamListener{e: e, transport: t, listener: l, local: local, tls: config}, nil
 }

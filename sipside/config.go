@@ -60,6 +60,7 @@ type Config struct {
 	Listen    []Listen
 	Advertise string // host in Via and Contact; default: the listener's address
 	ClientTLS *tls.Config
+	DSCP      int // of what is sent (RFC 2474): 1 to 63; 0: 24, CS3; DSCPNone: unmarked
 	Pools     []PoolConfig
 	Trunks    []TrunkConfig
 	Timers    transaction.Config
@@ -70,10 +71,29 @@ type Config struct {
 
 const maxWeight = 100
 
+const (
+	DSCPNone = -1 // Config.DSCP: unmarked
+	dscpCS3  = 24 // signalling (RFC 4594 §4.1)
+	dscpMost = 63
+)
+
+func (c Config) dscp() int {
+	switch c.DSCP {
+	case 0:
+		return dscpCS3
+	case DSCPNone:
+		return 0
+	}
+	return c.DSCP
+}
+
 // Validate checks the configuration without opening anything; errors name the key.
 func (c Config) Validate() error {
 	if len(c.Listen) == 0 {
 		return errors.New("sip.listen: at least one listener is needed")
+	}
+	if c.DSCP < DSCPNone || c.DSCP > dscpMost {
+		return fmt.Errorf("sip.dscp: %d is not within 0 to %d", c.DSCP, dscpMost)
 	}
 	for i, l := range c.Listen {
 		if err := c.validateListen(l); err != nil {

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"syscall"
 )
 
 // connKey is what makes two destinations the same connection.
@@ -71,7 +72,10 @@ func (e *Endpoints) established(key connKey) *conn {
 func (e *Endpoints) dial(ctx context.Context, key connKey) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, e.limits.dial)
 	defer cancel()
-	dialer := net.Dialer{}
+	dialer := net.Dialer{Control: func(_, _ string, sock syscall.RawConn) error {
+		mark(sock, key.addr.Addr(), e.dscp)
+		return nil
+	}}
 	// Peers know us by address: leave by the listener's, not by whichever the route would choose.
 	if l := e.listenerFor(key.transport, key.addr.Addr()); l != nil && !l.addr().Addr().IsUnspecified() {
 		dialer.LocalAddr = &net.TCPAddr{IP: l.addr().Addr().AsSlice()}

@@ -21,6 +21,7 @@ type Endpoints struct {
 	// static after Open
 	listeners []listener
 	advertise string
+	dscp      int
 	clientTLS *tls.Config
 	pools     map[string]*Pool
 	backends  []*Backend // in the configuration's order
@@ -102,7 +103,7 @@ func open(cfg Config, lim limits) (*Endpoints, error) {
 
 func newEndpoints(cfg Config, lim limits) *Endpoints {
 	e := &Endpoints{
-		advertise: strings.Trim(cfg.Advertise, "[]"), clientTLS: cfg.ClientTLS,
+		advertise: strings.Trim(cfg.Advertise, "[]"), clientTLS: cfg.ClientTLS, dscp: cfg.dscp(),
 		pools: map[string]*Pool{}, byName: map[string]*Backend{},
 		trace: cfg.Trace, log: cfg.Log, limits: lim, scratch: newScratch(),
 		serving: make(chan struct{}),

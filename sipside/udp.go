@@ -40,6 +40,9 @@ func openUDP(e *Endpoints, addr netip.AddrPort) (*udpListener, error) {
 	// Best effort: where the kernel's limit is lower it grants that.
 	_ = sock.SetReadBuffer(socketBuffer)
 	_ = sock.SetWriteBuffer(socketBuffer)
+	if raw, err := sock.SyscallConn(); err == nil {
+		mark(raw, addr.Addr(), e.dscp)
+	}
 	if err := watchICMP(sock); err != nil {
 		e.log.Info("ICMP errors are not seen, a dead UDP peer is known by timeouts", "listener", addr.String(), "error", err)
 	}

@@ -19,6 +19,7 @@ type Config struct {
 	RTP       RTPConfig
 	Workers   int    // default: half of GOMAXPROCS, at least one
 	Tick      string // how long a busy worker lets packets collect: "adaptive" (default), "0", "250us", "500us", "1ms"
+	DSCP      int    // of packets (RFC 2474): 1 to 63; 0: 46, expedited forwarding; DSCPNone: unmarked
 	Node      uint16 // encoded in ufrags
 	Tap       Tap
 	Log       *slog.Logger
@@ -69,12 +70,20 @@ type Tap interface {
 	Packet(leg *Leg, stream int, packet []byte, at time.Time)
 }
 
+// DSCPNone is Config.DSCP for unmarked packets.
+const (
+	DSCPNone = -1
+	dscpEF   = 46 // RFC 3246
+	dscpMost = 63
+)
+
 const maxWorkers = 256 // a ufrag names its worker in one byte
 
 func (c Config) withDefaults() (Config, error) {
 	c.Workers = cmp.Or(c.Workers, max(1, runtime.GOMAXPROCS(0)/2)) // each wakes up for a batch of its own: fewer have larger ones
 	c.Limits = c.Limits.withDefaults()
 	c.Tick = cmp.Or(c.Tick, "adaptive")
+	c.DSCP = cmp.Or(c.DSCP, dscpEF)
 	c.RTP.Learn = cmp.Or(c.RTP.Learn, "signalling")
 	if !c.RTP.Advertise.IsValid() {
 		c.RTP.Advertise = c.RTP.Address
@@ -101,6 +110,9 @@ func (c Config) shares(at netip.AddrPort) bool {
 func (c Config) validate() error {
 	if c.Workers < 1 || c.Workers > maxWorkers {
 		return fmt.Errorf("media: workers %d: must be 1 to %d", c.Workers, maxWorkers)
+	}
+	if c.DSCP < DSCPNone || c.DSCP > dscpMost {
+		return fmt.Errorf("media: dscp %d: must be 0 to %d", c.DSCP, dscpMost)
 	}
 	for _, l := range c.Listen {
 		if !l.Addr().IsValid() {

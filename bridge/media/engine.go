@@ -48,8 +48,8 @@ func Open(cfg Config) (*Engine, error) {
 	e := &Engine{
 		cfg:     cfg,
 		start:   time.Now(),
-		ports:   newPorts(cfg.RTP, cfg.Limits.Drain),
-		second:  newSecondPorts(cfg.RTP, cfg.Limits.Drain),
+		ports:   newPorts(cfg.RTP, cfg.Limits.Drain, cfg.DSCP),
+		second:  newSecondPorts(cfg.RTP, cfg.Limits.Drain, cfg.DSCP),
 		table:   newLegTable(),
 		door:    newTCPDoor(),
 		events:  newDispatcher(),
@@ -115,7 +115,7 @@ const listenTries = 16
 // listen binds the workers' UDP sockets and, where it is wanted, the TCP listener with the same port.
 func (e *Engine) listen(at netip.AddrPort) (fds []int, bound netip.AddrPort, err error) {
 	for range listenTries {
-		fds, bound, err = listenBrowsers(at, len(e.workers))
+		fds, bound, err = listenBrowsers(at, len(e.workers), e.cfg.DSCP)
 		if err != nil || !e.cfg.TCP || e.cfg.shares(bound) {
 			return fds, bound, err
 		}

@@ -24,7 +24,7 @@ func newBench(t testing.TB, profile uint16) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &Engine{cfg: cfg, table: newLegTable(), events: newDispatcher(), ports: newPorts(cfg.RTP, 0), learn: learnSignalling, start: time.Now()}
+	e := &Engine{cfg: cfg, table: newLegTable(), events: newDispatcher(), ports: newPorts(cfg.RTP, 0, 0), learn: learnSignalling, start: time.Now()}
 	w, err := newWorker(e, 0)
 	if err != nil {
 		t.Fatal(err)

@@ -26,6 +26,7 @@ type ports struct {
 	address   netip.Addr
 	advertise netip.Addr
 	drain     time.Duration
+	dscp      int
 	low, high int
 	total     int
 	ephemeral bool // no range: the system's free ports
@@ -41,8 +42,8 @@ type freePort struct {
 	since time.Time // not before this plus drain; zero: at once
 }
 
-func newPorts(cfg RTPConfig, drain time.Duration) *ports {
-	p := &ports{address: cfg.Address, advertise: cfg.Advertise, drain: drain, ephemeral: cfg.Low == 0, low: int(cfg.Low), high: int(cfg.High)}
+func newPorts(cfg RTPConfig, drain time.Duration, dscp int) *ports {
+	p := &ports{address: cfg.Address, advertise: cfg.Advertise, drain: drain, dscp: dscp, ephemeral: cfg.Low == 0, low: int(cfg.Low), high: int(cfg.High)}
 	if p.ephemeral {
 		return p
 	}
@@ -55,12 +56,12 @@ func newPorts(cfg RTPConfig, drain time.Duration) *ports {
 }
 
 // newSecondPorts are those of the second address; nil without one.
-func newSecondPorts(cfg RTPConfig, drain time.Duration) *ports {
+func newSecondPorts(cfg RTPConfig, drain time.Duration, dscp int) *ports {
 	if !cfg.Second.Address.IsValid() {
 		return nil
 	}
 	cfg.Address, cfg.Advertise = cfg.Second.Address, cfg.Second.Advertise
-	return newPorts(cfg, drain)
+	return newPorts(cfg, drain, dscp)
 }
 
 // portsTowards chooses by the family of an address: that of the peer's signalling, or, for a restored leg, of its own.
@@ -165,11 +166,11 @@ func (p *ports) withdraw(port uint16) {
 }
 
 func (p *ports) bind(port uint16) (portPair, error) {
-	rtp, err := udpSocket(netip.AddrPortFrom(p.address, port), false)
+	rtp, err := udpSocket(netip.AddrPortFrom(p.address, port), false, p.dscp)
 	if err != nil {
 		return portPair{}, err
 	}
-	rtcp, err := udpSocket(netip.AddrPortFrom(p.address, port+1), false)
+	rtcp, err := udpSocket(netip.AddrPortFrom(p.address, port+1), false, p.dscp)
 	if err != nil {
 		unix.Close(rtp)
 		return portPair{}, err

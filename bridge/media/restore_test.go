@@ -105,7 +105,7 @@ func TestPortsDrain(t *testing.T) {
 // freePair finds an even port with a free neighbour.
 func freePair(t *testing.T) uint16 {
 	t.Helper()
-	p := newPorts(RTPConfig{Address: loopback(0).Addr()}, 0)
+	p := newPorts(RTPConfig{Address: loopback(0).Addr()}, 0, 0)
 	pair, err := p.take()
 	if err != nil {
 		t.Fatal(err)

@@ -2,6 +2,7 @@ package media
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 
@@ -14,7 +15,7 @@ const (
 )
 
 // listenBrowsers binds one socket for each worker to the same address (SO_REUSEPORT) and gives the address.
-func listenBrowsers(at netip.AddrPort, count int) ([]int, netip.AddrPort, error) {
+func listenBrowsers(at netip.AddrPort, count, dscp int) ([]int, netip.AddrPort, error) {
 	if at.Port() == 0 {
 		var err error
 		if at, err = freeAddr(at); err != nil {
@@ -23,7 +24,7 @@ func listenBrowsers(at netip.AddrPort, count int) ([]int, netip.AddrPort, error)
 	}
 	fds := make([]int, 0, count)
 	for range count {
-		fd, err := udpSocket(at, true)
+		fd, err := udpSocket(at, true, dscp)
 		if err != nil {
 			closeAll(fds)
 			return nil, at, fmt.Errorf("media: listen %s: %w", at, err)
@@ -37,7 +38,7 @@ func listenBrowsers(at netip.AddrPort, count int) ([]int, netip.AddrPort, error)
 
 // freeAddr finds a port that nobody has. Binding port 0 with SO_REUSEPORT could share another engine's.
 func freeAddr(at netip.AddrPort) (netip.AddrPort, error) {
-	fd, err := udpSocket(at, false)
+	fd, err := udpSocket(at, false, 0)
 	if err != nil {
 		return at, fmt.Errorf("media: listen %s: %w", at, err)
 	}
@@ -46,7 +47,7 @@ func freeAddr(at netip.AddrPort) (netip.AddrPort, error) {
 }
 
 // udpSocket opens and binds a non-blocking socket. On a wildcard address it learns where each datagram was sent to.
-func udpSocket(at netip.AddrPort, shared bool) (int, error) {
+func udpSocket(at netip.AddrPort, shared bool, dscp int) (int, error) {
 	family := unix.AF_INET6
 	if at.Addr().Unmap().Is4() {
 		family = unix.AF_INET
@@ -59,7 +60,24 @@ func udpSocket(at netip.AddrPort, shared bool) (int, error) {
 		unix.Close(fd)
 		return -1, err
 	}
+	_ = mark(fd, family, dscp) // best effort: a machine may forbid it, and packets pass all the same
 	return fd, nil
+}
+
+// mark sets the DSCP of what a socket sends (RFC 2474).
+func mark(fd, family, dscp int) error {
+	level, option := unix.IPPROTO_IP, unix.IP_TOS
+	if family == unix.AF_INET6 {
+		level, option = unix.IPPROTO_IPV6, unix.IPV6_TCLASS
+	}
+	return os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, level, option, max(dscp, 0)<<2))
+}
+
+func familyOf(a net.Addr) int {
+	if t, ok := a.(*net.TCPAddr); ok && t.IP.To4() != nil {
+		return unix.AF_INET
+	}
+	return unix.AF_INET6
 }
 
 func prepareSocket(fd, family int, at netip.AddrPort, shared bool) error {

@@ -164,7 +164,7 @@ func (e *Engine) handOver(conn net.Conn, l *Leg, c *tcpConn) {
 		return
 	}
 	var err error
-	if c.fd, err = duplicate(conn); err != nil {
+	if c.fd, err = duplicate(conn, l.engine.cfg.DSCP); err != nil {
 		e.cfg.Log.Warn("tcp connection not taken over", "err", err)
 		return
 	}
@@ -221,7 +221,7 @@ func (e *Engine) namedLeg(packet []byte) (*Leg, DropReason) {
 }
 
 // duplicate gives a descriptor of the connection that outlives it: not blocking, as the original is, without Nagle's delay.
-func duplicate(conn net.Conn) (fd int, err error) {
+func duplicate(conn net.Conn, dscp int) (fd int, err error) {
 	c, ok := conn.(syscall.Conn)
 	if !ok {
 		return -1, fmt.Errorf("media: a %T has no descriptor", conn)
@@ -236,6 +236,7 @@ func duplicate(conn net.Conn) (fd int, err error) {
 			return
 		}
 		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+		_ = mark(fd, familyOf(conn.LocalAddr()), dscp)
 		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, tcpSendBuffer)
 	})
 	return fd, errors.Join(err, failed)
