@@ -27,7 +27,7 @@ func describe(text []byte, profile Profile) (*Description, error) {
 // bundle are the mids of the first BUNDLE group (RFC 8843 §7).
 func (d document) bundle() []string {
 	for _, a := range d.session.attributes {
-		if f := strings.Fields(a.value); a.key == "group" && len(f) > 0 && f[0] == "BUNDLE" {
+		if f := strings.Fields(a.value); a.key == "group" && len(f) > 1 && f[0] == "BUNDLE" {
 			return f[1:]
 		}
 	}
