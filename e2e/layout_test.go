@@ -28,7 +28,7 @@ var (
 			"bridge/media", "bridge/route", "bridge/identity", "bridge/location", "turn", "web"},
 		"bridge": {"wss", "sipside", "sipside/transaction", "bridge/sdp", "bridge/media", "bridge/route", "bridge/identity",
 			"bridge/location"},
-		"bridge/media":    {"bridge/sdp", "bridge/media/dtmf", "bridge/media/codec", "bridge/media/emodel"},
+		"bridge/media":    {"bridge/sdp", "bridge/media/dtmf", "bridge/media/codec", "bridge/media/emodel", "bridge/media/ice"},
 		"wss":             {"sipside/transaction"},
 		"wss/wsstest":     {"sipside/transaction"},
 		"sipside":         {"sipside/transaction"},
