@@ -42,14 +42,14 @@ type kind struct {
 	open func(t *testing.T, e *Engine, ssrc uint32) (*Leg, party)
 }
 
-func trunkKind(name string, prepare func(k *trunk, l *Leg), connect func(k *trunk) error) kind {
+func trunkKind(name string, prepare func(k *trunk, l *Leg), connect func(k *trunk, l *Leg) error) kind {
 	return kind{name, func(t *testing.T, e *Engine, ssrc uint32) (*Leg, party) {
 		l := newLeg(t, e, LegSpec{Profile: sdp.RTP, Secure: true})
 		k := newTrunk(t, l.Local(), ssrc)
 		prepare(k, l)
 		k.says(l)
 		if connect != nil {
-			if err := connect(k); err != nil {
+			if err := connect(k, l); err != nil {
 				t.Fatal(err)
 			}
 		}

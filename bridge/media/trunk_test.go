@@ -39,7 +39,7 @@ type trunkEnd struct {
 	to      netip.AddrPort
 	records chan []byte
 	packets chan []byte
-	lose    func(record []byte, out bool) bool // nil: nothing is lost
+	lose    atomic.Pointer[func(record []byte, out bool) bool] // nil: nothing is lost
 	in, out *srtp.Context
 	from    atomic.Pointer[netip.AddrPort] // of the latest packet
 }
@@ -78,7 +78,7 @@ func (e *trunkEnd) read() {
 		d := slices.Clone(b[:n])
 		switch {
 		case d[0] >= 20 && d[0] < 64:
-			if e.lose == nil || !e.lose(d, false) {
+			if !e.loses(d, false) {
 				e.records <- d
 			}
 		default:
@@ -86,6 +86,11 @@ func (e *trunkEnd) read() {
 			e.packets <- d
 		}
 	}
+}
+
+func (e *trunkEnd) loses(record []byte, out bool) bool {
+	lose := e.lose.Load()
+	return lose != nil && (*lose)(record, out)
 }
 
 // says puts the trunk's SDP before the leg.
@@ -148,8 +153,19 @@ func (k *trunk) useDTLS(role string) {
 	k.remote.Fingerprints = []sdp.Fingerprint{{Algorithm: "sha-256", Value: colonHex(sum[:])}}
 }
 
-// handshake does DTLS on each socket that needs it, and takes the keys.
-func (k *trunk) handshake() error {
+// handshake does DTLS with the leg on each socket that needs it, and waits until both have the keys.
+func (k *trunk) handshake(l *Leg) error {
+	if err := k.shake(); err != nil {
+		return err
+	}
+	waitFor(k.t, "the leg to have its keys", func() bool {
+		s := l.Export().Streams[0]
+		return s.SRTP != nil && (k.mux || s.SRTCP != nil)
+	})
+	return nil
+}
+
+func (k *trunk) shake() error {
 	ends := k.ends[:]
 	if k.mux {
 		ends = ends[:1]
@@ -289,7 +305,7 @@ func (c *trunkConn) ReadFrom(b []byte) (int, net.Addr, error) {
 }
 
 func (c *trunkConn) WriteTo(b []byte, _ net.Addr) (int, error) {
-	if c.end.lose != nil && c.end.lose(b, true) {
+	if c.end.loses(b, true) {
 		return len(b), nil
 	}
 	return c.end.conn.WriteToUDPAddrPort(b, c.end.to)
