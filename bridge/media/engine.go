@@ -15,21 +15,21 @@ var ErrClosed = errors.New("media: engine is closed")
 // Engine owns the sockets and the workers.
 type Engine struct {
 	// static after construction
-	cfg      Config
-	learn    learnMode
-	tick     time.Duration // parsed
-	start    time.Time     // monotonic zero of the workers' clocks
-	identity *identity
-	workers  []*worker
-	listens  []netip.AddrPort // bound
-	ports    *ports
-	second   *ports // of the other family; nil: none
-	table    *legTable
-	door     *tcpDoor
-	events   *dispatcher
-	ctx      context.Context // ends with Close
-	cancel   context.CancelFunc
-	slots    chan struct{} // handshakes that may run at once
+	cfg        Config
+	learn      learnMode
+	tick       time.Duration // parsed
+	start      time.Time     // monotonic zero of the workers' clocks
+	identities *identities
+	workers    []*worker
+	listens    []netip.AddrPort // bound
+	ports      *ports
+	second     *ports // of the other family; nil: none
+	table      *legTable
+	door       *tcpDoor
+	events     *dispatcher
+	ctx        context.Context // ends with Close
+	cancel     context.CancelFunc
+	slots      chan struct{} // handshakes that may run at once
 
 	// any goroutine
 	counters engineCounters
@@ -62,7 +62,7 @@ func Open(cfg Config) (*Engine, error) {
 	if e.tick, err = parseTick(cfg.Tick); err != nil {
 		return nil, err
 	}
-	if e.identity, err = newIdentity(); err != nil {
+	if e.identities, err = newIdentities(e.start); err != nil {
 		return nil, err
 	}
 	e.ctx, e.cancel = context.WithCancel(context.Background())

@@ -22,7 +22,8 @@ var errFingerprint = errors.New("media: certificate does not match the fingerpri
 type association struct {
 	pipe         *pipe
 	client       bool
-	proven       bool // ICE has proven the peer's address
+	identity     *identity // ours
+	proven       bool      // ICE has proven the peer's address
 	fingerprints []sdp.Fingerprint
 	limit        time.Duration
 }
@@ -38,7 +39,7 @@ type outcome struct {
 // newAssociation is called by the leg's worker.
 func newAssociation(t *transport, client bool) *association {
 	return &association{
-		client: client, pipe: newPipe(t),
+		client: client, pipe: newPipe(t), identity: t.leg.identity,
 		proven:       t.far == nil || t.far.agent != nil,
 		fingerprints: slices.Clone(t.peer().Fingerprints),
 		limit:        t.leg.engine.cfg.Limits.Handshake,
@@ -83,7 +84,7 @@ func (a *association) run(e *Engine) outcome {
 
 func (a *association) open(e *Engine, verify func([][]byte, [][]*x509.Certificate) error) (*dtls.Conn, error) {
 	shared := []dtls.Option{
-		dtls.WithCertificates(e.identity.certificate),
+		dtls.WithCertificates(a.identity.certificate),
 		dtls.WithSRTPProtectionProfiles(srtpProfiles()...),
 		dtls.WithVerifyPeerCertificate(verify),
 		dtls.WithFlightInterval(flightInterval),

@@ -6,16 +6,45 @@ import (
 	"crypto/tls"
 	"fmt"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/pion/dtls/v3/pkg/crypto/selfsign"
 
 	"tandem/bridge/sdp"
 )
 
-// identity is the engine's DTLS certificate: self-signed, made at Open, vouched for by the fingerprint in our SDP.
+// identityLife is how long a certificate is given to new legs: well below the month for which it is valid.
+const identityLife = 14 * 24 * time.Hour
+
+// identity is a DTLS certificate of ours: self-signed, vouched for by the fingerprint in our SDP. A leg keeps its own for life.
 type identity struct {
 	certificate tls.Certificate
 	fingerprint sdp.Fingerprint
+}
+
+// identities gives out the certificate for new legs, and renews it now and then. Safe for concurrent use.
+type identities struct {
+	mu     sync.Mutex
+	latest *identity
+	made   time.Time
+}
+
+func newIdentities(now time.Time) (*identities, error) {
+	first, err := newIdentity()
+	return &identities{latest: first, made: now}, err
+}
+
+// at is the certificate for a leg that begins now. Where no new one can be made the old one stays.
+func (i *identities) at(now time.Time) *identity {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if now.Sub(i.made) >= identityLife {
+		if fresh, err := newIdentity(); err == nil {
+			i.latest, i.made = fresh, now
+		}
+	}
+	return i.latest
 }
 
 func newIdentity() (*identity, error) {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"tandem/bridge/media/ice"
 	"tandem/bridge/sdp"
@@ -28,13 +29,14 @@ type LegSpec struct {
 // Leg is one leg's transport.
 type Leg struct {
 	// static after construction
-	engine *Engine
-	spec   LegSpec
-	slot   uint32
-	learn  learnMode
-	cname  canonicalName
-	log    *slog.Logger
-	ports  *ports // RTP: whose its port pairs are
+	engine   *Engine
+	spec     LegSpec
+	slot     uint32
+	learn    learnMode
+	cname    canonicalName
+	identity *identity
+	log      *slog.Logger
+	ports    *ports // RTP: whose its port pairs are
 
 	// guarded by mu: what signalling knows
 	mu     sync.Mutex
@@ -80,7 +82,7 @@ func (e *Engine) NewLeg(spec LegSpec) (*Leg, error) {
 	}
 	l := &Leg{
 		engine: e, spec: spec, index: -1, freed: make(chan struct{}), cname: newCanonicalName(),
-		log: e.cfg.Log.With("call", spec.Call, "leg", spec.Leg),
+		identity: e.identities.at(time.Now()), log: e.cfg.Log.With("call", spec.Call, "leg", spec.Leg),
 	}
 	l.transport.leg = l
 	var err error
@@ -115,7 +117,7 @@ func (l *Leg) openWebRTC(worker int) error {
 	if len(l.engine.listens) == 0 {
 		return fmt.Errorf("media: no listen address for browsers configured")
 	}
-	l.local = sdp.Local{Fingerprint: l.engine.identity.fingerprint, Candidates: l.engine.candidates(l.spec.Reached)}
+	l.local = sdp.Local{Fingerprint: l.identity.fingerprint, Candidates: l.engine.candidates(l.spec.Reached)}
 	if r := l.spec.Restore; r != nil {
 		l.local.Ufrag, l.local.Password = r.Local.Ufrag, r.Local.Password
 		l.engine.table.adopt(r.Local.Ufrag, l)
@@ -131,7 +133,7 @@ func (l *Leg) openWebRTC(worker int) error {
 func (l *Leg) openRTP(worker int) error {
 	r := l.spec.Restore
 	if l.spec.Secure = l.spec.Secure || r != nil && len(r.Local.Crypto) > 0; l.spec.Secure {
-		l.local.Fingerprint = l.engine.identity.fingerprint
+		l.local.Fingerprint = l.identity.fingerprint
 	}
 	if l.spec.ICE {
 		l.ice.current = newCredentials(l.engine.cfg.Node, worker, l.slot)

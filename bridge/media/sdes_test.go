@@ -38,7 +38,7 @@ func TestLocalKeys(t *testing.T) {
 		}
 	}
 	local := l.Local()
-	if local.Fingerprint != e.identity.fingerprint || len(local.Crypto) != 2 || len(local.Crypto[0]) != len(suites()) {
+	if local.Fingerprint != e.identities.latest.fingerprint || len(local.Crypto) != 2 || len(local.Crypto[0]) != len(suites()) {
 		t.Fatalf("local %+v", local)
 	}
 	seen := map[string]bool{}

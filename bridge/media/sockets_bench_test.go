@@ -96,7 +96,7 @@ func newTrafficCall(b *testing.B, e *Engine, profile uint16, i int, phones uint1
 	}
 	c := newCredentials(e.cfg.Node, 0, uint32(2*i))
 	browser := newLeg(b, e, LegSpec{Profile: sdp.WebRTC, Call: "call", Leg: "a", Restore: &LegState{
-		Local: sdp.Local{Ufrag: c.Ufrag, Password: c.Password, Fingerprint: e.identity.fingerprint}, AnswerSent: true,
+		Local: sdp.Local{Ufrag: c.Ufrag, Password: c.Password, Fingerprint: e.identities.latest.fingerprint}, AnswerSent: true,
 		Remote: sdp.Remote{Transport: sdp.Transport{Ufrag: "peer", Setup: "actpass"}},
 		SRTP: &SRTPState{Profile: profile, LocalKey: make([]byte, key), LocalSalt: make([]byte, salt),
 			RemoteKey: make([]byte, key), RemoteSalt: make([]byte, salt)},

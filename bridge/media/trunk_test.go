@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"net"
 	"net/netip"
@@ -30,6 +31,7 @@ type trunk struct {
 	ssrc        uint32
 	sequence    uint16
 	remote      sdp.RemoteStream // what its SDP says
+	shown       *[]byte          // the certificate that it was shown over RTP's transport is put here; nil: nowhere
 }
 
 // trunkEnd is one of its sockets, with a reader that sorts what comes.
@@ -171,8 +173,12 @@ func (k *trunk) shake() error {
 		ends = ends[:1]
 	}
 	done := make(chan error, len(ends))
-	for _, e := range ends {
-		go func() { done <- e.handshake(k.certificate, k.remote.Setup == "active") }()
+	for i, e := range ends {
+		shown := k.shown
+		if i > 0 {
+			shown = nil
+		}
+		go func() { done <- e.handshake(k.certificate, k.remote.Setup == "active", shown) }()
 	}
 	var failed error
 	for range ends {
@@ -181,11 +187,17 @@ func (k *trunk) shake() error {
 	return failed
 }
 
-func (e *trunkEnd) handshake(certificate tls.Certificate, client bool) error {
+func (e *trunkEnd) handshake(certificate tls.Certificate, client bool, shown *[]byte) error {
 	c := &trunkConn{end: e, deadline: deadline.New(), closed: make(chan struct{})}
 	e.t.Cleanup(func() { c.Close() })
 	options := []dtls.Option{dtls.WithCertificates(certificate), dtls.WithSRTPProtectionProfiles(srtpProfiles()...),
-		dtls.WithFlightInterval(50 * time.Millisecond), dtls.WithLoggerFactory(quietLogs{})}
+		dtls.WithFlightInterval(50 * time.Millisecond), dtls.WithLoggerFactory(quietLogs{}),
+		dtls.WithVerifyPeerCertificate(func(raw [][]byte, _ [][]*x509.Certificate) error {
+			if shown != nil {
+				*shown = raw[0]
+			}
+			return nil
+		})}
 	var conn *dtls.Conn
 	var err error
 	if client {
