@@ -30,6 +30,7 @@ func (c *call) accept(br *branch, res *sip.Response) {
 		return
 	}
 	c.noteAnswer(br)
+	c.startTape()
 	c.caller.incoming.headers = c.cross(c.caller, res.Headers())
 	c.caller.step(legAccept)
 	c.join(c.caller, c.callee)

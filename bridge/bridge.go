@@ -73,6 +73,7 @@ type Config struct {
 	MaxExpires  time.Duration      // 120 s: granted to a forwarded REGISTER
 	T1          time.Duration      // 500 ms, for 2xx repetition
 	Peerings    map[string]Peering // by pool or trunk, and "browsers"
+	Recordings  string             // folder for the recordings of routes that want any
 	Log         *slog.Logger
 }
 

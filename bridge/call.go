@@ -15,6 +15,7 @@ import (
 type call struct {
 	// static after construction
 	bridge *Bridge
+	tape   *tape // nil: the call is not recorded
 	id     string
 	log    *slog.Logger
 	box    *mailbox

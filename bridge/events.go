@@ -47,6 +47,8 @@ type Record struct {
 	Reason   string        `json:"reason"`   // why it ended: Termination
 	By       string        `json:"by"`       // "caller", "callee", "gateway"
 	Media    []RecordMedia `json:"media,omitempty"`
+
+	Recording *RecordRecording `json:"recording,omitempty"`
 }
 
 // Challenged says that the INVITE was answered with nothing but a challenge: its caller comes again with credentials, and that

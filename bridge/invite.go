@@ -47,6 +47,7 @@ func (b *Bridge) serveInvite(in inbound) {
 		return
 	}
 	c := b.openCall(in, decision.Tenant, stages)
+	c.tape = newTape(decision.Record)
 	b.calls.add(c)
 	if !b.calls.addInvite(c.caller.incoming.key, in.tx, c) {
 		b.calls.remove(c)
@@ -200,6 +201,7 @@ func (l *leg) openMedia(reached addr) error {
 		Secure:     !l.browser() && !l.call.bridge.peering(l.backend).Insecure,
 		ICE:        !l.browser() && (l.policy.ICE || l.incoming != nil),
 		OnEvent:    l.onMedia,
+		Tap:        l.call.tap(),
 	})
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNoMedia, err)

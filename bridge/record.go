@@ -47,6 +47,7 @@ func (c *call) writeRecord() {
 	if !r.End.IsZero() {
 		return
 	}
+	c.stopTape()
 	c.bridge.counters.callEnded(c.term.Reason)
 	r.End, r.Reason, r.By = time.Now(), c.term.Reason, c.term.By
 	if r.Answer.IsZero() {

@@ -13,23 +13,25 @@ type Stats struct {
 	CallsEnded    map[string]uint64 // by reason
 	Registers     map[string]uint64 // by outcome
 	Failovers     uint64
-	Panics        uint64 // calls that ended by a fault of ours
-	Overloads     uint64 // new calls refused because no processor was left
+	Panics        uint64            // calls that ended by a fault of ours
+	Overloads     uint64            // new calls refused because no processor was left
+	Recordings    map[string]uint64 // that ended, by how
 }
 
 // counters are the figures that nobody else keeps.
 type counters struct {
-	mu        sync.Mutex
-	started   uint64            // guarded by mu, as is what follows
-	failovers uint64            //
-	panics    uint64            //
-	overloads uint64            //
-	ended     map[string]uint64 // by Termination.Reason
-	registers map[string]uint64 // by outcome
+	mu         sync.Mutex
+	started    uint64            // guarded by mu, as is what follows
+	failovers  uint64            //
+	panics     uint64            //
+	overloads  uint64            //
+	recordings map[string]uint64 // by how they ended
+	ended      map[string]uint64 // by Termination.Reason
+	registers  map[string]uint64 // by outcome
 }
 
 func newCounters() *counters {
-	return &counters{ended: map[string]uint64{}, registers: map[string]uint64{}}
+	return &counters{ended: map[string]uint64{}, registers: map[string]uint64{}, recordings: map[string]uint64{}}
 }
 
 func (c *counters) callStarted()            { c.add(func() { c.started++ }) }
@@ -37,6 +39,7 @@ func (c *counters) failedOver()             { c.add(func() { c.failovers++ }) }
 func (c *counters) panicked()               { c.add(func() { c.panics++ }) }
 func (c *counters) overloaded()             { c.add(func() { c.overloads++ }) }
 func (c *counters) callEnded(reason string) { c.add(func() { c.ended[reason]++ }) }
+func (c *counters) recorded(end string)     { c.add(func() { c.recordings[end]++ }) }
 func (c *counters) register(outcome string) { c.add(func() { c.registers[outcome]++ }) }
 
 func (c *counters) add(change func()) {
@@ -58,6 +61,7 @@ func (b *Bridge) Stats() Stats {
 		Failovers:    c.failovers,
 		Panics:       c.panics,
 		Overloads:    c.overloads,
+		Recordings:   maps.Clone(c.recordings),
 	}
 	if counted, ok := b.with.Store.(interface{ Len() int }); ok {
 		s.Registrations = counted.Len()

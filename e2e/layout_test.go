@@ -27,12 +27,13 @@ var (
 		"gateway": {"gateway/guard", "wss", "sipside", "sipside/siptest", "sipside/transaction", "bridge", "bridge/sdp",
 			"bridge/media", "bridge/route", "bridge/identity", "bridge/location", "turn", "web"},
 		"bridge": {"wss", "sipside", "sipside/transaction", "bridge/sdp", "bridge/media", "bridge/route", "bridge/identity",
-			"bridge/location"},
-		"bridge/media":    {"bridge/sdp", "bridge/media/dtmf", "bridge/media/codec", "bridge/media/emodel", "bridge/media/ice"},
-		"wss":             {"sipside/transaction"},
-		"wss/wsstest":     {"sipside/transaction"},
-		"sipside":         {"sipside/transaction"},
-		"sipside/siptest": {"sipside/transaction"},
+			"bridge/location", "bridge/recording"},
+		"bridge/media":     {"bridge/sdp", "bridge/media/dtmf", "bridge/media/codec", "bridge/media/emodel", "bridge/media/ice"},
+		"bridge/recording": {"bridge/media", "bridge/media/codec", "bridge/sdp"},
+		"wss":              {"sipside/transaction"},
+		"wss/wsstest":      {"sipside/transaction"},
+		"sipside":          {"sipside/transaction"},
+		"sipside/siptest":  {"sipside/transaction"},
 	}
 	// doubles are the test doubles: any test may import them.
 	doubles = []string{"wss/wsstest", "sipside/siptest", "e2e/lab"}

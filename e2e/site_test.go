@@ -70,8 +70,17 @@ type site struct {
 // newSite runs a gateway by a configuration until the test ends.
 func newSite(t testing.TB, text string) *site {
 	t.Helper()
+	return newSiteWith(t, text, "")
+}
+
+// newSiteWith has more keys among those of records.
+func newSiteWith(t testing.TB, text, keys string) *site {
+	t.Helper()
+	if keys != "" {
+		keys = ", " + keys
+	}
 	s := &site{records: filepath.Join(t.TempDir(), "calls.jsonl"), answered: make(chan string, 1000)}
-	text += "\nrecords: {file: " + s.records + "}\nshutdown-timeout: 1s\n"
+	text += "\nrecords: {file: " + s.records + keys + "}\nshutdown-timeout: 1s\n"
 	cfg, err := gateway.Parse("e2e.yaml", []byte(text), os.LookupEnv)
 	if err != nil {
 		t.Fatalf("configuration: %v", err)

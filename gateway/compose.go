@@ -163,7 +163,6 @@ func (c Config) media(o Options, web []netip.AddrPort, log *slog.Logger) media.C
 		Tick:      c.Media.Tick,
 		DSCP:      dscp(c.Media.DSCP, media.DSCPNone),
 		Node:      c.node(),
-		Tap:       o.Tap,
 		Log:       log,
 		Limits:    o.Limits,
 	}
@@ -186,7 +185,8 @@ func (c Config) routes() []route.Rule {
 		rules[i] = route.Rule{
 			From: r.From, Domain: strings.ToLower(r.Domain), User: r.User,
 			To: r.To, Reject: r.Reject, Register: r.Register, Tenant: r.Tenant,
-			Line: c.source.at[indexed("routes", i)].line,
+			Record: route.Recording{Format: r.Record, Consent: r.Consent},
+			Line:   c.source.at[indexed("routes", i)].line,
 		}
 	}
 	return rules
@@ -203,6 +203,7 @@ func (c Config) bridge(o Options, log *slog.Logger) bridge.Config {
 		MaxExpires:  c.Registration.MaxExpires,
 		T1:          o.Timers.T1,
 		Peerings:    c.peerings(),
+		Recordings:  c.Records.Recordings,
 		Log:         log,
 	}
 }

@@ -121,6 +121,8 @@ type Route struct {
 	Reject   int            `yaml:"reject"` // SIP status 400 to 699
 	Register string         `yaml:"register"`
 	Tenant   string         `yaml:"tenant"`
+	Record   string         `yaml:"record"`  // "wav", "pcap", "both"; default: calls are not recorded
+	Consent  bool           `yaml:"consent"` // to the recording; stands in the call record
 }
 
 // Call holds the time limits of calls.
@@ -143,7 +145,8 @@ type Admin struct {
 
 // Records says where call records go, one JSON object a line; the file is opened again on SIGHUP.
 type Records struct {
-	File string `yaml:"file"`
+	File       string `yaml:"file"`
+	Recordings string `yaml:"recordings"` // folder for the calls of routes that say record
 }
 
 // Log is what the process says on standard error.

@@ -38,7 +38,6 @@ type Options struct {
 	Trace  transaction.Trace  // sees each message at both doors
 	Timers transaction.Config // of both doors' transactions; T1 also of the bridge
 	Events bridge.Events      // gets the events of calls, beside the records; must not block
-	Tap    media.Tap          // sees relayed packets
 	Limits media.Limits       // of the media engine
 }
 

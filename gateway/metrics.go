@@ -79,6 +79,7 @@ func (s scrape) calls(f figures) {
 	s.counters("calls_ended_total", "Calls ended, by why.", "reason", b.CallsEnded)
 	s.counters("registers_total", "REGISTER requests of browsers, by outcome.", "outcome", b.Registers)
 	s.counter("call_panics_total", "Calls that ended by a fault of the process, each confined to its call.", b.Panics)
+	s.counters("recordings_total", "Recordings that ended, by how.", "end", b.Recordings)
 	s.counter("calls_refused_total", "New calls refused with 503 because no processor was left.", b.Overloads)
 	s.counter("failovers_total", "Requests tried again at another member of the pool.", b.Failovers)
 }

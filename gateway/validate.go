@@ -331,6 +331,7 @@ func (v *validator) routes(c Config) {
 			v.fail(path+".domain", "%q is not a domain", r.Domain)
 		}
 		v.register(path+".register", r)
+		v.recording(path, r, c.Records.Recordings)
 	}
 }
 
@@ -348,7 +349,26 @@ func (v *validator) register(path string, r Route) {
 	}
 }
 
+func (v *validator) recording(path string, r Route, folder string) {
+	v.oneOf(path+".record", r.Record, "wav", "pcap", "both")
+	switch {
+	case r.Record != "" && folder == "":
+		v.fail(path+".record", "needs records.recordings: the folder to write to")
+	case r.Record != "" && r.Reject != 0:
+		v.fail(path+".record", "a call that is rejected has nothing to record")
+	case r.Record == "" && r.Consent:
+		v.fail(path+".consent", "is said of a recording, and there is no record")
+	}
+}
+
 func (v *validator) operations(c Config) {
+	if folder := c.Records.Recordings; folder != "" {
+		if info, err := os.Stat(folder); err != nil {
+			v.fail("records.recordings", "%s", err)
+		} else if !info.IsDir() {
+			v.fail("records.recordings", "%s is no folder", folder)
+		}
+	}
 	v.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	v.oneOf("log.format", c.Log.Format, "text", "json")
 	if c.Records.File != "" {

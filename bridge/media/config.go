@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"runtime"
 	"time"
+
+	"tandem/bridge/sdp"
 )
 
 // Config is the engine's part of the configuration.
@@ -21,7 +23,6 @@ type Config struct {
 	Tick      string // how long a busy worker lets packets collect: "adaptive" (default), "0", "250us", "500us", "1ms"
 	DSCP      int    // of packets (RFC 2474): 1 to 63; 0: 46, expedited forwarding; DSCPNone: unmarked
 	Node      uint16 // encoded in ufrags
-	Tap       Tap
 	Log       *slog.Logger
 	Limits    Limits
 }
@@ -63,11 +64,11 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// Tap sees relayed packets (recorder, pcap). Nil in this version's gateway.
+// Tap sees the packets of a leg's peer that are relayed (recorder).
 type Tap interface {
-	// Packet is called from the packet path with the plain RTP packet that came from the leg; the bytes are valid only
-	// during the call. It must not block.
-	Packet(leg *Leg, stream int, packet []byte, at time.Time)
+	// Packet is called from the packet path with the plain RTP packet that came from the leg; codec is what it carries, nil
+	// where that is neither sound nor pictures. Both are valid only during the call. It must not block.
+	Packet(leg *Leg, slot sdp.Slot, codec *sdp.Codec, packet []byte, at time.Time)
 }
 
 // DSCPNone is Config.DSCP for unmarked packets.

@@ -125,6 +125,18 @@ func newCall(t testing.TB, e *Engine, change ...func(*peer)) *call {
 	return newCallBetween(t, e, loopback(0).Addr(), loopback(0).Addr(), change...)
 }
 
+// newTappedCall is one both of whose legs are seen by a tap.
+func newTappedCall(t testing.TB, e *Engine, x Tap) *call {
+	t.Helper()
+	c := newCall(t, e)
+	tapped := make(chan struct{})
+	for _, l := range []*Leg{c.a, c.b} {
+		l.do(func(_ *worker, l *Leg) { l.spec.Tap = x; tapped <- struct{}{} })
+		<-tapped
+	}
+	return c
+}
+
 // newCallBetween has the browser and the phone on these addresses.
 func newCallBetween(t testing.TB, e *Engine, browser, phone netip.Addr, change ...func(*peer)) *call {
 	t.Helper()

@@ -23,6 +23,7 @@ type LegSpec struct {
 	Secure     bool        // RTP: Local has SDES keys and a fingerprint for DTLS
 	ICE        bool        // RTP: Local has a ufrag and a password; a peer that has them too is found by checks
 	OnEvent    func(Event) // called from the engine's event goroutine, one event at a time; must not block
+	Tap        Tap         // sees what the leg's peer sends; nil: nobody does
 	Restore    *LegState   // from a Snapshot: take these ports, credentials and keys again and relay at once
 }
 
@@ -206,6 +207,9 @@ func (l *Leg) open(w *worker) {
 	w.attach(l)
 	l.alive.since = w.clock
 }
+
+// Name is LegSpec.Leg.
+func (l *Leg) Name() string { return l.spec.Leg }
 
 // Local is what our SDP says.
 func (l *Leg) Local() sdp.Local {

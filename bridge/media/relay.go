@@ -196,6 +196,9 @@ func (l *Leg) relayRTP(w *worker, stream int, p []byte) {
 	if stream == sdp.Audio && l.hearDigit(w, planned, p) {
 		return
 	}
+	if l.spec.Tap != nil {
+		l.tap(w, stream, planned, p)
+	}
 	if planned.Transcode {
 		l.convert(w, planned, p)
 		return
@@ -206,9 +209,6 @@ func (l *Leg) relayRTP(w *worker, stream int, p []byte) {
 		w.drop(l, DropPayload)
 		return
 	}
-	if tap := w.engine.cfg.Tap; tap != nil {
-		tap.Packet(l, stream, p, w.wall())
-	}
 	p = mapExtension(p, &planned.Extension[l.side])
 	p[1] = p[1]&rtpMarkerBit | mapped
 	if reason = out.pass(p, w.clock, planned.Codec[1-l.side].Clock); reason != dropNone {
@@ -216,6 +216,15 @@ func (l *Leg) relayRTP(w *worker, stream int, p []byte) {
 		return
 	}
 	far.sendRTP(w, stream, p)
+}
+
+// tap shows a packet to whoever records the leg.
+func (l *Leg) tap(w *worker, stream int, s *sdp.PlannedStream, p []byte) {
+	var spoken *sdp.Codec
+	if payload := p[1] &^ rtpMarkerBit; payload == s.From[l.side] {
+		spoken = &s.Codec[l.side]
+	}
+	l.spec.Tap.Packet(l, stream, spoken, p, w.wall())
 }
 
 // turned is called where another source than before is heard in a leg's stream.

@@ -133,15 +133,15 @@ func TestBrowserToBrowser(t *testing.T) {
 
 type tap struct{ count atomic.Int32 }
 
-func (x *tap) Packet(_ *Leg, stream int, packet []byte, at time.Time) {
-	if stream == 0 && !at.IsZero() && binary.BigEndian.Uint32(packet[8:]) != 0 {
+func (x *tap) Packet(_ *Leg, stream sdp.Slot, codec *sdp.Codec, packet []byte, at time.Time) {
+	if stream == sdp.Audio && codec != nil && codec.Name == "opus" && !at.IsZero() && binary.BigEndian.Uint32(packet[8:]) != 0 {
 		x.count.Add(1)
 	}
 }
 
 func TestTap(t *testing.T) {
 	x := &tap{}
-	c := newCall(t, open(t, func(cfg *Config) { cfg.Tap = x }))
+	c := newTappedCall(t, open(t), x)
 	c.bothWays(t)
 	if n := x.count.Load(); n != 2 {
 		t.Errorf("tap saw %d packets", n)
@@ -150,7 +150,7 @@ func TestTap(t *testing.T) {
 
 type bomb struct{ armed atomic.Bool }
 
-func (b *bomb) Packet(*Leg, int, []byte, time.Time) {
+func (b *bomb) Packet(*Leg, sdp.Slot, *sdp.Codec, []byte, time.Time) {
 	if b.armed.Swap(false) {
 		panic("boom")
 	}
@@ -159,8 +159,8 @@ func (b *bomb) Packet(*Leg, int, []byte, time.Time) {
 // A panic while one leg's packet is handled ends that leg, and nothing else.
 func TestFaultStaysWithItsLeg(t *testing.T) {
 	b := &bomb{}
-	e := open(t, func(cfg *Config) { cfg.Tap, cfg.Workers = b, 1 })
-	hurt, well := newCall(t, e), newCall(t, e)
+	e := open(t, func(cfg *Config) { cfg.Workers = 1 })
+	hurt, well := newTappedCall(t, e, b), newTappedCall(t, e, b)
 	hurt.bothWays(t)
 	b.armed.Store(true)
 	hurt.browser.sendRTP(hurt.browser.next(111, "boom"))

@@ -25,7 +25,14 @@ type Rule struct {
 	Reject   int            // status, where not 0; it wins over To
 	Register string         // "forward" (default), later "vouch", "local"
 	Tenant   string         // default: the request's domain
-	Line     int            // in the configuration file
+	Record   Recording
+	Line     int // in the configuration file
+}
+
+// Recording says how the calls of a rule are recorded.
+type Recording struct {
+	Format  string // "wav", "pcap", "both"; "": not at all
+	Consent bool   // the parties agreed to it
 }
 
 // Query is what is known of a request.
@@ -41,5 +48,6 @@ type Decision struct {
 	Reject   int
 	Register string
 	Tenant   string
+	Record   Recording
 	Why      string // one sentence
 }

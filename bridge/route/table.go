@@ -34,7 +34,7 @@ func (t *Table) Route(q Query) Decision {
 		if !r.matches(q, domain) {
 			continue
 		}
-		d := Decision{Rule: i, To: r.To, Reject: r.Reject, Register: r.Register, Tenant: r.Tenant}
+		d := Decision{Rule: i, To: r.To, Reject: r.Reject, Register: r.Register, Tenant: r.Tenant, Record: r.Record}
 		if d.Reject != 0 {
 			d.To, d.Register = "", ""
 		}
