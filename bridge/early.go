@@ -108,6 +108,7 @@ func (c *call) join(a, b *leg) {
 	}
 	c.bridge.with.Media.Join(a.media, b.media, plan)
 	settleDigits(a, b, plan)
+	noteConversion(a, b, plan)
 }
 
 // restartRing gives the callee its time anew after each 101–199 (RFC 3261 §16.7 item 2).

@@ -61,6 +61,7 @@ type RecordMedia struct {
 	Profile    string            `json:"profile"`
 	Remote     string            `json:"remote,omitempty"`
 	SRTP       string            `json:"srtp,omitempty"`
+	Converted  string            `json:"converted,omitempty"` // the leg's codec, where its audio was turned into the other leg's
 	PacketsIn  uint64            `json:"packets_in"`
 	PacketsOut uint64            `json:"packets_out"`
 	Drops      map[string]uint64 `json:"drops,omitempty"`

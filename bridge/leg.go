@@ -35,7 +35,8 @@ type leg struct {
 	open     *openOffer // the peer's offer that we owe an answer
 	sent     *sentOffer // our offer that is out
 	media    *media.Leg
-	dead     bool // media
+	dead     bool   // media
+	converts string // the codec of this leg where its audio is, or was last, converted; "": never
 	repeats  map[uint32]*repetition
 	timer    sessionTimer
 	bye      string // value of the Reason header that a BYE or CANCEL to this peer carries
@@ -234,7 +235,7 @@ func (l *leg) protocol() string {
 
 // figures are the leg's media figures for the record.
 func (l *leg) figures() RecordMedia {
-	out := RecordMedia{Leg: l.name, Profile: l.protocol()}
+	out := RecordMedia{Leg: l.name, Profile: l.protocol(), Converted: l.converts}
 	stats := l.media.Stats()
 	if stats.Remote.IsValid() {
 		out.Remote = stats.Remote.String()

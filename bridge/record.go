@@ -3,6 +3,8 @@ package bridge
 import (
 	"maps"
 	"time"
+
+	"tandem/bridge/sdp"
 )
 
 // event gives Events one event of the call.
@@ -38,6 +40,13 @@ func (c *call) keepFigures(l *leg) {
 	f := l.figures()
 	f.Drops = maps.Clone(f.Drops)
 	c.record.Media = append(c.record.Media, f)
+}
+
+// noteConversion keeps for the record in which codecs two legs speak whose audio is converted.
+func noteConversion(a, b *leg, plan sdp.Plan) {
+	if audio := plan.Streams[sdp.Audio]; audio.Transcode {
+		a.converts, b.converts = audio.Codec[0].String(), audio.Codec[1].String()
+	}
 }
 
 // writeRecord gives Events the call's record, its last event, as soon as the call is over for its users: a peer that does not

@@ -40,6 +40,7 @@ func (b *Bridge) Restore(s Snapshot) error {
 	}
 	b.with.Media.Join(c.caller.media, c.callee.media, plan)
 	settleDigits(c.caller, c.callee, plan)
+	noteConversion(c.caller, c.callee, plan)
 	b.calls.add(c)
 	for _, l := range c.legs() {
 		l.register()

@@ -194,6 +194,14 @@ func TestConversionTakesBothLegs(t *testing.T) {
 			if !strings.Contains(d.Remote, " RTP/AVP 96\r\n") {
 				t.Errorf("answered\n%s", d.Remote)
 			}
+			w.check(d.Bye(w.ctx()))
+			codecs := map[string]string{}
+			for _, m := range w.record().Media {
+				codecs[m.Leg] = m.Converted
+			}
+			if codecs["caller"] != "opus/48000/2" || codecs["callee"] != "PCMA/8000" {
+				t.Errorf("recorded as converted: %v", codecs)
+			}
 		})
 	}
 }
