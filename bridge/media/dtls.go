@@ -121,6 +121,9 @@ func (t *transport) finishHandshake(w *worker, a *association, o outcome) {
 		l.fail(w, o.reason)
 		return
 	}
+	if t.far != nil && t.srtp != nil {
+		t.former = formerKeys{session: t.srtp, until: w.clock + formerKeyMost} // what is under way is still good
+	}
 	t.srtp = o.session
 	t.dtls.established, t.dtls.lastFlight = true, o.lastFlight
 	l.counters.profile.Store(uint32(o.session.keys.Profile))

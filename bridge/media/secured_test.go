@@ -209,6 +209,9 @@ func TestDTLSRenewal(t *testing.T) {
 				ends[1].sendRTP(107, "renewed")
 				return ends[0].tryReceive("renewed")
 			})
+			for len(ends[1].ends[1].packets) > 0 {
+				<-ends[1].ends[1].packets // a report under the old keys
+			}
 			exchangeReports(t, legs, both(ends), [2]uint32{0x1111, 0x2222})
 		})
 	}

@@ -157,12 +157,16 @@ func (k *trunk) useDTLS(role string) {
 
 // handshake does DTLS with the leg on each socket that needs it, and waits until both have the keys.
 func (k *trunk) handshake(l *Leg) error {
+	before := l.Export().Streams[0]
 	if err := k.shake(); err != nil {
 		return err
 	}
+	fresh := func(now, before *SRTPState) bool {
+		return now != nil && (before == nil || !now.sameLocal(before))
+	}
 	waitFor(k.t, "the leg to have its keys", func() bool {
 		s := l.Export().Streams[0]
-		return s.SRTP != nil && (k.mux || s.SRTCP != nil)
+		return fresh(s.SRTP, before.SRTP) && (k.mux || fresh(s.SRTCP, before.SRTCP))
 	})
 	return nil
 }
