@@ -1,4 +1,4 @@
-.PHONY: run build check lab test fuzz fuzz-media bench-setup bench-media
+.PHONY: run build check lab test fuzz fuzz-media bench-setup bench-media bench-transcode
 
 UNIT = $(shell go list ./... | grep -v /e2e)
 FUZZTIME ?= 60s
@@ -50,3 +50,7 @@ bench-setup:
 bench-media:
 	e2e/lab/install kamailio kamailio-websocket-modules kamailio-tls-modules rtpengine-daemon coturn openssl
 	go test -run '^$$' -bench '^BenchmarkMedia$$' -benchtime 1x -timeout 20m ./e2e
+
+# The CPU of converting one call's audio, both directions, by codec, loss and what the browser was told of the far side's band.
+bench-transcode:
+	go test -run '^$$' -bench '^BenchmarkCall$$' -benchtime 2s ./bridge/media/codec
