@@ -136,15 +136,17 @@ func (t *path) skip(p []byte) {
 	t.paused = true
 }
 
-// insert takes the next sequence number for a packet of our own, with that timestamp.
+// insert takes the next sequence number for a packet of our own, with that timestamp: the one that the source's next packet
+// would have had, for those before it may still be taken by what comes late.
 func (t *path) insert(timestamp uint32, now int64) uint16 {
 	if t.restored {
 		t.leap()
 	}
+	t.sequence++
 	if t.settled {
+		t.sequence = t.last + 1 + t.now.offset
 		t.remap(t.last+1, t.last+1, t.now.offset+1)
 	}
-	t.sequence++
 	t.timestamp, t.at = timestamp, now
 	return t.sequence
 }
