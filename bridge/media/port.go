@@ -15,6 +15,7 @@ type rtpStream struct {
 	mux       bool // RTCP on the RTP port too
 	keying    sdp.Keying
 	agent     *ice.Agent // nil: the leg does no ICE, or the peer does none
+	spent     spent      // SDES keys
 }
 
 // far is a peer's end of one socket: where packets go, what is learnt of where they come from, and their keys.

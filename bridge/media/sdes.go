@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/pion/srtp/v3"
@@ -92,20 +93,41 @@ func (k *SRTPState) sameRemote(o *SRTPState) bool {
 		bytes.Equal(k.RemoteMKI, o.RemoteMKI)
 }
 
-// rekeyed is the session of new keys. A direction whose key stays goes on where it stands: its packet index is not to be used
-// twice, and the peer counts on.
-func rekeyed(before *session, keys SRTPState) (*session, error) {
+// maxSpent is how many sessions a stream remembers. Only the keys of the latest Rekey, one of each suite, can come back.
+const maxSpent = 16
+
+// spent are the sessions whose keys have been in use on a stream, the latest last, each with another key of ours.
+type spent []*session
+
+// rekeyed is the session of new keys; before is that in use, which may be nil. A direction whose key was in use before goes on
+// where that stood: a packet index is not to be used twice (RFC 3711 §9.1), and the peer counts on.
+func (u *spent) rekeyed(before *session, keys SRTPState) (*session, error) {
 	next, err := newSession(keys)
-	if err != nil || before == nil {
-		return next, err
+	if err != nil {
+		return nil, err
 	}
-	if keys.sameLocal(&before.keys) {
-		next.out, next.sent = before.out, before.sent
+	if before != nil {
+		u.remember(before)
 	}
-	if keys.sameRemote(&before.keys) {
-		next.in, next.received = before.in, before.received
+	for _, s := range *u {
+		if keys.sameLocal(&s.keys) {
+			next.out, next.sent = s.out, s.sent
+		}
+		if keys.sameRemote(&s.keys) {
+			next.in, next.received = s.in, s.received
+		}
 	}
+	u.remember(next)
 	return next, nil
+}
+
+// remember makes a session the latest, in place of that with the same key of ours; the oldest makes room.
+func (u *spent) remember(s *session) {
+	*u = slices.DeleteFunc(*u, func(o *session) bool { return o.keys.sameLocal(&s.keys) })
+	if len(*u) == maxSpent {
+		*u = slices.Delete(*u, 0, 1)
+	}
+	*u = append(*u, s)
 }
 
 // useCrypto takes the SDES keys that the stream was agreed to have.
@@ -117,7 +139,7 @@ func (s *rtpStream) useCrypto(w *worker, told *sdp.RemoteStream) {
 	}
 	var next *session
 	if err == nil {
-		next, err = rekeyed(before, keys)
+		next, err = s.spent.rekeyed(before, keys)
 	}
 	if err != nil {
 		l.log.Warn("sdes keys not usable", "err", err)

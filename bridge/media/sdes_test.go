@@ -163,3 +163,28 @@ func TestSDESKeysThatFitNoSuite(t *testing.T) {
 		return legs[1].Stats().Drops[DropFailed.String()] > 0
 	})
 }
+
+// A suite that comes back, as when the answer of one branch of a fork follows that of another, finds its key where it was left:
+// no packet index is used twice with one key, in SRTCP either (RFC 3711 §9.1).
+func TestSDESKeyThatComesBack(t *testing.T) {
+	x := newWire(t, opusPlan())
+	ours, theirs := newCrypto(), newCrypto()
+	answer := func(r sdp.RemoteStream) *session {
+		r.RTP = x.phone.addrPort()
+		x.b.setAddresses(x.w, sdp.Remote{Streams: []sdp.RemoteStream{r}})
+		return x.b.streams[0].rtp.srtp
+	}
+	by := func(i int) sdp.RemoteStream {
+		return sdp.RemoteStream{Keying: sdp.SDES, Send: ours[i], Receive: theirs[i]}
+	}
+	for name, between := range map[string]sdp.RemoteStream{"another suite": by(1), "none": {}} {
+		t.Run(name, func(t *testing.T) {
+			first := answer(by(0))
+			answer(between)
+			back := answer(by(0))
+			if back.out != first.out || back.in != first.in {
+				t.Error("the key begins anew")
+			}
+		})
+	}
+}
