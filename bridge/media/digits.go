@@ -71,13 +71,21 @@ func (l *Leg) SendDigit(key byte, duration time.Duration) error {
 	if digitStream(&j.plan, side, form) < 0 {
 		return ErrDigitForm
 	}
-	if l.counters.digits.Add(1) > maxDigits {
-		l.counters.digits.Add(-1)
+	if !l.counters.oneMoreDigit() {
 		return ErrDigitQueue
 	}
 	d := digit{code: byte(code), volume: digitVolume, length: min(max(duration, digitShort), digitLong)}
 	l.do(func(w *worker, l *Leg) { l.enqueueDigit(w, d) })
 	return nil
+}
+
+// oneMoreDigit counts a digit that is to wait; false where too many do.
+func (c *legCounters) oneMoreDigit() bool {
+	if c.digits.Add(1) > maxDigits {
+		c.digits.Add(-1)
+		return false
+	}
+	return true
 }
 
 // caseBit is what makes a letter lower case.

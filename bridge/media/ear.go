@@ -213,7 +213,7 @@ func (l *Leg) digitBegins(w *worker, from *Leg, d digit) {
 		l.track(sdp.Audio).muted = true // or it would be heard twice
 		return
 	}
-	if digitStream(l.relay.plan, l.side, l.form) < 0 || l.counters.digits.Add(1) > maxDigits {
+	if digitStream(l.relay.plan, l.side, l.form) < 0 || !l.counters.oneMoreDigit() {
 		w.drop(from, DropDigit)
 		return
 	}

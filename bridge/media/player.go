@@ -231,8 +231,11 @@ func (l *Leg) stamp(w *worker, p *player, b []byte, payload uint8, timestamp uin
 	binary.BigEndian.PutUint32(b[8:], t.ssrc)
 }
 
-// endDigits stops what plays and forgets what waits.
+// endDigits stops what plays or is being reported, and forgets what waits.
 func (l *Leg) endDigits(w *worker) {
+	for i := range l.tracks {
+		l.tracks[i].out.muted = false
+	}
 	p := l.player
 	if p == nil {
 		return
@@ -240,9 +243,6 @@ func (l *Leg) endDigits(w *worker) {
 	left := len(p.waiting)
 	if p.playing {
 		left++
-		if l.relay != nil {
-			l.track(p.stream).muted = false
-		}
 	}
 	l.counters.digits.Add(int32(-left))
 	l.player = nil
