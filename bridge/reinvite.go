@@ -69,9 +69,6 @@ func (l *leg) hearReoffer(in inbound, body []byte) {
 	if neg.Rekeyed(before) {
 		neg.Local = l.media.Rekey()
 	}
-	if neg.Rekeyed(before) {
-		neg.Local = l.media.Rekey()
-	}
 	l.neg = neg
 	if before.Resting {
 		c.expectMedia()
