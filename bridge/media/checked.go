@@ -107,7 +107,7 @@ func (s *rtpStream) uncheck(w *worker) {
 func (s *rtpStream) receiveCheck(w *worker, p *portSocket, d *datagram) {
 	l, from := s.rtp.leg, d.from.addrPort()
 	component := p.far.component()
-	if !s.agent.Accepts(component, from) && !w.stun.spend(w.clock) {
+	if !s.agent.Accepts(component, from) && !l.mayCheck(w, d.data) {
 		w.drop(l, DropSTUNRate)
 		return
 	}

@@ -49,7 +49,7 @@ func (i *iceState) restart(c Credentials) {
 func (l *Leg) receiveCheck(w *worker, d *datagram) {
 	key := d.source()
 	f := w.flows[key]
-	if (f == nil || f.leg != l) && !w.stun.spend(w.clock) {
+	if (f == nil || f.leg != l) && !l.mayCheck(w, d.data) {
 		w.drop(l, DropSTUNRate)
 		return
 	}

@@ -231,3 +231,38 @@ func TestUfrag(t *testing.T) {
 		}
 	}
 }
+
+// Whoever guesses at ufrags, or floods a leg of its own, keeps no other leg from being reached.
+func TestFloodOfChecksLeavesOthersAlone(t *testing.T) {
+	x := newWire(t, opusPlan())
+	add := func() *Leg {
+		l := &Leg{engine: x.w.engine, index: -1, spec: LegSpec{Profile: sdp.WebRTC}, freed: make(chan struct{})}
+		l.transport.leg = l
+		x.w.engine.table.add(l, 1)
+		l.ice.current = newCredentials(0, 0, l.slot)
+		x.w.attach(l)
+		return l
+	}
+	own, victim := add(), add()
+	send := func(from int, ufrag, password string) {
+		m := build(t, stun.TransactionID, stun.BindingRequest, stun.NewUsername(ufrag+":peer"),
+			stun.NewShortTermIntegrity(password), stun.Fingerprint)
+		at := sockaddrOf(loopback(uint16(from)))
+		x.w.in.next = 0
+		d := datagram{data: x.w.in.copyIn(m.Raw), from: &at}
+		x.w.check(&d)
+		x.w.out.count = 0
+	}
+	guess := newCredentials(0, 0, victim.slot)
+	for range 2 * unproven {
+		send(40000, guess.Ufrag, guess.Password)
+		send(40001, own.ice.current.Ufrag, "wrong")
+	}
+	if x.w.counters.drops[DropSTUNRate].Load() == 0 {
+		t.Error("the flood was not bounded")
+	}
+	send(40002, victim.ice.current.Ufrag, victim.ice.current.Password)
+	if victim.counters.checks.Load() != 1 {
+		t.Errorf("the check of the other leg was not answered: %v", victim.Stats().Drops)
+	}
+}

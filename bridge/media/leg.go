@@ -53,14 +53,15 @@ type Leg struct {
 	counters legCounters
 
 	// owned by the worker that owns the leg
-	pending *node[command]
-	index   int // in the worker's legs; -1: in none
-	remote  sdp.Remote
-	said    bool // our answer is out
-	failed  Reason
-	lapsed  bool // RTP: the peer consents no more
-	ice     iceState
-	tcp     []*tcpConn
+	pending  *node[command]
+	index    int // in the worker's legs; -1: in none
+	remote   sdp.Remote
+	said     bool // our answer is out
+	failed   Reason
+	lapsed   bool // RTP: the peer consents no more
+	ice      iceState
+	unproven stunBudget // checks of far ends that are not known
+	tcp      []*tcpConn
 	transport
 	streams  []*rtpStream // RTP: by slot; nil where none is reserved
 	tracks   []track

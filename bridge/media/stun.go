@@ -1,6 +1,10 @@
 package media
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"tandem/bridge/sdp"
+)
 
 const (
 	stunHeader      = 20
@@ -8,7 +12,11 @@ const (
 	stunUsername    = 0x0006
 	stunBindRequest = 0x0001
 	stunBindHint    = 0x0011 // Binding indication
-	unproven        = 4000   // checks of unknown far ends looked at in a second, by each worker
+
+	// checks of unknown far ends looked at in a second
+	unproven      = 4000 // by each worker, of those for browsers' legs; as many of those for RTP legs
+	unprovenOfLeg = 200  // for one leg
+	guessed       = 1000 // by each worker, of those that name no leg's credentials
 )
 
 // stunBudget bounds the work for checks that nothing vouches for yet.
@@ -17,9 +25,32 @@ type stunBudget struct {
 	left   int
 }
 
-func (b *stunBudget) spend(clock int64) bool {
+// stunBudgets are a worker's, apart, so that who exhausts one by what anybody can send does not keep others' calls from
+// connecting.
+type stunBudgets struct {
+	browsers, ports, guesses stunBudget
+}
+
+// mayCheck says whether a check of an unknown far end is looked at: guesses are the cheapest to make and cost others nothing.
+func (l *Leg) mayCheck(w *worker, p []byte) bool {
+	_, user, _ := scanSTUN(p)
+	ufrag, _, _ := cutColon(user)
+	switch {
+	case len(user) == 0: // a response to a check of ours names nobody
+		return w.stun.ports.spend(w.clock, unproven)
+	case string(ufrag) != l.ice.current.Ufrag && string(ufrag) != l.ice.previous.Ufrag:
+		return w.stun.guesses.spend(w.clock, guessed)
+	case !l.unproven.spend(w.clock, unprovenOfLeg):
+		return false
+	case l.spec.Profile == sdp.WebRTC:
+		return w.stun.browsers.spend(w.clock, unproven)
+	}
+	return w.stun.ports.spend(w.clock, unproven)
+}
+
+func (b *stunBudget) spend(clock int64, most int) bool {
 	if second := clock/1e9 + 1; second != b.second {
-		b.second, b.left = second, unproven
+		b.second, b.left = second, most
 	}
 	if b.left == 0 {
 		return false

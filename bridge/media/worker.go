@@ -44,7 +44,7 @@ type worker struct {
 	sweepAt  int64  // next liveness sweep
 	scratch  scratch
 	hearing  hearing
-	stun     stunBudget
+	stun     stunBudgets
 	question stun.Message // the check that is being handled
 	reporter reporter
 	current  *Leg // whose packet is being handled; a panic is its
