@@ -210,6 +210,32 @@ func TestLostPacketsAreSentAgain(t *testing.T) {
 	}
 }
 
+// Who asks for everything again and again, perhaps with a forged address, gets no more than twice what was sent.
+func TestResendingIsBounded(t *testing.T) {
+	x := newVideo(t, everything, everything)
+	x.asked(509)
+	const sent = 2 * historySize
+	for i := range uint16(sent) {
+		x.browserSends(packet(t, 96, 70, 510+i, "picture"))
+	}
+	x.take()
+	last, before := uint16(509+sent), x.b.tracks[1].sent.packets
+	nack := &rtcp.TransportLayerNack{SenderSSRC: 90, MediaSSRC: 70}
+	for back := uint16(0); back < historySize; back += 16 {
+		nack.Nacks = append(nack.Nacks, rtcp.NackPair{PacketID: last - back - 15, LostPackets: 0x7fff})
+	}
+	for range 20 {
+		x.videoOfPhone(marshal(t, &rtcp.ReceiverReport{SSRC: 90}, nack))
+		x.w.clock += resendPacket
+	}
+	if again := x.b.tracks[1].sent.packets - before; again == 0 || again > sent {
+		t.Errorf("%d packets sent again of %d", again, sent)
+	}
+	if x.drops(x.b, DropFeedbackRate) == 0 {
+		t.Error("what was refused was not counted")
+	}
+}
+
 func TestKeyFramesAreNotAskedForTooOften(t *testing.T) {
 	x := newVideo(t, everything, everything)
 	count := func() (n int) {

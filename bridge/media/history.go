@@ -10,7 +10,8 @@ const (
 // history holds the latest packets that left in a stream, in the clear, for a peer that misses some. A source cannot be asked
 // for them: it would repeat a packet that we have, and SRTP takes that for a replay. Made at a peer's first NACK.
 type history struct {
-	slots [historySize]kept
+	slots  [historySize]kept
+	credit int // packets that may be sent again: as many as were sent, or a request would cost its peer many times its size
 }
 
 // kept is one packet; known while size is above zero.
@@ -22,6 +23,7 @@ type kept struct {
 
 // keep remembers a packet that leaves.
 func (h *history) keep(p []byte) {
+	h.credit = min(h.credit+1, historySize)
 	k := &h.slots[rtpSequence(p)%historySize]
 	k.size, k.resent = 0, 0
 	if len(p) <= len(k.data) {
@@ -38,7 +40,7 @@ func (h *history) find(sequence uint16) *kept {
 	return k
 }
 
-// resend sends a packet once more; false where it is not at hand.
+// resend sends a packet once more, unless that is too often; false where it is not at hand.
 func (l *Leg) resend(w *worker, stream int, sequence uint16) bool {
 	h := l.tracks[stream].history
 	if h == nil {
@@ -48,11 +50,17 @@ func (l *Leg) resend(w *worker, stream int, sequence uint16) bool {
 	if k == nil {
 		return false
 	}
-	if k.resent == 0 || w.clock-k.resent >= resendPacket {
-		k.resent = w.clock
-		b := w.rtcpBuffer()
-		l.transmit(w, stream, b[:copy(b, k.data[:k.size])])
+	if k.resent != 0 && w.clock-k.resent < resendPacket {
+		return true
 	}
+	if h.credit == 0 {
+		w.drop(l, DropFeedbackRate)
+		return true
+	}
+	h.credit--
+	k.resent = w.clock
+	b := w.rtcpBuffer()
+	l.transmit(w, stream, b[:copy(b, k.data[:k.size])])
 	return true
 }
 
