@@ -7,6 +7,7 @@ const (
 	recordAlert     = 21
 	recordHandshake = 22
 	helloClient     = 1
+	helloVerify     = 3
 )
 
 // records is what a datagram of DTLS records (RFC 6347 §4.1) holds.

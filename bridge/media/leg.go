@@ -60,7 +60,7 @@ type Leg struct {
 	failed   Reason
 	lapsed   bool // RTP: the peer consents no more
 	ice      iceState
-	unproven stunBudget // checks of far ends that are not known
+	unproven stunBudget // checks and handshakes of far ends that are not known
 	tcp      []*tcpConn
 	transport
 	streams  []*rtpStream // RTP: by slot; nil where none is reserved

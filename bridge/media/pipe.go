@@ -4,6 +4,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pion/logging"
@@ -22,6 +23,7 @@ type pipe struct {
 	deadline *deadline.Deadline
 	closed   chan struct{}
 	closing  sync.Once
+	answered atomic.Bool // more than a cookie was sent: the peer has proven its address, or need not
 
 	// guarded by mu
 	mu     sync.Mutex
@@ -70,6 +72,9 @@ func (p *pipe) WriteTo(b []byte, _ net.Addr) (int, error) {
 	case <-p.closed:
 		return 0, net.ErrClosed
 	default:
+	}
+	if len(b) > recordHeader && b[0] == recordHandshake && b[recordHeader] != helloVerify {
+		p.answered.Store(true)
 	}
 	d := slices.Clone(b)
 	if len(d) > 0 && d[0] == recordChangeCCS {

@@ -77,10 +77,30 @@ func (l *Leg) receivePortDTLS(w *worker, f *far, d *datagram) {
 		w.drop(l, reason)
 		return
 	}
-	if f.agent == nil && !f.learner.locked && f.dtls.running == nil {
-		f.follow(d)
+	if f.agent == nil && !f.learner.locked && !f.mayShake(w, d) {
+		w.drop(l, DropDTLSBusy)
+		return
 	}
 	f.receiveDTLS(w, d.data)
+}
+
+// mayShake says whether a datagram is let near a handshake, and has it answered to where it came from. Who has not come back
+// with our cookie (RFC 6347 §4.2.1) may have forged its address, and keeps nobody out: another's ClientHello takes its place.
+func (f *far) mayShake(w *worker, d *datagram) bool {
+	a := f.dtls.running
+	if a != nil && (a.client || a.pipe.answered.Load() || f.to.name.source(0) == d.from.source(0)) {
+		return true
+	}
+	r, _ := scanRecords(d.data)
+	if r.hello && !f.socket.leg.unproven.spend(w.clock, unprovenOfLeg) || !r.hello && a != nil {
+		return false
+	}
+	if a != nil {
+		f.dtls.stop()
+		f.dtls.renewable = f.dtls.established
+	}
+	f.follow(d)
+	return true
 }
 
 // protect takes how the peer's SDP has the stream's packets protected; before is what it said before.

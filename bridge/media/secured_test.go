@@ -182,6 +182,29 @@ func TestDTLSFaults(t *testing.T) {
 	exchange(t, legs, both(ends))
 }
 
+// Whoever begins DTLS from another port of the peer's host, with a ClientHello of no use or a good one without the cookie, does
+// not keep the peer out.
+func TestForgedHelloKeepsNobodyOut(t *testing.T) {
+	junk := []byte{22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1}
+	empty := append([]byte{22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 0, 0, 53, 1, 0, 0, 41, 0, 0, 0, 0, 0, 0, 0, 41, 254, 253},
+		make([]byte, 32)...)
+	empty = append(empty, 0, 0, 0, 2, 0, 1, 1, 0) // no session, no cookie, one suite that is not ours
+	empty[12], empty[16], empty[24] = byte(len(empty)-13), byte(len(empty)-25), byte(len(empty)-25)
+	for name, hello := range map[string][]byte{"half": junk, "no suite of ours": empty} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			legs, ends, j := dtlsPair(t, "active", true, func(*trunk) {})
+			stranger := newTrunk(t, legs[1].Local(), 9)
+			sendTo(t, stranger.ends[0].conn, stranger.ends[0].to, hello)
+			waitFor(t, "a handshake to begin", func() bool { return legs[1].engine.Stats().Handshakes > 0 })
+			if err := ends[1].handshake(legs[1]); err != nil {
+				t.Fatal(err, j.has(Failed, HandshakeFailed))
+			}
+			exchange(t, legs, both(ends))
+		})
+	}
+}
+
 // A re-INVITE with another certificate begins another association, in either role; packets pass under the old keys until the
 // new ones are there.
 func TestDTLSRenewal(t *testing.T) {
