@@ -14,8 +14,8 @@ import (
 
 const (
 	replayWindow = 128 // packets
-	maxReceived  = 64  // SSRCs that a peer may use in a leg's life; a context keeps state for each
-	maxSent      = 256 // the same towards it: an exchange changes them with each prompt or transfer
+	maxReceived  = 256 // SSRCs that a peer may use in a leg's life: an exchange changes them with each prompt; a context keeps state for each
+	maxSent      = 64  // the same towards it, where each stream keeps its own
 	tagRoom      = 32  // that the largest profile adds behind a packet, SRTCP index included
 )
 
