@@ -124,9 +124,6 @@ func relayables(codecs []Codec) []Codec {
 	return all
 }
 
-// voices says whether a call can be carried by one of the codecs.
-func voices(codecs []Codec) bool { return slices.ContainsFunc(codecs, Codec.voice) }
-
 // carries says whether one of the codecs can carry a stream, of sound or of pictures.
 func carries(codecs []Codec) bool {
 	return slices.ContainsFunc(codecs, func(c Codec) bool { return c.voice() || c.picture() })

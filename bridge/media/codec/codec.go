@@ -72,10 +72,6 @@ type Spec struct {
 	FEC bool
 }
 
-// MaxPlaybackRate is what the fmtp of an Opus leg should say as maxplaybackrate and sprop-maxcapturerate (RFC 7587 §6.1)
-// where the other leg speaks far, in Hz: a browser then sends no spectrum that is thrown away, and decoding costs half.
-func MaxPlaybackRate(far Name) int { return far.Rate() }
-
 var errName = errors.New("unknown codec")
 
 // normal checks a Spec and fills in what it leaves open.
