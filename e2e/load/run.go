@@ -77,6 +77,7 @@ func (g *Generator) Run(ctx context.Context, l Load) (*Result, error) {
 	r := &run{load: l, period: time.Duration(float64(time.Second) / l.Rate), result: &Result{Latency: &Histogram{}},
 		begun: make(chan struct{}), sent: make(chan struct{}), done: make(chan struct{})}
 	for _, s := range l.Sessions {
+		s.invited.Load() // orders what the phone's goroutine said before what the loop reads
 		r.slots = append(r.slots, slot{s, false}, slot{s, true})
 	}
 	rand.Shuffle(len(r.slots), func(i, j int) { r.slots[i], r.slots[j] = r.slots[j], r.slots[i] })

@@ -138,6 +138,7 @@ func (s *Session) hearOffer(text []byte) (answer string, err error) {
 	s.phone = rawAddr(netip.AddrPortFrom(addr, uint16(m.MediaName.Port.Value)))
 	s.phoneRTCP = rtcpAddr(s.phone, m)
 	s.down.payloadType = number
+	s.invited.Store(true)
 	rtpmap := "PCMU/8000"
 	if s.codec == Opus {
 		rtpmap = "opus/48000/2"

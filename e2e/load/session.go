@@ -65,6 +65,7 @@ type Session struct {
 	pipe     atomic.Pointer[pipe] // of the handshake under way
 	answered chan struct{}        // a check was answered
 	spoke    atomic.Bool          // ICE is up: checks go on
+	invited  atomic.Bool          // the phone's part is said; whoever has seen it may read that
 
 	// owned by the loop
 	up, down stream // the browser's, the phone's
