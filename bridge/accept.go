@@ -231,7 +231,7 @@ func (l *leg) hearDelayed(ack *sip.Request) error {
 // confirmed is the caller's ACK: what waited for it may go on.
 func (c *call) confirmed() {
 	c.log.Info("confirmed")
-	c.in = inbound{} // with its transaction, as the callee's: a third of a running call's memory
+	c.in = inbound{} // with its transaction, as the callee's: nobody needs them in a running call
 	if c.callee != nil {
 		c.callee.outgoing = nil
 	}
