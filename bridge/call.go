@@ -10,15 +10,15 @@ import (
 	"tandem/sipside/transaction"
 )
 
-// call is a caller leg and a list of branches; the winner becomes the second leg. One goroutine owns it: run. Everything reaches
-// it through its mailbox.
+// call is a caller leg and a list of branches; the winner becomes the second leg. One goroutine at a time owns it: run, which is
+// there while there is something to do. Everything reaches it through its mailbox.
 type call struct {
 	// static after construction
 	bridge *Bridge
 	tape   *tape // nil: the call is not recorded
 	id     string
 	log    *slog.Logger
-	box    *mailbox
+	box    mailbox
 	caller *leg
 
 	// owned by run
@@ -44,20 +44,28 @@ func (b *Bridge) newCall(id string) *call {
 		bridge: b,
 		id:     id,
 		log:    b.log.With("call", id),
-		box:    newMailbox(),
 		timers: map[*timer]struct{}{},
 	}
 }
 
 // post hands the call an event from any goroutine; false once it has ended.
 func (c *call) post(name string, do func()) bool {
-	return c.box.post(event{name: name, do: do})
+	taken, start := c.box.post(event{name: name, do: do})
+	if start {
+		go c.run()
+	}
+	return taken
 }
 
-// run owns the call until it has ended. It is entered once, on a goroutine of its own.
+// run owns the call as long as there are events. Whoever made the call enters it first, on a goroutine of its own, and what was
+// posted before waits for that; later post does.
 func (c *call) run() {
 	for c.state != callEnded {
-		for _, e := range c.box.take() {
+		batch := c.box.take()
+		if batch == nil {
+			return
+		}
+		for _, e := range batch {
 			c.do(e)
 		}
 	}

@@ -11,57 +11,39 @@ type event struct {
 // mailbox is the one channel by which everything reaches a call. It is unbounded, so that no door ever waits for a call; what
 // a call can be sent is bounded by its transactions and timers.
 type mailbox struct {
-	wake chan struct{} // capacity 1
-
 	mu     sync.Mutex
-	queue  []event // guarded by mu
-	closed bool    // guarded by mu
+	queue  []event // guarded by mu, as is what follows
+	idle   bool    // nobody takes: who posts next finds somebody
+	closed bool
 }
 
-func newMailbox() *mailbox { return &mailbox{wake: make(chan struct{}, 1)} }
-
-// post says whether the event was taken; a closed mailbox takes none.
-func (m *mailbox) post(e event) bool {
+// post says whether the event was taken, for a closed mailbox takes none, and whether it is upon the poster to start a goroutine
+// that takes: an idle call has none, for its stack would be more than the rest of the call's signalling.
+func (m *mailbox) post(e event) (taken, start bool) {
 	m.mu.Lock()
+	defer m.mu.Unlock()
 	if m.closed {
-		m.mu.Unlock()
-		return false
+		return false, false
 	}
 	m.queue = append(m.queue, e)
-	m.mu.Unlock()
-	select {
-	case m.wake <- struct{}{}:
-	default: // a wake-up is under way already
-	}
-	return true
+	start, m.idle = m.idle, false
+	return true, start
 }
 
-// take waits for events and gives all that are there, in order; nil once the mailbox is closed and empty.
+// take gives all that are there, in order. None: the mailbox is idle, and whoever took takes no more.
 func (m *mailbox) take() []event {
-	for {
-		m.mu.Lock()
-		batch, closed := m.queue, m.closed
-		m.queue = nil
-		m.mu.Unlock()
-		if len(batch) > 0 {
-			return batch
-		}
-		if closed {
-			return nil
-		}
-		<-m.wake
-	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	batch := m.queue
+	m.queue, m.idle = nil, len(batch) == 0
+	return batch
 }
 
 // close takes no more events and gives those that nobody took. Safe to call twice.
 func (m *mailbox) close() []event {
 	m.mu.Lock()
+	defer m.mu.Unlock()
 	rest := m.queue
 	m.queue, m.closed = nil, true
-	m.mu.Unlock()
-	select {
-	case m.wake <- struct{}{}:
-	default:
-	}
 	return rest
 }

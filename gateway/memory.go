@@ -11,6 +11,7 @@ import (
 const (
 	memoryCheck = 10 * time.Second
 	memoryWorth = 2 << 20 // bytes: less is not worth a collection
+	memoryLater = 4       // checks after the last one with news: transactions that lingered are over by then (64·T1, 32 s)
 	memoryShare = 50      // percent of what is in use that may become garbage; the runtime's 100 saved no CPU that could be measured
 )
 
@@ -22,12 +23,14 @@ type memoryFigures struct {
 	written uint64 // allocated since the process began
 }
 
-// settler gives memory back once a burst of calls is set up. Left alone the runtime keeps the garbage of handshakes and
-// messages, as much as is in use, for minutes, for without new calls hardly anything makes it collect.
+// settler gives memory back once a burst of calls is set up, and again when what lingers of it has become garbage too. Left alone
+// the runtime keeps the garbage of handshakes and messages, as much as is in use, for minutes, for without new calls hardly anything
+// makes it collect.
 type settler struct {
 	read   func() memoryFigures
 	settle func()
 	before uint64 // written at the latest check
+	later  int    // checks until the second settlement; 0: none is due
 }
 
 func newSettler() *settler {
@@ -54,13 +57,21 @@ func SettleMemory(ctx context.Context) {
 }
 
 // check settles where at least an eighth of what is in use would be gained, for a collection looks at all of that; not during a
-// burst, when the runtime collects by itself soon.
+// burst, when the runtime collects by itself soon. What has died since the latest collection no figure tells: that is settled once.
 func (s *settler) check() {
 	m := s.read()
 	fresh := m.written - s.before
 	s.before = m.written
 	gain := m.heap - min(m.heap, m.live) + m.spare
-	if gain >= max(memoryWorth, m.live/8) && fresh < max(memoryWorth, m.live/2) {
+	settle := gain >= max(memoryWorth, m.live/8) && fresh < max(memoryWorth, m.live/2)
+	switch {
+	case fresh >= memoryWorth:
+		s.later = memoryLater
+	case s.later > 0:
+		s.later--
+		settle = settle || s.later == 0
+	}
+	if settle {
 		s.settle()
 	}
 }

@@ -27,6 +27,24 @@ func TestSettler(t *testing.T) {
 	}
 }
 
+// What a burst leaves lingering, transactions for half a minute, is settled when it is over; nothing is while nothing happens.
+func TestSettlerComesAgain(t *testing.T) {
+	const mb = 1 << 20
+	figures, settled := memoryFigures{live: 40 * mb, heap: 41 * mb, written: 900 * mb}, 0
+	s := settler{read: func() memoryFigures { return figures }, settle: func() { settled++ }}
+	s.check() // all that was ever written is new
+	for check := 1; check <= 20; check++ {
+		s.check()
+		want := 0
+		if check >= memoryLater {
+			want = 1
+		}
+		if settled != want {
+			t.Fatalf("%d checks after the burst: settled %d times, want %d", check, settled, want)
+		}
+	}
+}
+
 // The figures are the runtime's, under the names that this Go knows.
 func TestMemoryFigures(t *testing.T) {
 	s := newSettler()
