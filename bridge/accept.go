@@ -18,11 +18,17 @@ func (c *call) accept(br *branch, res *sip.Response) {
 	br.leg.step(legHeard2xx) // the ACK goes out at once, whatever comes of the answer
 	c.callee, c.answer = br.leg, br
 	br.leg.offers, _ = br.leg.offers.take(offerConfirmed)
+	c.ringing = br
 	br.leg.agreeTimer(res)
 	if err := br.hearFinal(res); err != nil {
 		c.fail(badSession(byCallee, err))
 		return
 	}
+	c.caller.afterPracks(func() { c.acceptCaller(br, res) })
+}
+
+// acceptCaller sends the caller its 200.
+func (c *call) acceptCaller(br *branch, res *sip.Response) {
 	c.caller.policy.Transcode = br.leg.policy.Transcode // where the winner's leg converts, the caller's does too
 	c.caller.neg.Policy = c.caller.policy
 	if err := c.answerCaller(); err != nil {
@@ -42,9 +48,9 @@ func (br *branch) hearFinal(res *sip.Response) error {
 	if err != nil {
 		return err
 	}
-	if body == nil {
-		early, ok := br.early[br.tag]
-		if !ok || early.neg.Pending != sdp.Stable {
+	early := br.early[br.tag]
+	if body == nil || early != nil && early.answered {
+		if early == nil || early.neg.Pending != sdp.Stable {
 			return errNoAnswer
 		}
 		br.leg.neg = early.neg
@@ -105,7 +111,10 @@ func (c *call) covered() bool {
 func (l *leg) accept() {
 	in := l.incoming
 	r := reply{status: 200, body: l.neg.Repeat()}
-	r.headers = append(append(r.headers, l.contact()), capabilities()...)
+	if l.provisional.answered && in.delayed {
+		r.body = nil // it would be an offer
+	}
+	r.headers = append(append(r.headers, l.contact()), l.capabilities()...)
 	r.headers = append(r.headers, l.timer.headers()...)
 	r.headers = append(r.headers, in.headers...)
 	l.repeat2xx(in.tx, r, func() {
@@ -124,6 +133,7 @@ func (l *leg) refuse() {
 	if in == nil {
 		return
 	}
+	l.provisional.refused()
 	t := *l.call.term
 	r := reply{status: t.Status, reason: t.Phrase, headers: t.Headers}
 	if header := t.reasonFor(); header != "" {
@@ -238,4 +248,8 @@ func (c *call) confirmed() {
 	c.expectMedia()
 	c.caller.startTimer()
 	c.caller.offer(offerConfirmed)
+	c.ringing = nil
+	if c.stale && c.callee != nil {
+		c.callee.offer(offerWanted)
+	}
 }

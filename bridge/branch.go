@@ -14,17 +14,12 @@ type branch struct {
 	target target
 
 	// owned by the call's goroutine
-	early   map[string]earlyDialog
-	offered sdp.Leg // with our offer open: each early dialog hears its own answer to it
-	try     *timer  // nothing but 100 so far
-	tag     string  // of the 2xx; "" before it
-	over    bool    // ended, or given up: what it still says does not concern the caller
-}
-
-// earlyDialog is what one To-tag said before the 2xx.
-type earlyDialog struct {
-	dialog Dialog
-	neg    sdp.Leg // Stable where an answer came
+	early   map[string]*earlyDialog
+	sounds  *earlyDialog // whose early media runs
+	offered sdp.Leg      // with our offer open: each early dialog hears its own answer to it
+	try     *timer       // nothing but 100 so far
+	tag     string       // of the 2xx; "" before it
+	over    bool         // ended, or given up: what it still says does not concern the caller
 }
 
 // tryNext opens the branches of the next stage.
@@ -38,7 +33,7 @@ func (c *call) tryNext() {
 
 // openBranch sends one INVITE.
 func (c *call) openBranch(t target) {
-	br := &branch{call: c, target: t, early: map[string]earlyDialog{}}
+	br := &branch{call: c, target: t, early: map[string]*earlyDialog{}}
 	br.leg = c.newCallee(t)
 	c.branches = append(c.branches, br)
 	c.record.Tried = append(c.record.Tried, t.peer().Name())
@@ -134,6 +129,9 @@ func (br *branch) invite(offer []byte) transaction.Outbound {
 	}
 	out.ReplaceHeader(&hops)
 	l.dress(out.Request)
+	if !l.browser() && l.peering().Reliable == ReliableRequire {
+		out.AppendHeader(sip.NewHeader("Require", option100rel))
+	}
 	for _, h := range c.cross(l, c.in.req.Headers()) {
 		out.AppendHeader(h)
 	}
@@ -191,7 +189,15 @@ func (br *branch) onProvisional(res *sip.Response) {
 		return
 	}
 	br.try.stop()
-	br.hearEarly(res)
+	if e := br.earlyOf(res); e != nil {
+		if !e.inOrder(res) {
+			return
+		}
+		br.hear(e, res)
+		if reliableSeq(res) != 0 {
+			br.leg.prack(&e.dialog, br.leg.dialog.InviteSeq, res, br.onPracked)
+		}
+	}
 	br.call.restartRing()
 	if res.StatusCode != 199 { // an early dialog's end (RFC 6228) is no news for the caller
 		br.call.step(callProgress, br, res)
@@ -209,7 +215,7 @@ func (br *branch) on2xx(res *sip.Response) {
 	default:
 		br.try.stop()
 		br.tag = tag
-		br.leg.dialog = br.leg.dialog.answered(res)
+		br.leg.dialog = br.dialogOf(res)
 		br.call.hearSessionID(br.leg, res)
 		if br.over {
 			br.leg.step(legHeard2xx) // ACK and BYE
@@ -224,7 +230,7 @@ func (br *branch) on2xx(res *sip.Response) {
 // call's own dialog notices.
 func (br *branch) hangUpFork(res *sip.Response) {
 	l := br.leg
-	fork := l.dialog.answered(res)
+	fork := br.dialogOf(res)
 	l.ack(fork, l.dialog.InviteSeq)
 	out := fork.request(sip.BYE)
 	out.AppendHeader(reasonHeader("SIP", 200, "Call completed elsewhere"))

@@ -28,6 +28,8 @@ type call struct {
 	branches []*branch // tried, newest last
 	callee   *leg      // the winner
 	answer   *branch   // the winner, while the caller's ACK is awaited
+	ringing  *branch   // whose early media the caller hears
+	stale    bool      // the caller changed its session before the answer: the callee hears of it once the call is up
 	best     *Termination
 	term     *Termination
 	sessions sessionIDs
@@ -234,10 +236,24 @@ func (c *call) dropInvite() {
 
 // onCancel is the caller's CANCEL; the dispatcher answered it (RFC 3261 §9.2).
 func (c *call) onCancel(reason string) {
-	if c.state == callSeeking || c.state == callRinging {
+	if c.unanswered() {
 		c.because(cancelled(reason))
 	}
-	c.step(callCancel, nil, nil)
+	c.callerGone()
+}
+
+// unanswered says that the caller has no final response yet.
+func (c *call) unanswered() bool {
+	return c.state == callSeeking || c.state == callRinging || c.state == callAnswered && c.caller.withholds()
+}
+
+// callerGone is a caller that gave up before it had an answer; one that crossed the 2xx says BYE itself.
+func (c *call) callerGone() {
+	in := callCancel
+	if c.state == callAnswered && c.caller.withholds() {
+		in = callFault
+	}
+	c.step(in, nil, nil)
 }
 
 // onShutdown is the end of the process's patience.

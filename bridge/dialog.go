@@ -20,6 +20,7 @@ type Dialog struct {
 	LocalSeq   uint32   // the last CSeq that we used
 	RemoteSeq  uint32   // the highest that the peer used
 	InviteSeq  uint32   // of the INVITE that is ours and to be ACKed
+	FirstSeq   uint32   // of the INVITE that is theirs and opened the dialog
 	Target     string   // the remote target: the peer's Contact
 	Routes     []string // the route set, first hop first
 	Token      string   // the user part of our Contact
@@ -40,6 +41,7 @@ func dialogOfInvite(req *sip.Request, localTag, token string) Dialog {
 		RemoteName: from.DisplayName,
 		RemoteURI:  from.Address.String(),
 		RemoteSeq:  req.CSeq().SeqNo,
+		FirstSeq:   req.CSeq().SeqNo,
 		Token:      token,
 	}
 	for _, h := range req.GetHeaders("Record-Route") {

@@ -28,6 +28,14 @@ func (in inbound) origin() string {
 	return in.backend.Pool()
 }
 
+// backendName is the backend's name, "" for a browser.
+func (in inbound) backendName() string {
+	if in.backend == nil {
+		return ""
+	}
+	return in.backend.Name()
+}
+
 func (in inbound) peer() peer {
 	if in.browser != nil {
 		return in.browser
@@ -78,7 +86,7 @@ func (b *Bridge) serve(in inbound) {
 	case sip.INVITE:
 		b.serveInvite(in)
 	case sip.OPTIONS:
-		b.respond(in.tx, reply{status: 200, headers: capabilities()})
+		b.respond(in.tx, reply{status: 200, headers: capabilities(b.peering(in.backendName()))})
 	case sip.BYE, sip.INFO, sip.UPDATE, sip.PRACK:
 		b.respond(in.tx, reply{status: 481, why: "outside a dialog"})
 	default:
@@ -126,12 +134,12 @@ func (b *Bridge) serveInDialog(key dialogKey, in inbound) {
 	}
 }
 
-// capabilities are the headers of a 200 to OPTIONS (RFC 3261 §11.2).
-func capabilities() []sip.Header {
+// capabilities are the headers of a 200 to OPTIONS (RFC 3261 §11.2), towards a peer.
+func capabilities(p Peering) []sip.Header {
 	return []sip.Header{
 		sip.NewHeader("Allow", allowed),
 		sip.NewHeader("Accept", "application/sdp"),
-		sip.NewHeader("Supported", supported),
+		sip.NewHeader("Supported", p.extensions()),
 	}
 }
 

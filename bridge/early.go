@@ -8,28 +8,6 @@ import (
 	"tandem/bridge/sdp"
 )
 
-// hearEarly notes what a provisional says of its early dialog: the dialog, and its answer to our offer.
-func (br *branch) hearEarly(res *sip.Response) {
-	tag, _ := res.To().Params.Get("tag")
-	if tag == "" {
-		return
-	}
-	br.call.hearSessionID(br.leg, res)
-	early, known := br.early[tag]
-	if !known {
-		early.neg = br.offered
-	}
-	early.dialog = br.leg.dialog.answered(res)
-	if body := br.answerIn(res); body != nil {
-		if neg, err := br.offered.HearAnswer(body); err != nil {
-			br.leg.log.Warn("early answer passed over", "status", res.StatusCode, "error", err)
-		} else {
-			early.neg = neg
-		}
-	}
-	br.early[tag] = early
-}
-
 // answerIn is the answer that a response carries, nil where it has none or one that is not understood.
 func (br *branch) answerIn(res *sip.Response) []byte {
 	body, err := sessionBody(res)
@@ -46,12 +24,12 @@ func (c *call) passProgress(br *branch, res *sip.Response) {
 	r := reply{status: res.StatusCode, reason: res.Reason}
 	r.headers = append(r.headers, c.caller.contact())
 	r.headers = append(r.headers, c.cross(c.caller, res.Headers())...)
-	if early, ok := br.early[tag]; ok && early.neg.Pending == sdp.Stable {
+	if early := br.early[tag]; early != nil && early.neg.Pending == sdp.Stable {
 		r.body = c.earlyMedia(br, early)
 	}
 	c.noteRinging(res.StatusCode, br)
 	c.progress(r)
-	if len(r.body) > 0 && c.caller.media != nil {
+	if len(r.body) > 0 && c.caller.media != nil && c.caller.neg.Pending == sdp.Stable {
 		c.caller.media.AnswerSent()
 	}
 }
@@ -62,7 +40,12 @@ func (c *call) progress(r reply) {
 	if c.caller.incoming == nil {
 		return
 	}
-	c.respond(c.caller, c.caller.incoming.tx, r)
+	if c.caller.provisional.covers(r) {
+		c.caller.sayReliably(r)
+		r.body = nil
+	} else {
+		c.respond(c.caller, c.caller.incoming.tx, r)
+	}
 	c.again.stop()
 	if c.caller.browser() {
 		return
@@ -71,29 +54,53 @@ func (c *call) progress(r reply) {
 }
 
 // earlyMedia joins the legs as the early dialog says, and gives the body for the caller's provisional. A browser takes the first
-// 18x with SDP as its answer, so there is one, and its text is the same ever after; other callers hear it again with each.
-func (c *call) earlyMedia(br *branch, early earlyDialog) []byte {
-	first := c.caller.neg.Pending == sdp.HeardOffer
-	if first {
-		neg, _, err := c.caller.ready(early.neg.Heard).Answer(early.neg.Heard)
-		if err != nil {
-			br.leg.log.Warn("early media passed over", "error", err)
-			return nil
-		}
-		c.caller.neg = neg
-		c.caller.media.SetRemote(neg.Remote())
-	}
-	if c.caller.neg.Heard == nil { // a delayed offer has no early answer
+// 18x with SDP as its answer, so there is one, and its text is the same ever after; so it is where the first goes reliably (RFC 3262
+// §5). Other callers hear it again with each.
+func (c *call) earlyMedia(br *branch, early *earlyDialog) []byte {
+	first, err := c.earlySession(early)
+	if err != nil {
+		br.leg.log.Warn("early media passed over", "error", err)
 		return nil
 	}
+	if c.caller.neg.Said == nil { // an offer of ours would need a PRACK for its answer
+		return nil
+	}
+	c.ringing, br.sounds = br, early
 	br.leg.neg = early.neg
 	br.leg.media.SetRemote(early.neg.Remote())
 	br.leg.media.AnswerSent()
-	c.join(c.caller, br.leg)
-	if !first && c.caller.browser() {
+	if c.caller.neg.Pending == sdp.Stable {
+		c.join(c.caller, br.leg)
+	}
+	if !first && (c.caller.browser() || c.caller.provisional.wanted) {
 		return nil
 	}
 	return c.caller.neg.Repeat()
+}
+
+// earlySession makes the caller's first session description: the answer to its offer; where it made none, and acknowledges
+// provisionals, our offer. first is false where it has one.
+func (c *call) earlySession(early *earlyDialog) (first bool, err error) {
+	l := c.caller
+	neg := l.neg
+	switch {
+	case l.neg.Pending == sdp.HeardOffer:
+		neg, _, err = l.ready(early.neg.Heard).Answer(early.neg.Heard)
+	case l.neg.Said == nil && l.provisional.wanted:
+		if err = l.openMedia(c.in.reached()); err == nil {
+			neg, _, err = l.ready(early.neg.Heard).Offer(early.neg.Heard)
+		}
+	default:
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	l.neg = neg
+	if neg.Heard != nil {
+		l.media.SetRemote(neg.Remote())
+	}
+	return true, nil
 }
 
 // join relays between two legs by what they agreed on; where they share nothing (yet) the relay stays as it is.

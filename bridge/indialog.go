@@ -10,7 +10,7 @@ func (c *call) onRequest(l *leg, in inbound) {
 		c.bridge.respond(in.tx, reply{status: 481, why: "not a party to this dialog"})
 		return
 	}
-	inOrder, err := l.dialog.check(in.req)
+	inOrder, err := l.dialogFor(in.req).check(in.req)
 	switch {
 	case err != nil:
 		c.bridge.respond(in.tx, reply{status: 481, why: err.Error()})
@@ -26,7 +26,7 @@ func (c *call) onRequest(l *leg, in inbound) {
 		return
 	}
 	c.hearSessionID(l, in.req)
-	if r, bad := badExtension(in.req); bad && in.req.Method != sip.BYE {
+	if r, bad := badExtension(in.req, l.peering().extensions()); bad && in.req.Method != sip.BYE {
 		c.respond(l, in.tx, r)
 		return
 	}
@@ -42,10 +42,12 @@ func (c *call) serve(l *leg, in inbound) {
 		l.onReinvite(in)
 	case sip.UPDATE:
 		l.onUpdate(in)
+	case sip.PRACK:
+		l.onPrack(in)
 	case sip.INFO:
 		l.onInfo(in)
 	case sip.OPTIONS:
-		c.respond(l, in.tx, reply{status: 200, headers: capabilities()})
+		c.respond(l, in.tx, reply{status: 200, headers: l.capabilities()})
 	default:
 		c.respond(l, in.tx, notAllowed(in.req.Method))
 	}
@@ -90,17 +92,16 @@ func (l *leg) onBye(in inbound) {
 
 // onUpdate is an UPDATE (RFC 3311): a session refresh without a body is answered at once, an offer as in a re-INVITE.
 func (l *leg) onUpdate(in inbound) {
-	body, err := sessionBody(in.req)
-	if err != nil {
-		l.call.respond(l, in.tx, reply{status: statusOf(err), why: err.Error(), headers: []sip.Header{sip.NewHeader("Accept", "application/sdp")}})
+	if l.early() {
+		l.onEarlyUpdate(in)
 		return
 	}
-	if body != nil {
+	body, ok := l.updateBody(in)
+	switch {
+	case !ok:
+		return
+	case body != nil:
 		l.hearReoffer(in, body)
-		return
-	}
-	if r, bad := tooShort(in.req); bad && !l.browser() {
-		l.call.respond(l, in.tx, r)
 		return
 	}
 	l.dialog.hear(in.req)
@@ -109,12 +110,31 @@ func (l *leg) onUpdate(in inbound) {
 	l.startTimer()
 }
 
+// early says that the leg's INVITE has no final response.
+func (l *leg) early() bool {
+	return l.state == legIncoming || l.call.branchOf(l) != nil
+}
+
+// updateBody is what an UPDATE offers, nil for nothing. Not ok where the UPDATE is refused, and answered so.
+func (l *leg) updateBody(in inbound) (body []byte, ok bool) {
+	body, err := sessionBody(in.req)
+	if err != nil {
+		l.call.respond(l, in.tx, reply{status: statusOf(err), why: err.Error(), headers: []sip.Header{sip.NewHeader("Accept", "application/sdp")}})
+		return nil, false
+	}
+	if r, bad := tooShort(in.req); bad && !l.browser() {
+		l.call.respond(l, in.tx, r)
+		return nil, false
+	}
+	return body, true
+}
+
 // sessionHeaders are what every 2xx to INVITE and UPDATE carries.
 func (l *leg) sessionHeaders() []sip.Header {
 	var headers []sip.Header
 	if l.peer != nil {
 		headers = append(headers, l.contact())
 	}
-	headers = append(headers, capabilities()...)
+	headers = append(headers, l.capabilities()...)
 	return append(headers, l.timer.headers()...)
 }

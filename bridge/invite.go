@@ -15,7 +15,7 @@ import (
 	"tandem/bridge/sdp"
 )
 
-// supported are the extensions that we understand per leg.
+// supported are the extensions that every leg understands; see Peering.extensions.
 const supported = "timer"
 
 // errBodyType is a body that is no session description.
@@ -74,7 +74,7 @@ func (b *Bridge) refuseInvite(in inbound) (reply, bool) {
 	if hops := req.MaxForwards(); hops != nil && hops.Val() == 0 {
 		return reply{status: 483, why: "Max-Forwards is used up"}, true
 	}
-	if r, bad := badExtension(req); bad {
+	if r, bad := badExtension(req, b.peering(in.backendName()).extensions()); bad {
 		return r, true
 	}
 	if scheme := req.Recipient.Scheme; scheme != "sip" && scheme != "sips" && scheme != "tel" && scheme != "" {
@@ -103,7 +103,7 @@ func retryAfter() sip.Header {
 }
 
 // badExtension refuses what the peer requires and we do not know (RFC 3261 §8.2.2.3).
-func badExtension(req *sip.Request) (reply, bool) {
+func badExtension(req *sip.Request, supported string) (reply, bool) {
 	var unknown []string
 	for _, option := range listed(req, "Require") {
 		if !listHas(splitList(supported), option) {
@@ -131,7 +131,7 @@ func (b *Bridge) openCall(in inbound, tenant string, stages []stage) *call {
 		peer:     in.peer(),
 		state:    legIncoming,
 		dialog:   dialogOfInvite(in.req, b.ids.tag(), b.ids.token()),
-		incoming: &incomingInvite{tx: in.tx, req: in.req, key: initialKeyOf(in.req)},
+		incoming: &incomingInvite{tx: in.tx, req: in.req, key: initialKeyOf(in.req), delayed: len(in.req.Body()) == 0},
 	}
 	if in.browser != nil {
 		l.profile, l.flow, l.aor = sdp.WebRTC, in.browser.Flow(), aorOf(in.req.From().Address)
@@ -143,6 +143,7 @@ func (b *Bridge) openCall(in inbound, tenant string, stages []stage) *call {
 		c.log = c.log.With("tenant", tenant)
 	}
 	l.log = c.log.With("leg", l.name, "conn", l.peer.Name())
+	l.provisional = l.wantsReliable(in.req)
 	c.caller = l
 	c.sessions = sessionIDs{Caller: b.ids.sessionID(), Callee: nilSessionID}
 	c.hearSessionID(l, in.req)

@@ -22,26 +22,27 @@ type leg struct {
 	log     *slog.Logger
 
 	// owned by the call's goroutine
-	peer     peer      // nil: a browser whose flow is gone
-	flow     string    // the browser's connection, the lost one too; "" for a backend
-	backend  string    // the backend's name; "" for a browser
-	goneAt   time.Time // since when the flow is gone
-	state    legState
-	dialog   Dialog
-	keyed    []dialogKey // what the registry knows of this leg
-	policy   sdp.Policy
-	neg      sdp.Leg
-	offers   offers
-	open     *openOffer // the peer's offer that we owe an answer
-	sent     *sentOffer // our offer that is out
-	media    *media.Leg
-	dead     bool   // media
-	converts string // the codec of this leg where its audio is, or was last, converted; "": never
-	repeats  map[uint32]*repetition
-	timer    sessionTimer
-	bye      string // value of the Reason header that a BYE or CANCEL to this peer carries
-	incoming *incomingInvite
-	outgoing *transaction.Client
+	peer        peer      // nil: a browser whose flow is gone
+	flow        string    // the browser's connection, the lost one too; "" for a backend
+	backend     string    // the backend's name; "" for a browser
+	goneAt      time.Time // since when the flow is gone
+	state       legState
+	dialog      Dialog
+	keyed       []dialogKey // what the registry knows of this leg
+	policy      sdp.Policy
+	neg         sdp.Leg
+	offers      offers
+	open        *openOffer // the peer's offer that we owe an answer
+	sent        *sentOffer // our offer that is out
+	media       *media.Leg
+	dead        bool   // media
+	converts    string // the codec of this leg where its audio is, or was last, converted; "": never
+	repeats     map[uint32]*repetition
+	timer       sessionTimer
+	bye         string // value of the Reason header that a BYE or CANCEL to this peer carries
+	incoming    *incomingInvite
+	provisional provisionals
+	outgoing    *transaction.Client
 }
 
 // incomingInvite is the caller's INVITE while it has no final response.
@@ -50,11 +51,18 @@ type incomingInvite struct {
 	req *sip.Request
 	key initialKey
 
+	delayed bool         // it made no offer
 	headers []sip.Header // what crosses from the callee's 2xx
 }
 
 // browser says whether the peer is a browser.
 func (l *leg) browser() bool { return l.profile == sdp.WebRTC }
+
+// peering is how calls with the leg's peer are made.
+func (l *leg) peering() Peering { return l.call.bridge.peering(l.backend) }
+
+// capabilities are what every INVITE and UPDATE, and every 2xx to one, says of us.
+func (l *leg) capabilities() []sip.Header { return capabilities(l.peering()) }
 
 // register makes in-dialog requests find the leg.
 func (l *leg) register() {
@@ -79,8 +87,10 @@ func (l *leg) unregister() {
 
 // ready is the leg's half of offer and answer with a port for each stream that the far leg's description has. A stream for which
 // there is no port is not carried.
-func (l *leg) ready(far *sdp.Description) sdp.Leg {
-	neg := l.neg
+func (l *leg) ready(far *sdp.Description) sdp.Leg { return l.readyFor(l.neg, far) }
+
+// readyFor is ready for another half than the leg's latest: that of an early dialog.
+func (l *leg) readyFor(neg sdp.Leg, far *sdp.Description) sdp.Leg {
 	for slot := sdp.Video; slot < sdp.Slots; slot++ {
 		if !far.Carries(slot) || slot == sdp.Video && !l.policy.Video {
 			continue
@@ -127,6 +137,7 @@ func (l *leg) stop() {
 		r.timer.stop()
 	}
 	l.repeats = nil
+	l.provisional.drop()
 	l.timer.stop()
 	l.closeMedia()
 	l.dropOpen(487, "the call ended")
@@ -152,6 +163,7 @@ func (l *leg) send(out transaction.Outbound, on func(transaction.Event)) {
 	_, err := l.peer.Request(out, func(ev transaction.Event) {
 		l.call.post(method+" response", func() {
 			if ev.Response != nil && ev.Response.IsProvisional() {
+				l.hearReprovisional(ev.Response)
 				return
 			}
 			on(ev)
@@ -168,7 +180,7 @@ func (l *leg) dress(req *sip.Request) {
 	switch req.Method {
 	case sip.INVITE, sip.UPDATE:
 		req.AppendHeader(l.contact())
-		for _, h := range capabilities() {
+		for _, h := range l.capabilities() {
 			req.AppendHeader(h)
 		}
 	}

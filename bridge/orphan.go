@@ -18,7 +18,7 @@ func (c *call) onFlowGone(flow string) {
 		switch {
 		case l == c.caller && l.state == legIncoming:
 			c.because(noFlow(byCaller))
-			c.step(callCancel, nil, nil)
+			c.callerGone()
 		case l == c.caller || l == c.callee:
 			c.awaitReturn(l)
 		}

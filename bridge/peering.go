@@ -12,6 +12,7 @@ type Peering struct {
 	SDP      sdp.Policy
 	Insecure bool // no encrypted RTP is taken, even where it is offered
 	DTMF     DTMF
+	Reliable Reliable
 	Learn    string // whom to believe about the source of RTP: "strict", "signalling", "any"; "": as the media engine says
 }
 

@@ -15,6 +15,8 @@ import (
 type sentOffer struct {
 	seq    uint32
 	before sdp.Leg
+	rseqs  rseqs
+	answer []byte // of a reliable provisional
 	done   bool // answered, refused or taken back: a 2xx that still comes is only ACKed
 }
 
@@ -86,7 +88,7 @@ func (l *leg) onAnswer(sent *sentOffer, ev transaction.Event) {
 		l.neg = l.neg.Rollback()
 		l.lost()
 	case res.IsSuccess():
-		l.hearReanswer(res)
+		l.hearReanswer(sent, res)
 	case res.StatusCode == 491:
 		l.neg = l.neg.Rollback()
 		l.offer(offerGlare)
@@ -96,9 +98,33 @@ func (l *leg) onAnswer(sent *sentOffer, ev transaction.Event) {
 	}
 }
 
+// hearReprovisional is a provisional to a re-INVITE of ours. A reliable one gets its PRACK, and is the answer where it has one.
+func (l *leg) hearReprovisional(res *sip.Response) {
+	sent := l.sent
+	if reliableSeq(res) == 0 || sent == nil || res.CSeq().MethodName != sip.INVITE || res.CSeq().SeqNo != sent.seq {
+		return
+	}
+	next, order := sent.rseqs.hear(reliableSeq(res))
+	sent.rseqs = next
+	if order != rseqNext {
+		return
+	}
+	if body, err := sessionBody(res); err == nil && body != nil && sent.answer == nil {
+		sent.answer = body
+	}
+	l.prack(&l.dialog, sent.seq, res, func(ev transaction.Event) {
+		if ev.Response == nil || !ev.Response.IsSuccess() {
+			l.log.Warn("PRACK of a re-INVITE failed", "error", ev.Err)
+		}
+	})
+}
+
 // hearReanswer takes the answer to our re-INVITE.
-func (l *leg) hearReanswer(res *sip.Response) {
+func (l *leg) hearReanswer(sent *sentOffer, res *sip.Response) {
 	body, err := sessionBody(res)
+	if sent.answer != nil {
+		body, err = sent.answer, nil
+	}
 	if err == nil && body == nil {
 		err = errNoAnswer
 	}

@@ -44,7 +44,7 @@ func TestBadRequests(t *testing.T) {
 			none := sip.MaxForwardsHeader(0)
 			req.ReplaceHeader(&none)
 		}, 483, "Reason"},
-		{"unknown extension", sip.INVITE, "600", set("Require", "100rel, timer, magic"), 420, "Unsupported"},
+		{"unknown extension", sip.INVITE, "600", set("Require", "precondition, timer, magic"), 420, "Unsupported"},
 		{"route rejects", sip.INVITE, "900123", nil, 403, "Reason"},
 		{"body of another kind", sip.INVITE, "600", body("text/plain", "hello"), 415, "Accept"},
 		{"malformed SDP", sip.INVITE, "600", body("application/sdp", "v=0\r\nnonsense"), 400, "Reason"},
@@ -85,7 +85,7 @@ func TestBadRequests(t *testing.T) {
 			if res.StatusCode != test.status || (test.header != "" && res.GetHeader(test.header) == nil) {
 				t.Errorf("want %d with %s, got\n%s", test.status, test.header, res.String())
 			}
-			if test.name == "unknown extension" && header(res, "Unsupported") != "100rel, magic" {
+			if test.name == "unknown extension" && header(res, "Unsupported") != "precondition, magic" {
 				t.Errorf("Unsupported %q", header(res, "Unsupported"))
 			}
 		})

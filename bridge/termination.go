@@ -77,6 +77,11 @@ func ackTimeout() Termination {
 	return Termination{Reason: "ack-timeout", By: byGateway, Status: 408, Header: reasonValue(408, "no ACK")}
 }
 
+// prackTimeout is a caller that never acknowledged a reliable provisional (RFC 3262 §3).
+func prackTimeout() Termination {
+	return Termination{Reason: "prack-timeout", By: byGateway, Status: 504, Header: reasonValue(504, "no PRACK")}
+}
+
 // dialogLost is a peer that no longer knows the dialog.
 func dialogLost(by string) Termination {
 	return Termination{Reason: "dialog-lost", By: by, Status: 481, Header: reasonValue(481, "the far end knows the call no more")}

@@ -90,6 +90,7 @@ type Peering struct {
 	Video     *bool  `yaml:"video"`     // default true: carried where both ends want it
 	Transcode *bool  `yaml:"transcode"` // default true: where the ends share no codec
 	DTMF      string `yaml:"dtmf"`      // "auto" (default), "rfc4733", "info", "inband"
+	Reliable  string `yaml:"reliable"`  // "auto" (default), "off", "require"
 	Learn     string `yaml:"learn"`     // "strict", "signalling", "any"; default: media.rtp.learn
 }
 

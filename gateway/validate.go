@@ -244,6 +244,7 @@ func learnModes() []string { return []string{"strict", "signalling", "any"} }
 func (v *validator) peering(path string, p Peering) {
 	v.oneOf(path+".srtp", p.SRTP, "off", "accept", "optional", "sdes", "dtls")
 	v.oneOf(path+".dtmf", p.DTMF, "auto", "rfc4733", "info", "inband")
+	v.oneOf(path+".reliable", p.Reliable, "auto", "off", "require")
 	v.oneOf(path+".learn", p.Learn, learnModes()...)
 }
 

@@ -32,8 +32,17 @@ type Dialog struct {
 	cseq   uint32
 }
 
-// dialog is the dialog that a 2xx with this tag to an INVITE makes (RFC 3261 §12.1.1).
+// dialog is the dialog that a response with this tag to an INVITE makes (RFC 3261 §12.1.1), the same one each time.
 func (in *Incoming) dialog(tag string) *Dialog {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.dialogs[tag] == nil {
+		in.dialogs[tag] = in.newDialog(tag)
+	}
+	return in.dialogs[tag]
+}
+
+func (in *Incoming) newDialog(tag string) *Dialog {
 	req := in.Request()
 	from := req.To().AsFrom()
 	from.Params = slices.Clone(from.Params)
@@ -52,8 +61,24 @@ func (in *Incoming) dialog(tag string) *Dialog {
 	return d
 }
 
-// dialog is the dialog that a 2xx to our INVITE makes (§12.1.2).
+// dialog is the dialog that a response to our INVITE makes (§12.1.2), the same one for each with its To-tag.
 func (o *Outgoing) dialog(res *sip.Response) *Dialog {
+	fresh, tag := o.newDialog(res), res.To().Params.GetOr("tag", "")
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	d := o.dialogs[tag]
+	if d == nil {
+		o.dialogs[tag] = fresh
+		return fresh
+	}
+	d.refresh(res.Contact())
+	if fresh.Remote != "" {
+		d.Remote = fresh.Remote
+	}
+	return d
+}
+
+func (o *Outgoing) newDialog(res *sip.Response) *Dialog {
 	req := o.request()
 	d := &Dialog{
 		Remote: sdpOf(res), agent: o.agent, callID: req.CallID().Value(), flow: o.flow, cseq: req.CSeq().SeqNo,

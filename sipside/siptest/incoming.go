@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
@@ -16,6 +17,11 @@ type Incoming struct {
 	*transaction.Server
 	agent *Agent
 	tag   string // our To-tag
+
+	mu sync.Mutex
+	// guarded by mu
+	rseq    uint32             // of the latest reliable provisional
+	dialogs map[string]*Dialog // by our tag
 }
 
 func (a *Agent) incoming(tx *transaction.Server) *Incoming {
@@ -23,7 +29,7 @@ func (a *Agent) incoming(tx *transaction.Server) *Incoming {
 	if tag == "" {
 		tag = sip.GenerateTagN(12)
 	}
-	in := &Incoming{Server: tx, agent: a, tag: tag}
+	in := &Incoming{Server: tx, agent: a, tag: tag, dialogs: make(map[string]*Dialog)}
 	return in
 }
 

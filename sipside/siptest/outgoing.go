@@ -46,11 +46,12 @@ type Outgoing struct {
 	responses []*sip.Response
 	err       error
 	changed   chan struct{}
-	acks      map[string][]byte // sent, by To-tag
+	acks      map[string][]byte  // sent, by To-tag
+	dialogs   map[string]*Dialog // by To-tag
 }
 
 func (a *Agent) outgoing(c Call, flow transaction.Flow) *Outgoing {
-	return &Outgoing{agent: a, call: c, flow: flow, changed: make(chan struct{}), acks: make(map[string][]byte)}
+	return &Outgoing{agent: a, call: c, flow: flow, changed: make(chan struct{}), acks: make(map[string][]byte), dialogs: make(map[string]*Dialog)}
 }
 
 // Invite sends an INVITE and gives it while it runs.

@@ -55,6 +55,8 @@ type Call struct {
 	cancelled bool         // Cancel was called
 	delayed   bool         // our INVITE had no offer, the 2xx has it
 	awaiting  bool         // our 2xx carried the offer, the ACK carries the answer
+	pracked   string       // RSeq of the latest reliable provisional
+	settled   bool         // the offer of a reliable provisional was answered in its PRACK
 }
 
 func newCall(b *Browser, invite *sip.Request, session Session, incoming bool) *Call {

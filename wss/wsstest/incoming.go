@@ -78,13 +78,16 @@ func (b *Browser) onInvite(req *sip.Request) {
 }
 
 // reply sends a response to the incoming INVITE.
-func (c *Call) reply(status int, reason string, body []byte) error {
+func (c *Call) reply(status int, reason string, body []byte, extra ...sip.Header) error {
 	c.mu.Lock()
 	b, toTag := c.b, c.dialog.localTag
 	if status == sip.StatusTrying {
 		toTag = ""
 	}
 	res := respond(c.invite, status, reason, toTag)
+	for _, h := range extra {
+		res.AppendHeader(h)
+	}
 	if status > sip.StatusTrying && status < 300 {
 		res.AppendHeader(&sip.ContactHeader{Address: b.Contact()})
 		res.AppendHeader(sip.NewHeader("Allow", b.opt.Allow))

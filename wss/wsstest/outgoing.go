@@ -105,7 +105,7 @@ func (c *Call) heard(res *sip.Response) {
 
 func (c *Call) onProvisional(res *sip.Response) {
 	if res.StatusCode > sip.StatusTrying {
-		if h := res.GetHeader("Require"); h != nil {
+		if h := res.GetHeader("Require"); h != nil && !c.takesReliable() {
 			c.browser().fault("%d requires %s: JsSIP has no 100rel", res.StatusCode, h.Value())
 		}
 		if tag(res.To().Params) == "" {
@@ -115,7 +115,13 @@ func (c *Call) onProvisional(res *sip.Response) {
 	c.mu.Lock()
 	sendNow := c.cancelled && !c.ringing
 	c.ringing = true
+	if tag(res.To().Params) != "" {
+		c.establish(res)
+	}
 	c.mu.Unlock()
+	if seq := res.GetHeader("RSeq"); seq != nil && c.takesReliable() {
+		go c.acknowledge(res, seq.Value())
+	}
 	if sendNow {
 		c.sendCancel()
 	}
@@ -149,7 +155,7 @@ func (c *Call) onSuccess(res *sip.Response) {
 	ack = c.ack
 	cancelled := c.cancelled
 	c.mu.Unlock()
-	if c.delayed && described {
+	if c.delayed && described && len(res.Body()) > 0 {
 		c.answerInAck(ack, res.Body())
 	}
 	_ = b.Send(ack)
@@ -184,6 +190,15 @@ func (c *Call) answerInAck(ack *sip.Request, offer []byte) {
 // given once must not change: SIP.js ignores the 200's where the 183's was taken, JsSIP applies it to another offer.
 func (c *Call) describe(res *sip.Response) bool {
 	b := c.browser()
+	c.mu.Lock()
+	settled := c.settled
+	c.mu.Unlock()
+	if settled && res.IsSuccess() { // SIP.js: offer and answer are complete
+		if len(res.Body()) > 0 {
+			b.fault("the 200 after an answer in PRACK makes another offer")
+		}
+		return true
+	}
 	if len(res.Body()) == 0 {
 		b.fault("a %d without SDP: JsSIP sends BYE \"Missing SDP\"", res.StatusCode)
 		return false
