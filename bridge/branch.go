@@ -105,14 +105,20 @@ func (br *branch) send() error {
 		return err
 	}
 	l.neg, br.offered = neg, neg
-	out := br.invite(offer)
 	l.register()
-	if l.outgoing, err = l.peer.Request(out, func(ev transaction.Event) {
+	return br.sendInvite(offer)
+}
+
+// sendInvite sends the INVITE with our offer, the first or one in another form.
+func (br *branch) sendInvite(offer []byte) (err error) {
+	c, l := br.call, br.leg
+	if l.outgoing, err = l.peer.Request(br.invite(offer), func(ev transaction.Event) {
 		c.post("INVITE response", func() { br.onEvent(ev) })
 	}); err != nil {
 		return err
 	}
 	if br.target.backend != nil {
+		br.try.stop()
 		br.try = c.after(c.bridge.cfg.TryTimeout, "try-timeout", br.tryTimeout)
 	}
 	return nil
@@ -132,7 +138,7 @@ func (br *branch) invite(offer []byte) transaction.Outbound {
 	if !l.browser() && l.peering().Reliable == ReliableRequire {
 		out.AppendHeader(sip.NewHeader("Require", option100rel))
 	}
-	for _, h := range c.cross(l, c.in.req.Headers()) {
+	for _, h := range append(l.askTimer(), c.cross(l, c.in.req.Headers())...) {
 		out.AppendHeader(h)
 	}
 	if br.target.credentials {
@@ -247,6 +253,9 @@ func (br *branch) hangUpLate(*sip.Response) {
 // onRefusal is a final response of 300 and above.
 func (br *branch) onRefusal(res *sip.Response) {
 	br.try.stop()
+	if br.askLonger(res) {
+		return
+	}
 	br.leg.step(legHeardFinal)
 	br.call.hearSessionID(br.leg, res)
 	br.ended(br.refused(res), worthTrying(res.StatusCode))

@@ -30,6 +30,7 @@ type legInput uint8
 
 const (
 	legProvisional legInput = iota // 1xx heard
+	legAgain                       // the INVITE was refused, and goes out again in another form
 	legHeard2xx                    // 2xx heard, the first or again
 	legHeardFinal                  // the INVITE ended otherwise: refusal, time, transport
 	legAccept                      // the call sends its 2xx
@@ -62,6 +63,7 @@ type legStep struct {
 var legTable = [legStates][legInputs]legStep{
 	legCalling: {
 		legProvisional: {legProceeding, 0},
+		legAgain:       {legCalling, 0},
 		legHeard2xx:    {legConfirmed, legSendAck},
 		legHeardFinal:  {legGone, 0},
 		legAccept:      {legCalling, 0},
@@ -74,6 +76,7 @@ var legTable = [legStates][legInputs]legStep{
 	},
 	legProceeding: {
 		legProvisional: {legProceeding, 0},
+		legAgain:       {legCalling, 0},
 		legHeard2xx:    {legConfirmed, legSendAck},
 		legHeardFinal:  {legGone, 0},
 		legAccept:      {legProceeding, 0},
@@ -86,6 +89,7 @@ var legTable = [legStates][legInputs]legStep{
 	},
 	legCancelPending: {
 		legProvisional: {legCancelling, legSendCancel},
+		legAgain:       {legGone, 0},
 		legHeard2xx:    {legLeaving, legSendAck | legSendBye}, // crossed: too late to cancel
 		legHeardFinal:  {legGone, 0},
 		legAccept:      {legCancelPending, 0},
@@ -98,6 +102,7 @@ var legTable = [legStates][legInputs]legStep{
 	},
 	legCancelling: {
 		legProvisional: {legCancelling, 0},
+		legAgain:       {legGone, 0},
 		legHeard2xx:    {legLeaving, legSendAck | legSendBye},
 		legHeardFinal:  {legGone, 0},
 		legAccept:      {legCancelling, 0},
@@ -110,6 +115,7 @@ var legTable = [legStates][legInputs]legStep{
 	},
 	legIncoming: {
 		legProvisional: {legIncoming, 0},
+		legAgain:       {legIncoming, 0},
 		legHeard2xx:    {legIncoming, 0},
 		legHeardFinal:  {legIncoming, 0},
 		legAccept:      {legAccepted, legSend2xx},
@@ -122,6 +128,7 @@ var legTable = [legStates][legInputs]legStep{
 	},
 	legAccepted: {
 		legProvisional: {legAccepted, 0},
+		legAgain:       {legAccepted, 0},
 		legHeard2xx:    {legAccepted, 0},
 		legHeardFinal:  {legAccepted, 0},
 		legAccept:      {legAccepted, 0},
@@ -134,6 +141,7 @@ var legTable = [legStates][legInputs]legStep{
 	},
 	legByePending: {
 		legProvisional: {legByePending, 0},
+		legAgain:       {legByePending, 0},
 		legHeard2xx:    {legByePending, 0},
 		legHeardFinal:  {legByePending, 0},
 		legAccept:      {legByePending, 0},
@@ -146,6 +154,7 @@ var legTable = [legStates][legInputs]legStep{
 	},
 	legConfirmed: {
 		legProvisional: {legConfirmed, 0},
+		legAgain:       {legConfirmed, 0},
 		legHeard2xx:    {legConfirmed, legSendAck}, // a repetition
 		legHeardFinal:  {legConfirmed, 0},
 		legAccept:      {legConfirmed, 0},
@@ -158,6 +167,7 @@ var legTable = [legStates][legInputs]legStep{
 	},
 	legLeaving: {
 		legProvisional: {legLeaving, 0},
+		legAgain:       {legLeaving, 0},
 		legHeard2xx:    {legLeaving, legSendAck},
 		legHeardFinal:  {legLeaving, 0},
 		legAccept:      {legLeaving, 0},
@@ -170,6 +180,7 @@ var legTable = [legStates][legInputs]legStep{
 	},
 	legGone: {
 		legProvisional: {legGone, 0},
+		legAgain:       {legGone, 0},
 		legHeard2xx:    {legGone, legSendAck},
 		legHeardFinal:  {legGone, 0},
 		legAccept:      {legGone, 0},

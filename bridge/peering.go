@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"strings"
+	"time"
 
 	"tandem/bridge/route"
 	"tandem/bridge/sdp"
@@ -13,7 +14,9 @@ type Peering struct {
 	Insecure bool // no encrypted RTP is taken, even where it is offered
 	DTMF     DTMF
 	Reliable Reliable
-	Learn    string // whom to believe about the source of RTP: "strict", "signalling", "any"; "": as the media engine says
+	// SessionExpires is what our INVITEs ask for (RFC 4028); 0: nothing, a timer is the peer's to bring.
+	SessionExpires time.Duration
+	Learn          string // whom to believe about the source of RTP: "strict", "signalling", "any"; "": as the media engine says
 }
 
 // DTMF is how a backend wants digits and sends them.

@@ -17,7 +17,7 @@ type sentOffer struct {
 	before sdp.Leg
 	rseqs  rseqs
 	answer []byte // of a reliable provisional
-	done   bool // answered, refused or taken back: a 2xx that still comes is only ACKed
+	done   bool   // answered, refused or taken back: a 2xx that still comes is only ACKed
 }
 
 // offer applies an input to the leg's offer table and does what it says.
@@ -89,6 +89,9 @@ func (l *leg) onAnswer(sent *sentOffer, ev transaction.Event) {
 		l.lost()
 	case res.IsSuccess():
 		l.hearReanswer(sent, res)
+	case l.lengthen(res):
+		l.neg = l.neg.Rollback()
+		l.sendOffer()
 	case res.StatusCode == 491:
 		l.neg = l.neg.Rollback()
 		l.offer(offerGlare)
@@ -140,6 +143,7 @@ func (l *leg) hearReanswer(sent *sentOffer, res *sip.Response) {
 	l.neg = neg
 	l.media.SetRemote(neg.Remote())
 	l.media.AnswerSent()
+	l.startTimer()
 	l.agreeTimer(res)
 	l.call.join(l.call.caller, l.call.callee)
 	l.offer(answerHeard)
@@ -149,6 +153,7 @@ func (l *leg) hearReanswer(sent *sentOffer, res *sip.Response) {
 // refusedOffer leaves the session as it was (RFC 3264 §4) and says so to the other side.
 func (l *leg) refusedOffer(status int, why string) {
 	l.neg = l.neg.Rollback()
+	l.refreshAgain()
 	l.log.Info("offer refused", "status", status, "reason", why)
 	l.settleOffer(status, why)
 }

@@ -229,7 +229,11 @@ func (p Peering) bridge() bridge.Peering {
 	case "dtls":
 		policy.Keying, policy.Required = sdp.DTLS, true
 	}
-	return bridge.Peering{SDP: policy, Insecure: p.SRTP == "off", DTMF: bridge.DTMF(p.DTMF), Reliable: bridge.Reliable(p.Reliable), Learn: p.Learn}
+	expires := 30 * time.Minute
+	if p.SessionExpires != nil {
+		expires = *p.SessionExpires
+	}
+	return bridge.Peering{SessionExpires: expires, SDP: policy, Insecure: p.SRTP == "off", DTMF: bridge.DTMF(p.DTMF), Reliable: bridge.Reliable(p.Reliable), Learn: p.Learn}
 }
 
 // secret keys the Contact tokens. Without one in the configuration it is derived from the machine's id, which machine-id(5)

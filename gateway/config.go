@@ -85,13 +85,14 @@ type Pool struct {
 
 // Peering is how calls with a pool or trunk are made; its keys stand among theirs.
 type Peering struct {
-	SRTP      string `yaml:"srtp"`      // "off", "accept" (default), "optional", "sdes", "dtls"
-	ICE       bool   `yaml:"ice"`       // our offers carry it; a caller that offers it is answered in any case
-	Video     *bool  `yaml:"video"`     // default true: carried where both ends want it
-	Transcode *bool  `yaml:"transcode"` // default true: where the ends share no codec
-	DTMF      string `yaml:"dtmf"`      // "auto" (default), "rfc4733", "info", "inband"
-	Reliable  string `yaml:"reliable"`  // "auto" (default), "off", "require"
-	Learn     string `yaml:"learn"`     // "strict", "signalling", "any"; default: media.rtp.learn
+	SRTP           string         `yaml:"srtp"`            // "off", "accept" (default), "optional", "sdes", "dtls"
+	ICE            bool           `yaml:"ice"`             // our offers carry it; a caller that offers it is answered in any case
+	Video          *bool          `yaml:"video"`           // default true: carried where both ends want it
+	Transcode      *bool          `yaml:"transcode"`       // default true: where the ends share no codec
+	DTMF           string         `yaml:"dtmf"`            // "auto" (default), "rfc4733", "info", "inband"
+	Reliable       string         `yaml:"reliable"`        // "auto" (default), "off", "require"
+	SessionExpires *time.Duration `yaml:"session-expires"` // what our INVITEs ask for; default 30m; 0s: nothing
+	Learn          string         `yaml:"learn"`           // "strict", "signalling", "any"; default: media.rtp.learn
 }
 
 // Member is one server of a pool; a plain SIP URI stands for one of weight 1.

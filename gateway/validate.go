@@ -245,6 +245,9 @@ func (v *validator) peering(path string, p Peering) {
 	v.oneOf(path+".srtp", p.SRTP, "off", "accept", "optional", "sdes", "dtls")
 	v.oneOf(path+".dtmf", p.DTMF, "auto", "rfc4733", "info", "inband")
 	v.oneOf(path+".reliable", p.Reliable, "auto", "off", "require")
+	if e := p.SessionExpires; e != nil && *e != 0 && (*e < 90*time.Second || *e > 24*time.Hour) {
+		v.fail(path+".session-expires", "%v is not 0s, nor between 90s and 24h", *e)
+	}
 	v.oneOf(path+".learn", p.Learn, learnModes()...)
 }
 
