@@ -12,6 +12,7 @@ import (
 	"tandem/bridge/identity"
 	"tandem/bridge/location"
 	"tandem/bridge/media"
+	"tandem/bridge/recording"
 	"tandem/bridge/route"
 	"tandem/sipside"
 	"tandem/sipside/transaction"
@@ -77,7 +78,7 @@ type Config struct {
 	Log         *slog.Logger
 }
 
-// Wiring is who the bridge works with; all but Guard and Events are needed.
+// Wiring is who the bridge works with; all but Guard, Events and Disk are needed.
 type Wiring struct {
 	Router   Router
 	Guard    Guard
@@ -87,6 +88,7 @@ type Wiring struct {
 	Media    *media.Engine
 	Browsers Browsers
 	Backends Backends
+	Disk     recording.Disk // of recordings; nil: this machine's
 }
 
 // Bridge owns the calls and the registrations.

@@ -19,6 +19,8 @@ type CallStatus struct {
 	Start   time.Time     `json:"start"`
 	Answer  time.Time     `json:"answer,omitzero"`
 	Media   []RecordMedia `json:"media,omitempty"` // as of a few seconds ago
+
+	Recording *RecordRecording `json:"recording,omitempty"` // as far as it is written
 }
 
 // Calls are the running calls, at most so many, the oldest first.
@@ -45,7 +47,7 @@ func (c *call) status() CallStatus {
 	r := &c.record
 	s := CallStatus{
 		Call: c.id, Tenant: r.Tenant, State: c.state.String(), Origin: r.Origin, From: r.From, To: r.To, Backend: r.Backend,
-		Start: r.Start, Answer: r.Answer,
+		Start: r.Start, Answer: r.Answer, Recording: c.taped(),
 	}
 	for _, l := range []*leg{c.caller, c.callee} {
 		if l != nil && l.media != nil {

@@ -17,7 +17,8 @@ func (b *Bridge) Restore(s Snapshot) error {
 	c := b.newCall(s.Call)
 	c.state = callUp
 	c.record = s.Record
-	c.record.Media = nil
+	c.record.Media, c.record.Recording = nil, nil
+	c.tape = restoredTape(s.Record.Recording)
 	if s.Record.Tenant != "" {
 		c.log = c.log.With("tenant", s.Record.Tenant)
 	}
@@ -74,7 +75,7 @@ func (c *call) restoreLeg(s LegSnapshot) (*leg, error) {
 	state := s.Media
 	m, err := c.bridge.with.Media.NewLeg(media.LegSpec{
 		Profile: l.profile, Call: c.id, Leg: l.name, Signalling: l.signalling(), Learn: c.bridge.peering(l.backend).Learn,
-		OnEvent: l.onMedia, Restore: &state,
+		OnEvent: l.onMedia, Tap: c.tap(), Restore: &state,
 	})
 	if err != nil {
 		return nil, err
@@ -86,6 +87,7 @@ func (c *call) restoreLeg(s LegSnapshot) (*leg, error) {
 // restored starts what a running call has under way.
 func (c *call) restored() {
 	c.log.Info("call restored")
+	c.startTape()
 	for _, l := range c.legs() {
 		l.startTimer()
 		if l.browser() && l.peer == nil {

@@ -70,13 +70,15 @@ func (c *call) snapshot() (Snapshot, error) {
 	if c.state != callUp || !c.caller.settled() || !c.callee.settled() {
 		return Snapshot{}, fmt.Errorf("%w: %q", ErrNotNow, c.id)
 	}
+	record := c.record
+	record.Recording = c.taped()
 	return Snapshot{
 		Call:     c.id,
 		At:       time.Now(),
 		Caller:   c.caller.snapshot(),
 		Callee:   c.callee.snapshot(),
 		Sessions: [2]string{c.sessions.Caller, c.sessions.Callee},
-		Record:   c.record,
+		Record:   record,
 	}, nil
 }
 
@@ -119,6 +121,7 @@ func (c *call) drop() {
 		}
 		l.unregister()
 	}
+	c.stopTape()
 	c.dropInvite()
 	c.bridge.calls.remove(c)
 }

@@ -3,6 +3,8 @@ package bridge
 import (
 	"maps"
 	"sync"
+
+	"tandem/bridge/recording"
 )
 
 // Stats are the bridge's figures.
@@ -15,7 +17,8 @@ type Stats struct {
 	Failovers     uint64
 	Panics        uint64            // calls that ended by a fault of ours
 	Overloads     uint64            // new calls refused because no processor was left
-	Recordings    map[string]uint64 // that ended, by how
+	Recordings    map[string]uint64 // that ended, by how; those too that could not begin
+	Unrecorded    uint64            // packets that recordings lack, for the disk was too slow
 }
 
 // counters are the figures that nobody else keeps.
@@ -26,6 +29,7 @@ type counters struct {
 	panics     uint64            //
 	overloads  uint64            //
 	recordings map[string]uint64 // by how they ended
+	unrecorded uint64            //
 	ended      map[string]uint64 // by Termination.Reason
 	registers  map[string]uint64 // by outcome
 }
@@ -39,8 +43,14 @@ func (c *counters) failedOver()             { c.add(func() { c.failovers++ }) }
 func (c *counters) panicked()               { c.add(func() { c.panics++ }) }
 func (c *counters) overloaded()             { c.add(func() { c.overloads++ }) }
 func (c *counters) callEnded(reason string) { c.add(func() { c.ended[reason]++ }) }
-func (c *counters) recorded(end string)     { c.add(func() { c.recordings[end]++ }) }
 func (c *counters) register(outcome string) { c.add(func() { c.registers[outcome]++ }) }
+
+func (c *counters) recorded(r recording.Result) {
+	c.add(func() {
+		c.recordings[r.End]++
+		c.unrecorded += r.Lost
+	})
+}
 
 func (c *counters) add(change func()) {
 	c.mu.Lock()
@@ -62,6 +72,7 @@ func (b *Bridge) Stats() Stats {
 		Panics:       c.panics,
 		Overloads:    c.overloads,
 		Recordings:   maps.Clone(c.recordings),
+		Unrecorded:   c.unrecorded,
 	}
 	if counted, ok := b.with.Store.(interface{ Len() int }); ok {
 		s.Registrations = counted.Len()

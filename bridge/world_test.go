@@ -20,6 +20,7 @@ import (
 	"tandem/bridge/identity"
 	"tandem/bridge/location"
 	"tandem/bridge/media"
+	"tandem/bridge/recording"
 	"tandem/bridge/route"
 	"tandem/sipside"
 	"tandem/sipside/siptest"
@@ -56,6 +57,8 @@ type conditions struct {
 	timers  transaction.Config
 	guard   Guard
 	handler func(member int) func(*siptest.Incoming) bool
+	record  route.Recording // of calls to the pool
+	disk    recording.Disk
 }
 
 func newWorld(t *testing.T, with conditions) *world {
@@ -76,12 +79,13 @@ func newWorld(t *testing.T, with conditions) *world {
 	w.bridge = New(with.bridge, Wiring{
 		Router: route.New([]route.Rule{
 			{From: "browsers", User: regexp.MustCompile("^900"), Reject: 403},
-			{From: "browsers", To: "pbx"},
+			{From: "browsers", To: "pbx", Record: with.record},
 			{From: "pbx", User: regexp.MustCompile("^trunk"), To: "pbx"},
 			{From: "pbx", To: "browsers"},
 		}),
 		Events: &w.events, Store: w.store, Nonces: identity.NewNonces(100, time.Minute, time.Now), Media: w.media,
 		Browsers: w.wss, Backends: w.sip, Guard: with.guard,
+		Disk: with.disk,
 	})
 	w.serve()
 	return w

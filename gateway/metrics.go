@@ -80,6 +80,7 @@ func (s scrape) calls(f figures) {
 	s.counters("registers_total", "REGISTER requests of browsers, by outcome.", "outcome", b.Registers)
 	s.counter("call_panics_total", "Calls that ended by a fault of the process, each confined to its call.", b.Panics)
 	s.counters("recordings_total", "Recordings that ended, by how.", "end", b.Recordings)
+	s.counter("recordings_lost_packets_total", "Packets that recordings lack, for the disk was too slow.", b.Unrecorded)
 	s.counter("calls_refused_total", "New calls refused with 503 because no processor was left.", b.Overloads)
 	s.counter("failovers_total", "Requests tried again at another member of the pool.", b.Failovers)
 }

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"crypto/tls"
+	"errors"
 	"maps"
 	"net/netip"
 	"net/url"
@@ -367,10 +368,8 @@ func (v *validator) recording(path string, r Route, folder string) {
 
 func (v *validator) operations(c Config) {
 	if folder := c.Records.Recordings; folder != "" {
-		if info, err := os.Stat(folder); err != nil {
+		if err := writable(folder); err != nil {
 			v.fail("records.recordings", "%s", err)
-		} else if !info.IsDir() {
-			v.fail("records.recordings", "%s is no folder", folder)
 		}
 	}
 	v.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
@@ -380,4 +379,13 @@ func (v *validator) operations(c Config) {
 			v.fail("records.file", "%s", err)
 		}
 	}
+}
+
+// writable tries whether a file can be made in a folder.
+func writable(folder string) error {
+	probe, err := os.CreateTemp(folder, ".tandem-check-*")
+	if err != nil {
+		return err
+	}
+	return errors.Join(probe.Close(), os.Remove(probe.Name()))
 }

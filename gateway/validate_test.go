@@ -87,6 +87,12 @@ func TestFaultsOfTheMeaning(t *testing.T) {
 		{add("log: {level: loud}"), `log.level: "loud" is not one of debug`},
 		{add("log: {format: xml}"), `log.format: "xml" is not one of text, json`},
 		{add("records: {file: DIR/none/calls.jsonl}"), `t.yaml:5:11: records.file: stat`},
+		{add("records: {recordings: DIR/none}"), `t.yaml:5:11: records.recordings: open`},
+		{add("records: {recordings: /proc}"), `t.yaml:5:11: records.recordings: open /proc/`}, // there, and not to be written to
+		{replace("to: pbx}", "to: pbx, record: mp3}"), `routes[0].record: "mp3" is not one of wav, pcap, both`},
+		{replace("to: pbx}", "to: pbx, record: wav}"), `t.yaml:4:36: routes[0].record: needs records.recordings`},
+		{replace("to: pbx}", "to: pbx, consent: true}"), `routes[0].consent: is said of a recording`},
+		{replace("to: pbx}", "reject: 403, record: wav}") + "records: {recordings: "+dir+"}\n", `routes[0].record: a call that is rejected`},
 	} {
 		if _, err := parse(t, c.text); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s\ngot  %v\nwant %s", c.text, err, c.want)
@@ -102,7 +108,7 @@ sip: {listen: [udp://0.0.0.0:0, tls://0.0.0.0:0], advertise: 127.0.0.1, certific
 media: {rtp: {address: 127.0.0.1}}
 trunks: {a: {uri: sip:a}}
 routes: {from: a, to: browsers}
-records: {file: DIR/calls.jsonl}
+records: {file: DIR/calls.jsonl, recordings: DIR}
 `)
 	if _, err := parse(t, text); err != nil {
 		t.Error(err)

@@ -221,8 +221,9 @@ func (l *Leg) relayRTP(w *worker, stream int, p []byte) {
 // tap shows a packet to whoever records the leg.
 func (l *Leg) tap(w *worker, stream int, s *sdp.PlannedStream, p []byte) {
 	var spoken *sdp.Codec
-	if payload := p[1] &^ rtpMarkerBit; payload == s.From[l.side] {
-		spoken = &s.Codec[l.side]
+	far := s.Codec[1-l.side].PayloadType
+	if payload := p[1] &^ rtpMarkerBit; payload == s.From[l.side] || !s.Transcode && s.Payload[l.side][payload] == far {
+		spoken = &s.Codec[l.side] // some send with the number of their own answer
 	}
 	l.spec.Tap.Packet(l, stream, spoken, p, w.wall())
 }

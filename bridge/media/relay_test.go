@@ -146,6 +146,19 @@ func TestTap(t *testing.T) {
 	if n := x.count.Load(); n != 2 {
 		t.Errorf("tap saw %d packets", n)
 	}
+	plan := opusPlan()
+	plan.Streams[sdp.Audio].Payload[0][98] = 107 // the browser sends with the number of its own answer
+	c.e.Join(c.a, c.b, plan)
+	settled := make(chan struct{})
+	c.a.do(func(*worker, *Leg) { close(settled) })
+	<-settled
+	c.browser.sendRTP(c.browser.next(98, "renumbered"))
+	if p := c.phone.receiveRTP(); p.PayloadType != 107 {
+		t.Fatalf("%v", p)
+	}
+	if n := x.count.Load(); n != 3 {
+		t.Errorf("tap saw %d packets, want 3", n)
+	}
 }
 
 type bomb struct{ armed atomic.Bool }

@@ -2,52 +2,45 @@ package recording
 
 import (
 	"encoding/binary"
-	"os"
+	"errors"
 	"time"
 )
 
 // capture is a pcap file of raw IPv4 packets: UDP around each RTP packet, decrypted, between two made-up addresses.
 type capture struct {
-	out     *os.File
+	out     File
 	start   time.Time
-	written int64
+	written int64  // of whole packets
+	buffer  []byte // whole packets that are not written yet
+	ends    []int  // where in buffer each of them ends
 }
 
 const (
 	pcapMagic   = 0xa1b2c3d4 // microseconds, in the byte order of the file
-	linkRaw     = 101        // LINKTYPE_RAW
+	pcapHeader  = 24
+	linkRaw     = 101 // LINKTYPE_RAW
 	ipHeader    = 20
 	udpHeader   = 8
 	capturePort = 4000
 )
 
-func newCapture(out *os.File, start time.Time) *capture { return &capture{out: out, start: start} }
+func newCapture(out File, start time.Time) *capture { return &capture{out: out, start: start} }
 
-func (c *capture) write(b []byte) error {
-	n, err := c.out.Write(b)
-	c.written += int64(n)
-	return err
-}
-
-func (c *capture) header() []byte {
-	b := binary.LittleEndian.AppendUint32(nil, pcapMagic)
+func (c *capture) begin() error {
+	b := binary.LittleEndian.AppendUint32(c.buffer, pcapMagic)
 	b = binary.LittleEndian.AppendUint16(b, 2)
 	b = binary.LittleEndian.AppendUint16(b, 4)
 	b = append(b, make([]byte, 8)...)
 	b = binary.LittleEndian.AppendUint32(b, 65535)
-	return binary.LittleEndian.AppendUint32(b, linkRaw)
+	c.buffer = binary.LittleEndian.AppendUint32(b, linkRaw)
+	c.ends = append(c.ends, len(c.buffer))
+	return c.flush(0)
 }
 
-func (c *capture) add(p *parcel) error {
-	if c.written == 0 {
-		if err := c.write(c.header()); err != nil {
-			return err
-		}
-	}
+func (c *capture) add(p *parcel) {
 	at := c.start.Add(p.at)
 	size := ipHeader + udpHeader + p.length
-	b := make([]byte, 0, 16+size)
-	b = binary.LittleEndian.AppendUint32(b, uint32(at.Unix()))
+	b := binary.LittleEndian.AppendUint32(c.buffer, uint32(at.Unix()))
 	b = binary.LittleEndian.AppendUint32(b, uint32(at.Nanosecond()/1000))
 	b = binary.LittleEndian.AppendUint32(b, uint32(size))
 	b = binary.LittleEndian.AppendUint32(b, uint32(size))
@@ -59,11 +52,29 @@ func (c *capture) add(p *parcel) error {
 	b = binary.BigEndian.AppendUint16(b, capturePort)
 	b = binary.BigEndian.AppendUint16(b, uint16(udpHeader+p.length))
 	b = append(b, 0, 0)
-	return c.write(append(b, p.data()...))
+	c.buffer = append(b, p.data()...)
+	c.ends = append(c.ends, len(c.buffer))
 }
 
-func (c *capture) flush(time.Duration) error { return nil }
+func (c *capture) flush(time.Duration) error {
+	if len(c.buffer) == 0 {
+		return nil
+	}
+	n, err := c.out.Write(c.buffer)
+	whole := 0
+	for _, end := range c.ends {
+		if end <= n {
+			whole = end
+		}
+	}
+	c.written += int64(whole)
+	c.buffer, c.ends = c.buffer[:0], c.ends[:0]
+	return err
+}
 
-func (c *capture) finish() error { return c.out.Close() }
+// finish takes off what a failed write left of a packet.
+func (c *capture) finish(time.Duration) error {
+	return errors.Join(c.out.Truncate(c.written), c.out.Close())
+}
 
 func (c *capture) size() int64 { return c.written }

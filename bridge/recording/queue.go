@@ -24,7 +24,6 @@ type parcel struct {
 	side   int           // 0: from the caller
 	at     time.Duration // since the recording began
 	codec  codec.Name    // 0: no sound, or none that is known
-	clock  int
 	length int
 	packet [packetMost]byte
 }
@@ -36,11 +35,7 @@ func (q *queue) put(side int, spoken *sdp.Codec, packet []byte, at time.Duration
 		return false
 	}
 	p := &q.cells[tail%queueLength]
-	p.side, p.at, p.codec, p.clock = side, at, 0, 8000
-	if spoken != nil {
-		p.codec, _ = codec.ParseName(spoken.Name)
-		p.clock = spoken.Clock
-	}
+	p.side, p.at, p.codec = side, at, nameOf(spoken, packet)
 	p.length = copy(p.packet[:], packet)
 	q.tail.Store(tail + 1)
 	return true
@@ -57,3 +52,25 @@ func (q *queue) peek() *parcel {
 func (q *queue) advance() { q.head.Add(1) }
 
 func (p *parcel) data() []byte { return p.packet[:p.length] }
+
+// nameOf is the codec of a packet; without a word by those who negotiated, a static payload type says it (RFC 3551 §6).
+func nameOf(spoken *sdp.Codec, packet []byte) codec.Name {
+	if spoken != nil {
+		if name, _ := codec.ParseName(spoken.Name); name != 0 && name.Clock() == spoken.Clock {
+			return name
+		}
+		return 0
+	}
+	if len(packet) < rtpHeader {
+		return 0
+	}
+	switch packet[1] & 0x7f {
+	case 0:
+		return codec.PCMU
+	case 8:
+		return codec.PCMA
+	case 9:
+		return codec.G722
+	}
+	return 0
+}

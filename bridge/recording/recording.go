@@ -1,17 +1,12 @@
 // Package recording writes what a call's legs say to files: decrypted stereo sound, or packets as Wireshark reads them. It sees
-// the packets by a media tap; the packet path only copies them, and whatever the disk does the call goes on.
+// the packets by a media tap; the packet path only copies them, and whatever the disk or a codec does the call goes on.
 package recording
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
-	"regexp"
-	"strings"
+	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"tandem/bridge/media"
@@ -21,15 +16,16 @@ import (
 // How a recording ended.
 const (
 	Complete   = "complete"
-	DiskFull   = "disk-full"
-	WriteError = "write-error"
-	Overrun    = "overrun" // complete but for packets that the disk was too slow for
+	DiskFull   = "disk-full"   // the disk, or what of it the process may use
+	WriteError = "write-error" // any other fault of the disk
+	Fault      = "fault"       // a fault of ours, such as a codec's
+	Overrun    = "overrun"     // complete but for packets that the disk was too slow for
+	Unfinished = "unfinished"  // the disk did not take all in time; it may yet
 )
-
-const drainEvery = 100 * time.Millisecond
 
 // Options say what to write and where.
 type Options struct {
+	Disk   Disk   // nil: this machine's
 	Folder string // made where it is missing, with one folder in it for each tenant
 	Tenant string
 	Call   string // in the files' names
@@ -41,31 +37,26 @@ type Options struct {
 type Result struct {
 	Files []string `json:"files"`
 	Bytes int64    `json:"bytes"`
-	End   string   `json:"end"`
-}
-
-// sink is one file that is being written.
-type sink interface {
-	add(p *parcel) error
-	flush(now time.Duration) error // what will not change any more
-	finish() error
-	size() int64
+	Lost  uint64   `json:"lost_packets,omitempty"` // that are missing, for the disk was too slow
+	End   string   `json:"end,omitempty"`          // empty while it goes on
 }
 
 // Recording is a media.Tap for both legs of one call; the leg named "caller" is the left channel.
 type Recording struct {
 	// static after construction
-	start  time.Time
-	log    *slog.Logger
-	files  []string
-	stop   chan struct{}
-	ended  chan struct{} // closed when the files are
-	broken chan struct{} // closed at the first fault
+	start time.Time
+	log   *slog.Logger
+	files []string
+	stop  chan struct{}
+	ended chan struct{} // closed when the files are
+
+	once   sync.Once
+	result Result // guarded by once
 
 	queue   queue
 	overrun atomic.Uint64
 	bytes   atomic.Int64
-	reason  atomic.Pointer[string]
+	reason  atomic.Pointer[string] // of a fault
 
 	// owned by run
 	sinks []sink
@@ -73,29 +64,25 @@ type Recording struct {
 
 var _ media.Tap = (*Recording)(nil)
 
-// Start opens the files and begins to write. An error leaves nothing behind but, perhaps, an empty file.
+// Start opens the files and begins to write. For its error see EndOf; it leaves no file behind.
 func Start(o Options) (*Recording, error) {
-	r := &Recording{start: time.Now(), log: o.Log, stop: make(chan struct{}), ended: make(chan struct{}), broken: make(chan struct{})}
-	folder := filepath.Join(o.Folder, plain(o.Tenant))
-	if err := os.MkdirAll(folder, 0o750); err != nil {
-		return nil, fmt.Errorf("recording: %w", err)
+	if o.Disk == nil {
+		o.Disk = localDisk{}
 	}
-	name := filepath.Join(folder, r.start.UTC().Format("20060102T150405.000Z")+"-"+plain(o.Call))
-	for _, format := range []string{"wav", "pcap"} {
-		if o.Format != format && o.Format != "both" {
-			continue
+	r := newRecording(time.Now(), o.Log)
+	for _, name := range o.names(r.start) {
+		out, err := o.Disk.Create(name)
+		if err == nil {
+			r.files = append(r.files, name)
+			r.sinks = append(r.sinks, newSink(name, out, r.start))
+			err = r.sinks[len(r.sinks)-1].begin()
 		}
-		file := name + "." + format
-		out, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o640)
 		if err != nil {
-			r.close()
+			_ = r.close(0)
+			for _, name := range r.files {
+				_ = o.Disk.Remove(name)
+			}
 			return nil, fmt.Errorf("recording: %w", err)
-		}
-		r.files = append(r.files, file)
-		if format == "wav" {
-			r.sinks = append(r.sinks, newSound(out))
-		} else {
-			r.sinks = append(r.sinks, newCapture(out, r.start))
 		}
 	}
 	if len(r.sinks) == 0 {
@@ -105,15 +92,13 @@ func Start(o Options) (*Recording, error) {
 	return r, nil
 }
 
-// plain keeps of a name what is safe in a file's.
-func plain(name string) string {
-	name = regexp.MustCompile(`[^A-Za-z0-9_.-]+`).ReplaceAllString(name, "_")
-	return strings.TrimLeft(name, ".")
+func newRecording(start time.Time, log *slog.Logger) *Recording {
+	return &Recording{start: start, log: log, stop: make(chan struct{}), ended: make(chan struct{})}
 }
 
 // Packet is called from the packet path: it copies and returns.
 func (r *Recording) Packet(leg *media.Leg, slot sdp.Slot, codec *sdp.Codec, packet []byte, at time.Time) {
-	if slot != sdp.Audio {
+	if slot != sdp.Audio || r.reason.Load() != nil {
 		return
 	}
 	side := 1
@@ -125,83 +110,35 @@ func (r *Recording) Packet(leg *media.Leg, slot sdp.Slot, codec *sdp.Codec, pack
 	}
 }
 
-// Finish ends the recording, waits for the files at most so long, and says what became of it.
+// Progress is what is written so far.
+func (r *Recording) Progress() Result {
+	return Result{Files: r.files, Bytes: r.bytes.Load(), Lost: r.overrun.Load()}
+}
+
+// Finish ends the recording, waits for the files at most so long, and says what became of it. Again it says the same.
 func (r *Recording) Finish(most time.Duration) Result {
+	r.once.Do(func() { r.result = r.finish(most) })
+	return r.result
+}
+
+func (r *Recording) finish(most time.Duration) Result {
 	close(r.stop)
+	patience := time.NewTimer(most)
+	defer patience.Stop()
+	end := Complete
 	select {
 	case <-r.ended:
-	case <-time.After(most):
-		r.log.Warn("recording is still being written", "file", r.files[0])
+	case <-patience.C:
+		end = Unfinished
+		r.log.Warn("recording is still being written", "files", r.files)
 	}
-	result := Result{Files: r.files, Bytes: r.bytes.Load(), End: Complete}
-	if why := r.reason.Load(); why != nil {
-		result.End = *why
-	} else if r.overrun.Load() > 0 {
-		result.End = Overrun
+	result := r.Progress()
+	switch why := r.reason.Load(); {
+	case why != nil:
+		end = *why
+	case end == Complete && result.Lost > 0:
+		end = Overrun
 	}
+	result.End = end
 	return result
-}
-
-func (r *Recording) run() {
-	defer close(r.ended)
-	ticker := time.NewTicker(drainEvery)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ticker.C:
-			r.note(r.drain())
-		case <-r.stop:
-			r.note(errors.Join(r.drain(), r.close()))
-			return
-		}
-	}
-}
-
-// drain writes what came.
-func (r *Recording) drain() error {
-	var faults []error
-	for p := r.queue.peek(); p != nil; p = r.queue.peek() {
-		for _, s := range r.sinks {
-			faults = append(faults, s.add(p))
-		}
-		r.queue.advance()
-	}
-	size := int64(0)
-	for _, s := range r.sinks {
-		faults = append(faults, s.flush(time.Since(r.start)))
-		size += s.size()
-	}
-	if len(r.sinks) > 0 {
-		r.bytes.Store(size)
-	}
-	return errors.Join(faults...)
-}
-
-// note ends the writing at the first fault: the call goes on without its recording.
-func (r *Recording) note(err error) {
-	if err == nil || r.reason.Load() != nil {
-		return
-	}
-	why := WriteError
-	if errors.Is(err, syscall.ENOSPC) {
-		why = DiskFull
-	}
-	r.reason.Store(&why)
-	close(r.broken)
-	r.log.Error("recording ended", "file", r.files[0], "reason", why, "error", err)
-	_ = r.close()
-}
-
-func (r *Recording) close() error {
-	var faults []error
-	size := int64(0)
-	for _, s := range r.sinks {
-		faults = append(faults, s.finish())
-		size += s.size()
-	}
-	if len(r.sinks) > 0 {
-		r.bytes.Store(size)
-	}
-	r.sinks = nil
-	return errors.Join(faults...)
 }

@@ -2,9 +2,9 @@ package codec
 
 import "math"
 
-// resampler changes the rate of one stream by a whole factor, up or down, with a polyphase FIR: within 0.3 dB to 85 % of
+// Resampler changes the rate of one stream by a whole factor, up or down, with a polyphase FIR: within 0.3 dB to 85 % of
 // the lower rate's band (3400 of 4000 Hz), and at least 60 dB down from 115 % of it on.
-type resampler struct {
+type Resampler struct {
 	up, down int // one of them is 1
 	taps     []int32
 	history  []int16 // as many as a phase has taps, less one
@@ -14,12 +14,12 @@ type resampler struct {
 // resamplerReach is how many zero crossings of the sinc lie on each side of its middle.
 const resamplerReach = 20
 
-// newResampler returns nil if the rates are equal. longest is the greatest block in samples.
-func newResampler(from, to, longest int) *resampler {
+// NewResampler returns nil if the rates are equal, which passes sound as it is. longest is the greatest block in samples.
+func NewResampler(from, to, longest int) *Resampler {
 	if from == to {
 		return nil
 	}
-	r := &resampler{up: max(to/from, 1), down: max(from/to, 1)}
+	r := &Resampler{up: max(to/from, 1), down: max(from/to, 1)}
 	factor := max(r.up, r.down)
 	r.taps = lowPass(factor, r.up)
 	phase := len(r.taps) / r.up
@@ -58,8 +58,8 @@ func bessel(x float64) float64 {
 	return sum
 }
 
-// run appends what pcm becomes to out. The number of samples in pcm is a multiple of the factor where it goes down.
-func (r *resampler) run(out, pcm []int16) []int16 {
+// Run appends what pcm becomes to out. The number of samples in pcm is a multiple of the factor where it goes down.
+func (r *Resampler) Run(out, pcm []int16) []int16 {
 	if r == nil {
 		return append(out, pcm...)
 	}
@@ -80,4 +80,11 @@ func (r *resampler) run(out, pcm []int16) []int16 {
 	}
 	copy(r.history, work[len(pcm):])
 	return out
+}
+
+// Reset says that what comes next does not follow what came last.
+func (r *Resampler) Reset() {
+	if r != nil {
+		clear(r.history)
+	}
 }

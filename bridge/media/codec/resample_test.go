@@ -6,10 +6,10 @@ import (
 	"testing"
 )
 
-func resampleAll(r *resampler, pcm []int16, block int) []int16 {
+func resampleAll(r *Resampler, pcm []int16, block int) []int16 {
 	var out []int16
 	for ; len(pcm) >= block; pcm = pcm[block:] {
-		out = r.run(out, pcm[:block])
+		out = r.Run(out, pcm[:block])
 	}
 	return out
 }
@@ -20,7 +20,7 @@ func TestResamplerPassesItsBand(t *testing.T) {
 		t.Run(fmt.Sprint(c.from, "→", c.to), func(t *testing.T) {
 			low := min(c.from, c.to)
 			for hertz := 100; hertz <= low*85/200; hertz += 550 {
-				r := newResampler(c.from, c.to, c.from/50)
+				r := NewResampler(c.from, c.to, c.from/50)
 				out := resampleAll(r, tone(float64(hertz), 10000, c.from, c.from/2), c.from/50)[c.to/4:]
 				if level := decibel(power(out, float64(hertz), c.to) / 10000); math.Abs(level) > 0.3 {
 					t.Errorf("%d Hz: %.2f dB", hertz, level)
@@ -34,7 +34,7 @@ func TestResamplerPassesItsBand(t *testing.T) {
 			if c.from < c.to {
 				return
 			}
-			r := newResampler(c.from, c.to, c.from/50)
+			r := NewResampler(c.from, c.to, c.from/50)
 			above := float64(low) * 0.575
 			out := resampleAll(r, tone(above, 10000, c.from, c.from/2), c.from/50)[c.to/4:]
 			if level := decibel(rms(out) / 7071); level > -60 {
@@ -45,8 +45,8 @@ func TestResamplerPassesItsBand(t *testing.T) {
 }
 
 func TestResamplerAllocatesNothing(t *testing.T) {
-	r, pcm, out := newResampler(16000, 8000, 320), tone(440, 9000, 16000, 320), make([]int16, 0, 160)
-	if n := testing.AllocsPerRun(100, func() { out = r.run(out[:0], pcm) }); n != 0 {
+	r, pcm, out := NewResampler(16000, 8000, 320), tone(440, 9000, 16000, 320), make([]int16, 0, 160)
+	if n := testing.AllocsPerRun(100, func() { out = r.Run(out[:0], pcm) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }

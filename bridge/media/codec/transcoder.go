@@ -50,7 +50,7 @@ type Transcoder struct {
 	encoder Encoder
 	decoded int // samples per second
 	encoded int // samples per second
-	change  *resampler
+	change  *Resampler
 
 	jitter  jitter
 	noise   noise
@@ -98,7 +98,7 @@ func New(from, to Spec) (*Transcoder, error) {
 		return nil, err
 	}
 	most := samples(longest+stretchMost, t.decoded)
-	t.change = newResampler(t.decoded, t.encoded, most)
+	t.change = NewResampler(t.decoded, t.encoded, most)
 	t.pcm = make([]int16, 0, most)
 	t.queue = make([]int16, 0, samples(longest+stretchMost+to.Ptime, t.encoded))
 	t.jitter.clock = from.Name.Clock()
@@ -201,7 +201,7 @@ func (t *Transcoder) feed(at time.Duration) {
 	default:
 		t.conceal(p)
 	}
-	t.queue = t.change.run(t.queue, t.pcm)
+	t.queue = t.change.Run(t.queue, t.pcm)
 }
 
 // span is how many samples ticks of the RTP clock are. Opus invents in steps of 2.5 ms.
