@@ -45,7 +45,7 @@ func (c *call) openBranch(t target) {
 // newCallee is a branch's leg: a dialog of its own, or that of the challenged INVITE which this one answers.
 func (c *call) newCallee(t target) *leg {
 	ids, in := c.bridge.ids, c.in.req
-	l := &leg{call: c, name: "callee", profile: sdp.RTP, peer: t.peer(), state: legCalling}
+	l := &leg{name: byCallee, profile: sdp.RTP, peer: t.peer(), state: legCalling}
 	l.dialog = Dialog{
 		CallID: ids.callID(), LocalTag: ids.tag(), Token: ids.token(),
 		LocalName: in.From().DisplayName, LocalURI: in.From().Address.String(),
@@ -53,7 +53,7 @@ func (c *call) newCallee(t target) *leg {
 	}
 	if t.backend != nil {
 		l.backend = t.backend.Name()
-		l.dialog.Target = c.in.tx.RequestURI()
+		l.dialog.Target = c.uri
 		if by := t.issuer; by != nil && by.CallID != "" { // CSeq + 1 on the same leg
 			l.dialog.CallID, l.dialog.LocalTag, l.dialog.LocalSeq = by.CallID, by.FromTag, by.CSeq
 		}
@@ -63,6 +63,7 @@ func (c *call) newCallee(t target) *leg {
 		l.dialog.LocalURI = forBrowser(in.From().Address, "")
 		l.dialog.RemoteURI = forBrowser(in.To().Address, t.binding.AOR)
 	}
+	c.adopt(l)
 	l.digits, l.policy = c.bridge.peering(l.backend).DTMF, c.bridge.policy(l.backend, c.caller.backend)
 	l.policy.Transcode = l.policy.Transcode && c.caller.policy.Transcode // it takes both legs
 	l.log = c.log.With("leg", l.name, "conn", l.peer.Name())
@@ -113,7 +114,7 @@ func (br *branch) send() error {
 func (br *branch) sendInvite(offer []byte) (err error) {
 	c, l := br.call, br.leg
 	if l.outgoing, err = l.peer.Request(br.invite(offer), func(ev transaction.Event) {
-		c.post("INVITE response", func() { br.onEvent(ev) })
+		l.post("INVITE response", func() { br.onEvent(ev) })
 	}); err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 
 	"github.com/emiago/sipgo/sip"
 
@@ -18,18 +19,20 @@ type call struct {
 	tape   *tape // nil: the call is not recorded
 	id     string
 	log    *slog.Logger
+	tag    string // ours towards the caller that began it
 	box    mailbox
-	caller *leg
 
 	// owned by run
 	state    callState
 	in       inbound   // the caller's INVITE, while it is unanswered
+	uri      string    // its Request-URI, byte for byte
 	stages   []stage   // not yet tried
 	branches []*branch // tried, newest last
-	callee   *leg      // the winner
-	answer   *branch   // the winner, while the caller's ACK is awaited
-	ringing  *branch   // whose early media the caller hears
-	stale    bool      // the caller changed its session before the answer: the callee hears of it once the call is up
+	caller   *leg
+	callee   *leg    // the winner; a void leg once it went to another call
+	answer   *branch // the winner, while the caller's ACK is awaited
+	ringing  *branch // whose early media the caller hears
+	stale    bool    // the caller changed its session before the answer: the callee hears of it once the call is up
 	best     *Termination
 	term     *Termination
 	sessions sessionIDs
@@ -156,7 +159,7 @@ func (c *call) legs() []*leg {
 	for _, br := range c.branches {
 		out = append(out, br.leg)
 	}
-	if c.callee != nil && c.answer == nil && len(c.branches) == 0 { // restored
+	if c.callee != nil && !slices.Contains(out, c.callee) { // restored, or of another call
 		out = append(out, c.callee)
 	}
 	return out

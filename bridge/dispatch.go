@@ -122,14 +122,14 @@ func (b *Bridge) serveCancel(in inbound) {
 		b.respond(in.tx, reply{status: 200})
 		return
 	}
-	b.respond(in.tx, reply{status: 200, tag: c.caller.dialog.LocalTag})
+	b.respond(in.tx, reply{status: 200, tag: c.tag})
 	reason := headerValue(in.req, "Reason")
 	c.post("cancel", func() { c.onCancel(reason) })
 }
 
 func (b *Bridge) serveInDialog(key dialogKey, in inbound) {
 	l := b.calls.dialog(key)
-	if l == nil || !l.call.post(string(in.req.Method), func() { l.call.onRequest(l, in) }) {
+	if l == nil || !l.post(string(in.req.Method), func() { l.call.onRequest(l, in) }) {
 		b.respond(in.tx, reply{status: 481})
 	}
 }

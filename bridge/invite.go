@@ -123,16 +123,17 @@ func badExtension(req *sip.Request, supported string) (reply, bool) {
 // openCall makes the call with its caller leg.
 func (b *Bridge) openCall(in inbound, tenant string, stages []stage) *call {
 	c := b.newCall(b.ids.call())
-	c.in, c.stages = in, stages
+	c.in, c.uri, c.stages = in, in.tx.RequestURI(), stages
 	l := &leg{
-		call:     c,
-		name:     "caller",
+		name:     byCaller,
 		profile:  sdp.RTP,
 		peer:     in.peer(),
 		state:    legIncoming,
 		dialog:   dialogOfInvite(in.req, b.ids.tag(), b.ids.token()),
 		incoming: &incomingInvite{tx: in.tx, req: in.req, key: initialKeyOf(in.req), delayed: len(in.req.Body()) == 0},
 	}
+	c.adopt(l)
+	c.tag = l.dialog.LocalTag
 	if in.browser != nil {
 		l.profile, l.flow, l.aor = sdp.WebRTC, in.browser.Flow(), aorOf(in.req.From().Address)
 	} else {

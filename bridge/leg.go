@@ -14,14 +14,16 @@ import (
 // leg is one side of a call: a dialog with one peer, its half of offer and answer, its media.
 type leg struct {
 	// static after construction
-	call    *call
-	name    string // "caller", "callee"
 	profile sdp.Profile
 	aor     string // the browser's address of record, "" for a backend
 	digits  DTMF
-	log     *slog.Logger
 
-	// owned by the call's goroutine
+	home home // whose call is below
+
+	// owned by the goroutine of the call that owns the leg
+	call        *call
+	name        string // "caller", "callee"
+	log         *slog.Logger
 	peer        peer      // nil: a browser whose flow is gone
 	flow        string    // the browser's connection, the lost one too; "" for a backend
 	backend     string    // the backend's name; "" for a browser
@@ -155,13 +157,13 @@ func (l *leg) closeMedia() {
 // send sends an in-dialog request; on gets its final response or its failure, once, on the call's goroutine.
 func (l *leg) send(out transaction.Outbound, on func(transaction.Event)) {
 	if l.peer == nil {
-		l.call.post("flow-gone", func() { on(transaction.Event{Err: transaction.ErrFlowLost}) })
+		l.post("flow-gone", func() { on(transaction.Event{Err: transaction.ErrFlowLost}) })
 		return
 	}
 	l.dress(out.Request)
 	method := string(out.Method)
 	_, err := l.peer.Request(out, func(ev transaction.Event) {
-		l.call.post(method+" response", func() {
+		l.post(method+" response", func() {
 			if ev.Response != nil && ev.Response.IsProvisional() {
 				l.hearReprovisional(ev.Response)
 				return
@@ -170,7 +172,7 @@ func (l *leg) send(out transaction.Outbound, on func(transaction.Event)) {
 		})
 	})
 	if err != nil {
-		l.call.post(method+" failure", func() { on(transaction.Event{Err: err}) })
+		l.post(method+" failure", func() { on(transaction.Event{Err: err}) })
 	}
 }
 

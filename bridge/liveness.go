@@ -8,7 +8,7 @@ import (
 
 // onMedia is called by a media worker.
 func (l *leg) onMedia(ev media.Event) {
-	l.call.post("media", func() {
+	l.post("media", func() {
 		if l.media != nil { // nil: what was under way when it closed
 			l.judge(ev)
 		}
@@ -59,7 +59,7 @@ func (c *call) expectMedia() {
 	for _, l := range []*leg{c.caller, c.callee} {
 		if l.dead {
 			c.after(reviveLimit, "media after the answer", func() {
-				if l.dead && c.state == callUp && !l.neg.Resting {
+				if l.home.is(c) && l.dead && c.state == callUp && !l.neg.Resting {
 					c.fail(mediaTimeout(l.name))
 				}
 			})

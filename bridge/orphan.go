@@ -28,7 +28,11 @@ func (c *call) onFlowGone(flow string) {
 // awaitReturn starts the limits of a call without a flow.
 func (c *call) awaitReturn(l *leg) {
 	cfg := c.bridge.cfg
-	c.after(cfg.FlowGrace, "flow-grace", func() { c.endOrphan(l) })
+	c.after(cfg.FlowGrace, "flow-grace", func() {
+		if l.home.is(c) {
+			c.endOrphan(l)
+		}
+	})
 	if !c.orphan.running() {
 		c.orphan = c.after(cfg.OrphanLimit, "orphan-limit", func() {
 			if c.caller.peer == nil || c.callee.peer == nil {

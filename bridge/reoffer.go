@@ -34,7 +34,7 @@ func (l *leg) offer(in offerInput) {
 
 // glareWait is RFC 3261 §14.1's: whoever made the Call-ID waits longer.
 func (l *leg) glareWait() time.Duration {
-	if l == l.call.caller {
+	if l.dialog.InviteSeq == 0 {
 		return time.Duration(rand.IntN(201)) * 10 * time.Millisecond
 	}
 	return 2100*time.Millisecond + time.Duration(rand.IntN(191))*10*time.Millisecond

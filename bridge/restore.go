@@ -54,9 +54,10 @@ func (b *Bridge) Restore(s Snapshot) error {
 // restoreLeg makes a confirmed leg of its snapshot.
 func (c *call) restoreLeg(s LegSnapshot) (*leg, error) {
 	l := &leg{
-		call: c, name: s.Name, profile: s.Profile, aor: s.AOR, flow: s.Flow, goneAt: s.GoneAt, backend: s.Backend,
+		name: s.Name, profile: s.Profile, aor: s.AOR, flow: s.Flow, goneAt: s.GoneAt, backend: s.Backend,
 		state: legConfirmed, dialog: s.Dialog, neg: s.Session, offers: offers{Phase: offersStable, Queued: s.Queued},
 	}
+	c.adopt(l)
 	l.timer.SessionTimer = s.Timer
 	l.digits, l.policy = c.bridge.peering(l.backend).DTMF, s.Session.Policy
 	name := s.Backend

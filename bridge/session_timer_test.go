@@ -65,7 +65,8 @@ func established(browser, backend *scripted) *call {
 	c := b.newCall("c1")
 	c.state = callUp
 	side := func(name string, profile sdp.Profile, p peer) *leg {
-		l := &leg{call: c, name: name, profile: profile, peer: p, state: legConfirmed, log: c.log, offers: offers{Phase: offersStable}}
+		l := &leg{name: name, profile: profile, peer: p, state: legConfirmed, log: c.log, offers: offers{Phase: offersStable}}
+		c.adopt(l)
 		l.dialog = Dialog{
 			CallID: name, LocalTag: "us", RemoteTag: "them", LocalURI: "sip:us@example.com", RemoteURI: "sip:them@example.com",
 			Target: "sip:them@127.0.0.1", Allow: "INVITE, UPDATE", Token: "t1", Timer: true,
