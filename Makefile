@@ -51,6 +51,9 @@ bench-media:
 	e2e/lab/install kamailio kamailio-websocket-modules kamailio-tls-modules rtpengine-daemon coturn openssl
 	go test -run '^$$' -bench '^BenchmarkMedia$$' -benchtime 1x -timeout 20m ./e2e
 
-# The CPU of converting one call's audio, both directions, by codec, loss and what the browser was told of the far side's band.
+# What converting audio costs: the codecs alone, by codec, loss and what the browser was told of the far side's band; then whole calls
+# through Tandem and rtpengine, in turns. Variables as of bench-media.
 bench-transcode:
+	e2e/lab/install kamailio kamailio-websocket-modules kamailio-tls-modules rtpengine-daemon coturn openssl
 	go test -run '^$$' -bench '^BenchmarkCall$$' -benchtime 2s ./bridge/media/codec
+	go test -run '^$$' -bench '^BenchmarkTranscode$$' -benchtime 1x -timeout 20m ./e2e

@@ -19,7 +19,7 @@ import (
 // BenchmarkMedia loads Tandem, rtpengine and two forwarders that encrypt nothing with the same calls, in turns in one run.
 // BENCHMARKS.md says what it prints and what its variables are.
 func BenchmarkMedia(b *testing.B) {
-	newMediaBench(b).run()
+	newMediaBench(b, "100 500 1000", nil).run()
 }
 
 // mediaParameters are a run's size.
@@ -31,14 +31,14 @@ type mediaParameters struct {
 	parts   []string      // PARTS: of the benchmark
 }
 
-func mediaParametersFrom(env func(string) string) (p mediaParameters, err error) {
+func mediaParametersFrom(env func(string) string, calls string) (p mediaParameters, err error) {
 	text := func(name, otherwise string) string {
 		if v := env(name); v != "" {
 			return v
 		}
 		return otherwise
 	}
-	for _, word := range strings.Fields(text("CALLS", "100 500 1000")) {
+	for _, word := range strings.Fields(text("CALLS", calls)) {
 		n, err := strconv.Atoi(word)
 		if err != nil || n < 1 || n > 5000 {
 			return p, fmt.Errorf("CALLS: %q is not a number from 1 to 5000", word)
@@ -75,16 +75,16 @@ type mediaBench struct {
 	figures []string
 }
 
-func newMediaBench(b *testing.B) *mediaBench {
+func newMediaBench(b *testing.B, calls string, voices load.Voices) *mediaBench {
 	m := &mediaBench{b: b}
 	var err error
-	if m.mediaParameters, err = mediaParametersFrom(os.Getenv); err != nil {
+	if m.mediaParameters, err = mediaParametersFrom(os.Getenv, calls); err != nil {
 		b.Fatal(err)
 	}
 	ctx, stop := context.WithTimeout(context.Background(), 15*time.Minute)
 	b.Cleanup(stop)
 	m.ctx = ctx
-	if m.g, err = load.New(0); err != nil {
+	if m.g, err = load.New(0, voices); err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(m.g.Close)

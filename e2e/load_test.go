@@ -25,7 +25,7 @@ routes:
 func TestLoad(t *testing.T) {
 	ctx, stop := context.WithTimeout(context.Background(), 30*time.Second)
 	defer stop()
-	g, err := load.New(0)
+	g, err := load.New(0, nil)
 	must(t, err)
 	t.Cleanup(g.Close)
 	phones, err := g.ListenPhones(netip.MustParseAddrPort("127.0.0.10:0"))
@@ -40,7 +40,7 @@ func TestLoad(t *testing.T) {
 	var calls []*load.Call
 	var sessions []*load.Session
 	for i := range 4 {
-		c, err := browser.Call(ctx, load.Codec(i%2), []load.Profile{load.GCM, load.SHA1}[i/2])
+		c, err := browser.Call(ctx, load.Both(load.Codec(i%2)), []load.Profile{load.GCM, load.SHA1}[i/2])
 		must(t, err)
 		calls, sessions = append(calls, c), append(sessions, c.Session)
 	}

@@ -115,7 +115,7 @@ func (m *mediaBench) mediaHostRelay(profile load.Profile) *relay {
 		return answer, input.Decode(&answer)
 	}
 	return &relay{name: "media", pids: []int{cmd.Process.Pid}, call: func(ctx context.Context, i int) (*load.Session, error) {
-		s, err := m.g.NewSession(load.Codec(i%2), profile)
+		s, err := m.g.NewSession(half(i), profile)
 		if err != nil {
 			return nil, err
 		}

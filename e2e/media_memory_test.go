@@ -19,7 +19,7 @@ func (m *mediaBench) memory() {
 	calls := slices.Max(m.calls)
 	tandem, reference := startGateway(m.b, mediaHost, adaptive), lab.StartReference(m.b)
 	host := m.mediaHostRelay(load.GCM)
-	rtpengine := m.rtpengineRelay(reference, load.GCM)
+	rtpengine := m.rtpengineRelay(reference, load.GCM, half)
 	idle := m.settled(tandem.Pid(), host.pids[0], rtpengine.pids[0], reference.Pid("kamailio"))
 	browsers := m.browsers(mediaURL, idleBrowsers)
 	m.browsers(reference.URL, referenceBrowsers)
@@ -27,7 +27,7 @@ func (m *mediaBench) memory() {
 	m.must(rtpengine.grow(m.ctx, calls))
 	connected := m.settled(tandem.Pid(), host.pids[0], rtpengine.pids[0], reference.Pid("kamailio"))
 	for i := range calls {
-		_, err := browsers[i%callBrowsers].Call(m.ctx, load.Codec(i%2), load.GCM)
+		_, err := browsers[i%callBrowsers].Call(m.ctx, half(i), load.GCM)
 		m.must(err)
 	}
 	called := m.settled(tandem.Pid())

@@ -23,7 +23,7 @@ func TestMediaParameters(t *testing.T) {
 		{"backwards", map[string]string{"WAIT": "-1"}, nil},
 		{"a part that is none", map[string]string{"PARTS": "gcm video"}, nil},
 	} {
-		got, err := mediaParametersFrom(func(name string) string { return row.env[name] })
+		got, err := mediaParametersFrom(func(name string) string { return row.env[name] }, "100 500 1000")
 		if (err != nil) != (row.want == nil) || err == nil && !reflect.DeepEqual(got, *row.want) {
 			t.Errorf("%s: %+v, %v; want %+v", row.name, got, err, row.want)
 		}

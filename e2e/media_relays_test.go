@@ -46,9 +46,13 @@ func startGateway(b *testing.B, host, tick string) *lab.Tandem {
 	return tandem
 }
 
+// half has every second call speak Opus, the others G.711.
+func half(i int) load.Ends { return load.Both(load.Codec(i % 2)) }
+
 // startRelays starts what is compared, until the benchmark's part ends.
 func (m *mediaBench) startRelays(profile load.Profile) []*relay {
-	relays := []*relay{m.tandemRelay("tandem", startGateway(m.b, mediaHost, adaptive), mediaURL, profile), m.rtpengineRelay(lab.StartReference(m.b), profile)}
+	relays := []*relay{m.tandemRelay("tandem", startGateway(m.b, mediaHost, adaptive), mediaURL, profile, half),
+		m.rtpengineRelay(lab.StartReference(m.b), profile, half)}
 	if profile == load.GCM {
 		goFloor, cFloor := filepath.Join(m.b.TempDir(), "floor-go"), filepath.Join(m.b.TempDir(), "floor-c")
 		m.compile("go", "build", "-o", goFloor, "tandem/e2e/load/floor")
@@ -77,10 +81,10 @@ func (m *mediaBench) browsers(url string, count int) (list []*load.Browser) {
 	return list
 }
 
-func (m *mediaBench) tandemRelay(name string, t *lab.Tandem, url string, profile load.Profile) *relay {
+func (m *mediaBench) tandemRelay(name string, t *lab.Tandem, url string, profile load.Profile, ends func(i int) load.Ends) *relay {
 	browsers := m.browsers(url, callBrowsers)
 	return &relay{name: name, pids: []int{t.Pid()}, call: func(ctx context.Context, i int) (*load.Session, error) {
-		c, err := browsers[i%len(browsers)].Call(ctx, load.Codec(i%2), profile)
+		c, err := browsers[i%len(browsers)].Call(ctx, ends(i), profile)
 		if err != nil {
 			return nil, err
 		}
@@ -92,7 +96,7 @@ func (m *mediaBench) tandemRelay(name string, t *lab.Tandem, url string, profile
 func once(browsers []*load.Browser, profile load.Profile) func(context.Context) error {
 	var next atomic.Uint32
 	return func(ctx context.Context) error {
-		c, err := browsers[int(next.Add(1))%len(browsers)].Call(ctx, load.PCMU, profile)
+		c, err := browsers[int(next.Add(1))%len(browsers)].Call(ctx, load.Both(load.PCMU), profile)
 		if err != nil {
 			return err
 		}
@@ -100,12 +104,12 @@ func once(browsers []*load.Browser, profile load.Profile) func(context.Context) 
 	}
 }
 
-func (m *mediaBench) rtpengineRelay(r *lab.Reference, profile load.Profile) *relay {
+func (m *mediaBench) rtpengineRelay(r *lab.Reference, profile load.Profile, ends func(i int) load.Ends) *relay {
 	ng, err := load.DialNG(r.NG)
 	m.must(err)
 	m.b.Cleanup(ng.Close)
 	return &relay{name: "rtpengine", pids: []int{r.Pid("rtpengine")}, call: func(ctx context.Context, i int) (*load.Session, error) {
-		c, err := ng.Call(ctx, m.g, load.Codec(i%2), profile)
+		c, err := ng.Call(ctx, m.g, ends(i), profile)
 		if err != nil {
 			return nil, err
 		}
@@ -116,7 +120,7 @@ func (m *mediaBench) rtpengineRelay(r *lab.Reference, profile load.Profile) *rel
 			return err
 		}
 		defer ng.Close()
-		c, err := ng.Call(ctx, m.g, load.PCMU, profile)
+		c, err := ng.Call(ctx, m.g, load.Both(load.PCMU), profile)
 		if err != nil {
 			return err
 		}
@@ -141,7 +145,7 @@ func (m *mediaBench) floorRelay(name, program, listen string) *relay {
 	lines := bufio.NewReader(out)
 	at := netip.MustParseAddrPort(listen)
 	return &relay{name: name, pids: []int{cmd.Process.Pid}, call: func(_ context.Context, i int) (*load.Session, error) {
-		s, err := m.g.NewSession(load.Codec(i%2), 0)
+		s, err := m.g.NewSession(half(i), 0)
 		if err != nil {
 			return nil, err
 		}
@@ -159,7 +163,7 @@ func (m *mediaBench) floorRelay(name, program, listen string) *relay {
 // directRelay is nothing between the two ends: what the path through the kernel takes.
 func (m *mediaBench) directRelay() *relay {
 	return &relay{name: "direct", call: func(_ context.Context, i int) (*load.Session, error) {
-		s, err := m.g.NewSession(load.Codec(i%2), 0)
+		s, err := m.g.NewSession(half(i), 0)
 		if err == nil {
 			s.Direct()
 		}

@@ -163,7 +163,16 @@ func (c *converter) round(to [2]*codec.Transcoder) (next time.Duration, awake bo
 			next, awake = due-c.now(), true
 		}
 	}
-	return max(next, 0), awake
+	return c.together(next), awake
+}
+
+// converterGrain is what a packet waits at most for others: a wake-up for each call and direction costs as much as the codecs.
+const converterGrain = 5 * time.Millisecond
+
+// together is the time from now to the first point of a grid that all converters share, no earlier than next.
+func (c *converter) together(next time.Duration) time.Duration {
+	now := c.now()
+	return (now + max(next, 0) + converterGrain - 1).Truncate(converterGrain) - now
 }
 
 func (c *converter) now() time.Duration { return time.Since(c.engine.start) }

@@ -35,8 +35,8 @@ func (b *Browser) Close() { b.tab.Close() }
 
 // Call places a call and waits until it can carry packets. A refusal is a *wsstest.StatusError. Whatever goes wrong, nothing of
 // the call is left on this side.
-func (b *Browser) Call(ctx context.Context, codec Codec, profile Profile) (*Call, error) {
-	s, err := b.generator.NewSession(codec, profile)
+func (b *Browser) Call(ctx context.Context, ends Ends, profile Profile) (*Call, error) {
+	s, err := b.generator.NewSession(ends, profile)
 	if err != nil {
 		return nil, err
 	}

@@ -27,6 +27,7 @@ type Generator struct {
 	quantum            time.Duration
 	start              time.Time
 	stop, stopped      chan struct{}
+	voices             Voices
 	runs               chan *run
 
 	sessions [maxSessions]atomic.Pointer[Session] // by number, from 1
@@ -76,12 +77,13 @@ func (g *Generator) FirstFault() error {
 	return nil
 }
 
-// New opens a generator. A load's packets leave evenly spread, those of one quantum together; 0 stands for 100 µs.
-func New(quantum time.Duration) (*Generator, error) {
+// New opens a generator. A load's packets leave evenly spread, those of one quantum together; 0 stands for 100 µs. Sessions whose
+// ends speak different codecs need voices.
+func New(quantum time.Duration, voices Voices) (*Generator, error) {
 	if quantum == 0 {
 		quantum = 100 * time.Microsecond
 	}
-	g := &Generator{quantum: quantum, start: time.Now(), stop: make(chan struct{}), stopped: make(chan struct{}), runs: make(chan *run)}
+	g := &Generator{quantum: quantum, voices: voices, start: time.Now(), stop: make(chan struct{}), stopped: make(chan struct{}), runs: make(chan *run)}
 	var err error
 	if g.identity, err = newIdentity(); err != nil {
 		return nil, err
@@ -254,7 +256,11 @@ func (g *Generator) fromGateway(s *Session, t *stream, direction byte, p []byte,
 	if p == nil {
 		return
 	}
-	sent, err := t.take(p, s, direction)
+	take := t.take
+	if s.ends.converted() {
+		take = t.takeConverted
+	}
+	sent, err := take(p, s, direction)
 	if err != nil {
 		g.faults.note(&g.faults.misfit, err)
 		return

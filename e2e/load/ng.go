@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -42,15 +43,19 @@ type NGCall struct {
 
 // Call sets a call up as a proxy between the browser and the phone would, and waits until it can carry packets. The flags are those
 // of the reference deployment's kamailio.cfg.
-func (n *NG) Call(ctx context.Context, g *Generator, codec Codec, profile Profile) (*NGCall, error) {
-	s, err := g.NewSession(codec, profile)
+func (n *NG) Call(ctx context.Context, g *Generator, ends Ends, profile Profile) (*NGCall, error) {
+	s, err := g.NewSession(ends, profile)
 	if err != nil {
 		return nil, err
 	}
 	c := &NGCall{Session: s, id: rand.Text(), ng: n}
+	toPhone := []string{"trust-address"}
+	if ends.converted() {
+		toPhone = append(toPhone, "codec-transcode-"+strings.Split(ends.Phone.rtpmap(), "/")[0])
+	}
 	flags := [][]entry{
 		{{"command", "offer"}, {"ICE", "remove"}, {"transport-protocol", "RTP/AVP"}, {"rtcp-mux", []string{"demux"}},
-			{"flags", []string{"trust-address"}}},
+			{"flags", toPhone}},
 		{{"command", "answer"}, {"to-tag", "phone"}, {"ICE", "force"}, {"transport-protocol", "RTP/SAVPF"}, {"DTLS", "passive"},
 			{"SDES", []string{"off"}}, {"rtcp-mux", []string{"accept"}}, {"flags", []string{"trust-address", "generate-mid"}}},
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -21,7 +22,7 @@ t=0 0
 a=group:BUNDLE 0
 a=extmap-allow-mixed
 a=msid-semantic: WMS stream
-m=audio %[3]d UDP/TLS/RTP/SAVPF %[4]s 126
+m=audio %[3]d UDP/TLS/RTP/SAVPF %[4]s 110 126
 c=IN IP4 %[2]s
 a=rtcp:9 IN IP4 0.0.0.0
 a=candidate:1 1 udp 2122260223 %[2]s %[3]d typ host generation 0 network-id 1
@@ -44,6 +45,8 @@ a=rtcp-fb:111 transport-cc
 a=fmtp:111 minptime=10;useinbandfec=1
 a=rtpmap:0 PCMU/8000
 a=rtpmap:8 PCMA/8000
+a=rtpmap:9 G722/8000
+a=rtpmap:110 telephone-event/48000
 a=rtpmap:126 telephone-event/8000
 a=ssrc:%[8]d cname:tandem
 a=ssrc:%[8]d msid:stream track
@@ -52,7 +55,10 @@ a=ssrc:%[8]d msid:stream track
 // offer is the browser's SDP; its codec stands first.
 func (s *Session) offer() string {
 	formats := "0 8 111"
-	if s.codec == Opus {
+	switch {
+	case s.ends.converted():
+		formats = "111"
+	case s.ends.Browser == Opus:
 		formats = "111 0 8"
 	}
 	var id [8]byte
@@ -110,7 +116,7 @@ func (s *Session) hearAnswer(text []byte) error {
 	if s.remote.ufrag == "" || s.remote.addr.Port == 0 {
 		return fmt.Errorf("load: answer without credentials or candidate:\n%s", text)
 	}
-	s.up.payloadType, err = s.codec.number(m)
+	s.up.payloadType, err = s.ends.Browser.number(m)
 	return err
 }
 
@@ -131,7 +137,7 @@ func (s *Session) hearOffer(text []byte) (answer string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("load: offer's connection: %w", err)
 	}
-	number, err := s.codec.number(m)
+	number, err := s.ends.Phone.number(m)
 	if err != nil {
 		return "", err
 	}
@@ -139,10 +145,6 @@ func (s *Session) hearOffer(text []byte) (answer string, err error) {
 	s.phoneRTCP = rtcpAddr(s.phone, m)
 	s.down.payloadType = number
 	s.invited.Store(true)
-	rtpmap := "PCMU/8000"
-	if s.codec == Opus {
-		rtpmap = "opus/48000/2"
-	}
 	at := s.PhoneAddr()
 	formats, events := strconv.Itoa(int(number)), ""
 	if event, ok := telephoneEvent(m); ok { // what PBXs answer; without it a gateway has to listen for tones
@@ -150,7 +152,7 @@ func (s *Session) hearOffer(text []byte) (answer string, err error) {
 		events = "a=rtpmap:" + event + " telephone-event/8000\r\n"
 	}
 	return fmt.Sprintf("v=0\r\no=- %d 1 IN IP4 %s\r\ns=-\r\nc=IN IP4 %s\r\nt=0 0\r\nm=audio %d RTP/AVP %s\r\na=rtpmap:%d %s\r\n%sa=ptime:20\r\na=sendrecv\r\n",
-		s.number, at.Addr(), at.Addr(), at.Port(), formats, number, rtpmap, events), nil
+		s.number, at.Addr(), at.Addr(), at.Port(), formats, number, s.ends.Phone.rtpmap(), events), nil
 }
 
 // telephoneEvent is the payload type of RFC 4733 events at 8000 Hz.
@@ -177,19 +179,16 @@ func audio(text []byte) (*sdp.SessionDescription, *sdp.MediaDescription, error) 
 
 // number is the codec's payload type in an m-line.
 func (c Codec) number(m *sdp.MediaDescription) (uint8, error) {
-	if c == PCMU {
-		for _, f := range m.MediaName.Formats {
-			if f == "0" {
-				return 0, nil
-			}
-		}
-	}
 	for _, a := range m.Attributes {
 		number, name, _ := strings.Cut(a.Value, " ")
-		if a.Key == "rtpmap" && c == Opus && strings.EqualFold(name, "opus/48000/2") {
+		if a.Key == "rtpmap" && strings.EqualFold(name, c.rtpmap()) && slices.Contains(m.MediaName.Formats, number) {
 			n, err := strconv.ParseUint(number, 10, 7)
 			return uint8(n), err
 		}
+	}
+	if number, ok := c.static(); ok && slices.Contains(m.MediaName.Formats, number) {
+		n, err := strconv.ParseUint(number, 10, 7)
+		return uint8(n), err
 	}
 	return 0, fmt.Errorf("load: the codec was not negotiated: %v", m.MediaName.Formats)
 }
