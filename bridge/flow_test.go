@@ -159,26 +159,3 @@ func TestCallToAGoneBrowser(t *testing.T) {
 		}
 	}
 }
-
-// A delayed offer: the backend's INVITE has no SDP, our 200 makes the offer, its ACK carries the answer.
-func TestDelayedOffer(t *testing.T) {
-	w := newWorld(t, conditions{})
-	b := w.registered("alice", wsstest.Options{})
-	out, err := w.agents[0].Invite(siptest.Call{To: w.toBrowser("alice")})
-	w.check(err)
-	call, err := b.NextCall(w.ctx())
-	w.check(err)
-	w.check(call.Answer(w.ctx()))
-	res, err := out.Await(w.ctx(), 200)
-	w.check(err)
-	m := w.rtp()
-	answer, err := m.Answer(string(res.Body()))
-	w.check(err)
-	m.Tone(1000)
-	d, err := out.Ack(res, answer)
-	w.check(err)
-	w.check(call.Media().WaitTone(w.ctx(), 1000))
-	w.check(m.WaitTone(w.ctx(), 440))
-	w.check(d.Bye(w.ctx()))
-	w.check(call.Wait(w.ctx(), wsstest.Ended))
-}

@@ -13,9 +13,13 @@ import (
 // openOffer is an offer of the peer's in a re-INVITE or UPDATE that we owe an answer.
 type openOffer struct {
 	in      inbound
-	asking  bool // the other side was asked; its answer decides
-	delayed bool // the re-INVITE had no offer: ours stands in the 200
+	asking  bool   // the other side was asked; its answer decides
+	delayed bool   // the re-INVITE had no offer: ours stands in the 200
+	limit   *timer // an UPDATE's, while the other side is asked
 }
+
+// updatePatience is how many times T1 the other side has to answer for an UPDATE.
+const updatePatience = 8
 
 // onReinvite is an INVITE within the dialog (RFC 3261 §14.2).
 func (l *leg) onReinvite(in inbound) {
@@ -101,6 +105,8 @@ func (l *leg) crossOffer(alters bool) {
 		l.open.asking = true
 		if l.open.in.req.IsInvite() {
 			l.call.respond(l, l.open.in.tx, reply{status: 100})
+		} else { // it may not wait for a user (RFC 3311 §5.2)
+			l.open.limit = l.call.after(updatePatience*l.call.bridge.cfg.T1, "UPDATE", l.answerWaiting)
 		}
 		far.offer(offerWanted)
 	default:
@@ -173,6 +179,7 @@ func (l *leg) offerInAnswer() {
 func (l *leg) say200(onAck func(*sip.Request)) {
 	tx := l.open.in.tx
 	invite := l.open.in.req.IsInvite()
+	l.open.limit.stop()
 	l.open = nil
 	r := reply{status: 200, headers: l.sessionHeaders(), body: l.neg.Repeat()}
 	l.startTimer()
@@ -192,6 +199,7 @@ func (l *leg) dropOpen(status int, why string) {
 		return
 	}
 	tx := l.open.in.tx
+	l.open.limit.stop()
 	l.open = nil
 	l.call.respond(l, tx, reply{status: status, why: why})
 }

@@ -170,22 +170,6 @@ func TestInfoBecomesTelephoneEvent(t *testing.T) {
 	k.hangUp()
 }
 
-// A backend's re-INVITE without an offer gets ours in the 200, and the answer in its ACK.
-func TestReinviteWithoutOffer(t *testing.T) {
-	k := newTalk(t, conditions{}, wsstest.Options{})
-	out, err := k.backend.Send(sip.INVITE, "", "")
-	k.check(err)
-	res, err := out.Await(k.ctx(), 200)
-	k.check(err)
-	answer, err := k.rtp.Answer(string(res.Body()))
-	k.check(err)
-	_, err = out.Ack(res, answer)
-	k.check(err)
-	k.check(k.call.Media().WaitTone(k.ctx(), 1000))
-	k.check(k.rtp.WaitTone(k.ctx(), 440))
-	k.hangUp()
-}
-
 // A refresh by the backend, UPDATE without or re-INVITE with the same offer, does not reach the browser.
 func TestBackendRefreshStaysHere(t *testing.T) {
 	k := newTalk(t, conditions{}, wsstest.Options{})

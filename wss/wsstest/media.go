@@ -228,6 +228,7 @@ func (m *Media) hear(kind webrtc.SDPType, text []byte) error {
 	if err != nil {
 		return err
 	}
+	m.track.follow(string(text))
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.heard = heard

@@ -62,6 +62,30 @@ func (c *Call) Reinvite(ctx context.Context, ch Change) error {
 	return nil
 }
 
+// ReinviteDelayed sends a re-INVITE without an offer, as SIP.js can, and answers the 2xx's offer in its ACK.
+func (c *Call) ReinviteDelayed(ctx context.Context) error {
+	if s := c.State(); s != Confirmed {
+		return fmt.Errorf("wsstest: re-INVITE in a call that is %s", s)
+	}
+	c.setOffering(true)
+	defer c.setOffering(false)
+	res, err := c.Request(ctx, sip.INVITE, "", nil, sip.NewHeader("Supported", "timer,ice,replaces,outbound"))
+	if err != nil {
+		return err
+	}
+	answer, err := c.session.Answer(ctx, res.Body())
+	if err != nil {
+		return fmt.Errorf("wsstest: the offer in the 2xx cannot be taken: %w", err)
+	}
+	c.mu.Lock()
+	ack, b := c.withinAt(sip.ACK, res.CSeq().SeqNo), c.b
+	ack.AppendHeader(sip.NewHeader("Content-Type", "application/sdp"))
+	ack.SetBody(answer)
+	c.reAck = ack
+	c.mu.Unlock()
+	return b.Send(ack)
+}
+
 func (c *Call) setOffering(open bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

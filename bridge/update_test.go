@@ -1,0 +1,139 @@
+package bridge
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/emiago/sipgo/sip"
+
+	"tandem/sipside/siptest"
+	"tandem/wss/wsstest"
+)
+
+// An UPDATE with an offer that crosses one of ours gets 491; one without an offer is answered all the same (RFC 3311 §5.2).
+func TestUpdateCrossesOurOffer(t *testing.T) {
+	k := newTalk(t, conditions{}, wsstest.Options{})
+	held := make(chan error, 1)
+	go func() { held <- k.call.Hold(k.ctx()) }()
+	ours, err := k.backend.Expect(k.ctx(), sip.INVITE)
+	k.check(err)
+	res, err := k.backend.Request(k.ctx(), sip.UPDATE, "application/sdp", k.rtp.Offer("sendrecv"))
+	k.check(err)
+	if res.StatusCode != 491 {
+		t.Errorf("an offer: %d", res.StatusCode)
+	}
+	if res, err = k.backend.Request(k.ctx(), sip.UPDATE, "", ""); err != nil || res.StatusCode != 200 {
+		t.Errorf("a session refresh: %v %v", res, err)
+	}
+	answer, err := k.rtp.Answer(ours.SDP())
+	k.check(err)
+	_, err = ours.Accept(k.ctx(), siptest.Reply{SDP: answer})
+	k.check(err)
+	k.check(<-held)
+	k.hangUp()
+}
+
+// slow is a browser that answers an offer when it is told to; nothing listens behind it.
+type slow struct {
+	wsstest.Fixed
+	asked, gate chan struct{}
+}
+
+func newSlow() *slow {
+	return &slow{Fixed: wsstest.FixedAudio(), asked: make(chan struct{}, 9), gate: make(chan struct{})}
+}
+
+func (s *slow) Answer(ctx context.Context, offer []byte) ([]byte, error) {
+	s.asked <- struct{}{}
+	select {
+	case <-s.gate:
+	case <-time.After(10 * time.Second): // the end of the test
+	}
+	return s.Fixed.Answer(ctx, offer)
+}
+
+// slowTalk is a call of such a browser's.
+func slowTalk(t *testing.T, with conditions) (w *world, s *slow, call *wsstest.Call, d *siptest.Dialog, m *siptest.Media) {
+	w, s = newWorld(t, with), newSlow()
+	call, in := w.ringing(wsstest.InviteOptions{Session: s})
+	m = w.rtp()
+	answer, err := m.Answer(in.SDP())
+	w.check(err)
+	d, err = in.Accept(w.ctx(), siptest.Reply{SDP: answer})
+	w.check(err)
+	w.check(call.Wait(w.ctx(), wsstest.Confirmed))
+	w.until("the ACK", func() bool { return w.bridge.Calls(1)[0].State == "up" })
+	return w, s, call, d, m
+}
+
+// An UPDATE with an offer that crosses an earlier one of the same peer's gets 500 with Retry-After.
+func TestUpdateCrossesItsOwn(t *testing.T) {
+	w, s, _, d, m := slowTalk(t, conditions{})
+	first, err := d.Send(sip.UPDATE, "application/sdp", m.Offer("sendonly"))
+	w.check(err)
+	<-s.asked
+	res, err := d.Request(w.ctx(), sip.UPDATE, "application/sdp", m.Offer("sendrecv"))
+	w.check(err)
+	wait, bad := strconv.Atoi(header(res, "Retry-After"))
+	if res.StatusCode != 500 || bad != nil || wait < 0 || wait > 10 {
+		t.Errorf("%d, Retry-After %q", res.StatusCode, header(res, "Retry-After"))
+	}
+	close(s.gate)
+	res, err = first.Final(w.ctx())
+	w.check(err)
+	if res.StatusCode != 200 || !strings.Contains(string(res.Body()), "a=recvonly") {
+		t.Errorf("the first: %d\n%s", res.StatusCode, res.Body())
+	}
+	w.check(d.Bye(w.ctx()))
+}
+
+// An UPDATE may not wait for a user: while the browser takes its time it is answered by what the browser said before.
+func TestUpdateDoesNotWait(t *testing.T) {
+	w, s, call, d, m := slowTalk(t, conditions{bridge: Config{T1: 20 * time.Millisecond}})
+	res, err := d.Request(w.ctx(), sip.UPDATE, "application/sdp", m.Offer("sendonly"))
+	w.check(err)
+	if res.StatusCode != 200 || !strings.Contains(string(res.Body()), "a=recvonly") {
+		t.Errorf("%d\n%s", res.StatusCode, res.Body())
+	}
+	<-s.asked
+	close(s.gate)
+	res, err = d.Request(w.ctx(), sip.UPDATE, "application/sdp", m.Offer("sendrecv"))
+	w.check(err)
+	if res.StatusCode != 200 {
+		t.Errorf("the next: %d", res.StatusCode)
+	}
+	if call.State() != wsstest.Confirmed {
+		t.Errorf("the call is %v", call.State())
+	}
+	w.check(d.Bye(w.ctx()))
+}
+
+// A backend that allows no UPDATE is refreshed by a re-INVITE, and one that answers it with a reliable 183 gets the PRACK.
+func TestRefreshByReinvite(t *testing.T) {
+	for _, reliable := range []bool{false, true} {
+		t.Run(strconv.FormatBool(reliable), func(t *testing.T) {
+			k := newTalk(t, conditions{}, wsstest.Options{})
+			c := k.bridge.calls.all()[0]
+			hear(c, func() {
+				c.callee.agreeTimer(refreshed("1800;refresher=uac"))
+				c.callee.refresh()
+			})
+			in, err := k.backend.Expect(k.ctx(), sip.INVITE)
+			k.check(err)
+			answer, err := k.rtp.Answer(in.SDP())
+			k.check(err)
+			last := siptest.Reply{SDP: answer}
+			if reliable {
+				k.pracked(in, siptest.Reply{Status: 183, SDP: answer})
+				last.SDP = ""
+			}
+			_, err = in.Accept(k.ctx(), last)
+			k.check(err)
+			k.hears(k.call, k.rtp, 1200)
+			k.hangUp()
+		})
+	}
+}
