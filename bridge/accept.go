@@ -16,7 +16,7 @@ func (c *call) accept(br *branch, res *sip.Response) {
 	c.ring.stop()
 	c.again.stop()
 	br.leg.step(legHeard2xx) // the ACK goes out at once, whatever comes of the answer
-	c.callee, c.answer = br.leg, br
+	c.callee = br.leg
 	br.leg.offers, _ = br.leg.offers.take(offerConfirmed)
 	c.ringing = br
 	br.leg.agreeTimer(res)
@@ -241,10 +241,7 @@ func (l *leg) hearDelayed(ack *sip.Request) error {
 // confirmed is the caller's ACK: what waited for it may go on.
 func (c *call) confirmed() {
 	c.log.Info("confirmed")
-	c.in = inbound{} // with its transaction, as the callee's: nobody needs them in a running call
-	if c.callee != nil {
-		c.callee.outgoing = nil
-	}
+	c.letGo()
 	c.expectMedia()
 	c.caller.startTimer()
 	c.caller.offer(offerConfirmed)
@@ -252,4 +249,13 @@ func (c *call) confirmed() {
 	if c.stale && c.callee != nil {
 		c.callee.offer(offerWanted)
 	}
+}
+
+// letGo forgets what only the search needed: the INVITEs with their transactions, and branches that have ended.
+func (c *call) letGo() {
+	c.in, c.stages, c.best = inbound{}, nil, nil
+	if c.callee != nil {
+		c.callee.outgoing = nil
+	}
+	c.branches = slices.DeleteFunc(c.branches, func(br *branch) bool { return br.leg == c.callee || br.leg.state == legGone }) // clears the rest
 }

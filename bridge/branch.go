@@ -66,10 +66,7 @@ func (c *call) newCallee(t target) *leg {
 	c.adopt(l)
 	l.digits, l.policy = c.bridge.peering(l.backend).DTMF, c.bridge.policy(l.backend, c.caller.backend)
 	l.policy.Transcode = l.policy.Transcode && c.caller.policy.Transcode // it takes both legs
-	l.log = c.log.With("leg", l.name, "conn", l.peer.Name())
-	if l.backend != "" {
-		l.log = l.log.With("backend", l.backend)
-	}
+	l.conn, l.log = l.peer.Name(), newLegLog(l)
 	return l
 }
 

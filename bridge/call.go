@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
-	"slices"
 
 	"github.com/emiago/sipgo/sip"
 
@@ -27,10 +26,9 @@ type call struct {
 	in       inbound   // the caller's INVITE, while it is unanswered
 	uri      string    // its Request-URI, byte for byte
 	stages   []stage   // not yet tried
-	branches []*branch // tried, newest last
+	branches []*branch // tried, newest last; once the caller's ACK is there, only who has not ended yet
 	caller   *leg
 	callee   *leg    // the winner; a void leg once it went to another call
-	answer   *branch // the winner, while the caller's ACK is awaited
 	ringing  *branch // whose early media the caller hears
 	stale    bool    // the caller changed its session before the answer: the callee hears of it once the call is up
 	best     *Termination
@@ -45,12 +43,9 @@ type call struct {
 
 // newCall makes a call without legs; run is not started.
 func (b *Bridge) newCall(id string) *call {
-	return &call{
-		bridge: b,
-		id:     id,
-		log:    b.log.With("call", id),
-		timers: map[*timer]struct{}{},
-	}
+	c := &call{bridge: b, id: id, timers: map[*timer]struct{}{}}
+	c.log = newCallLog(c)
+	return c
 }
 
 // post hands the call an event from any goroutine; false once it has ended.
@@ -150,17 +145,19 @@ func (c *call) because(t Termination) {
 	}
 }
 
-// legs are the caller's and every branch's that is not gone.
+// legs are the caller's, the winner's, and every other branch's.
 func (c *call) legs() []*leg {
 	var out []*leg
 	if c.caller != nil {
 		out = append(out, c.caller)
 	}
-	for _, br := range c.branches {
-		out = append(out, br.leg)
-	}
-	if c.callee != nil && !slices.Contains(out, c.callee) { // restored, or of another call
+	if c.callee != nil {
 		out = append(out, c.callee)
+	}
+	for _, br := range c.branches {
+		if br.leg != c.callee {
+			out = append(out, br.leg)
+		}
 	}
 	return out
 }

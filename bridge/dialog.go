@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/emiago/sipgo/sip"
 
@@ -80,6 +81,9 @@ func (d *Dialog) hear(msg headed) {
 	}
 	if listHas(listed(msg, "Supported"), "timer") || listHas(listed(msg, "Require"), "timer") {
 		d.Timer = true
+	}
+	for _, s := range []*string{&d.CallID, &d.RemoteTag, &d.LocalName, &d.RemoteName, &d.Target, &d.Allow} {
+		*s = strings.Clone(*s) // or the dialog would hold the whole message
 	}
 }
 

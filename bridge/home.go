@@ -87,7 +87,6 @@ func (c *call) release(l *leg) moving {
 			break
 		}
 	}
-	c.answer = nil
 	l.home.enter(nil)
 	return out
 }
@@ -103,13 +102,11 @@ func (c *call) take(m moving, name string) {
 	} else {
 		c.sessions.Callee = m.session
 	}
-	l.log = c.log.With("leg", name, "backend", l.backend)
 	c.adopt(l)
 	if l.flow != "" {
 		c.bridge.calls.addFlow(l.flow, c)
 	}
 	if l.browser() {
-		l.log = c.log.With("leg", name, "conn", l.flow)
 		if conn := c.bridge.with.Browsers.Find(l.flow); l.peer != nil && conn == nil {
 			c.onFlowGone(l.flow)
 		} else if l.peer == nil {
@@ -130,7 +127,8 @@ func (c *call) put(l *leg, name string) {
 
 // void is a leg without a peer, in the place of one that went.
 func (c *call) void(name string) *leg {
-	l := &leg{name: name, state: legGone, log: c.log.With("leg", name)}
+	l := &leg{name: name, state: legGone}
+	l.log = newLegLog(l)
 	c.adopt(l)
 	return l
 }

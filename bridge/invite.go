@@ -123,7 +123,7 @@ func badExtension(req *sip.Request, supported string) (reply, bool) {
 // openCall makes the call with its caller leg.
 func (b *Bridge) openCall(in inbound, tenant string, stages []stage) *call {
 	c := b.newCall(b.ids.call())
-	c.in, c.uri, c.stages = in, in.tx.RequestURI(), stages
+	c.in, c.uri, c.stages = in, strings.Clone(in.tx.RequestURI()), stages
 	l := &leg{
 		name:     byCaller,
 		profile:  sdp.RTP,
@@ -140,10 +140,7 @@ func (b *Bridge) openCall(in inbound, tenant string, stages []stage) *call {
 		l.backend = in.backend.Name()
 	}
 	l.digits, l.policy = b.peering(l.backend).DTMF, b.policy(l.backend, stages[0][0].backendName())
-	if tenant != "" {
-		c.log = c.log.With("tenant", tenant)
-	}
-	l.log = c.log.With("leg", l.name, "conn", l.peer.Name())
+	l.conn, l.log = l.peer.Name(), newLegLog(l)
 	l.provisional = l.wantsReliable(in.req)
 	c.caller = l
 	c.sessions = sessionIDs{Caller: b.ids.sessionID(), Callee: nilSessionID}

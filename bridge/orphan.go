@@ -68,7 +68,7 @@ func (l *leg) moveTo(conn *wss.Conn) {
 	c.bridge.calls.dropFlow(l.flow, c)
 	l.flow, l.peer, l.goneAt = conn.Flow(), conn, time.Time{}
 	c.bridge.calls.addFlow(l.flow, c)
-	l.log = c.log.With("leg", l.name, "conn", conn.Name())
+	l.conn = conn.Name()
 	l.log.Info("flow moved")
 	if l.offers.Queued && l.offers.Phase == offersStable {
 		l.offers.Queued = false

@@ -19,9 +19,6 @@ func (b *Bridge) Restore(s Snapshot) error {
 	c.record = s.Record
 	c.record.Media, c.record.Recording = nil, nil
 	c.tape = restoredTape(s.Record.Recording)
-	if s.Record.Tenant != "" {
-		c.log = c.log.With("tenant", s.Record.Tenant)
-	}
 	c.sessions = sessionIDs{Caller: s.Sessions[0], Callee: s.Sessions[1]}
 	var err error
 	if c.caller, err = c.restoreLeg(s.Caller); err == nil {
@@ -72,7 +69,7 @@ func (c *call) restoreLeg(s LegSnapshot) (*leg, error) {
 	} else {
 		return nil, fmt.Errorf("backend %q is unknown here", s.Backend)
 	}
-	l.log = c.log.With("leg", l.name, "conn", name)
+	l.conn, l.log = name, newLegLog(l)
 	state := s.Media
 	m, err := c.bridge.with.Media.NewLeg(media.LegSpec{
 		Profile: l.profile, Call: c.id, Leg: l.name, Signalling: l.signalling(), Learn: c.bridge.peering(l.backend).Learn,

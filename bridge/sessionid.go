@@ -9,5 +9,5 @@ func sessionIDOf(value string) string {
 	if len(id) != 32 || id == nilSessionID || strings.Trim(id, "0123456789abcdef") != "" {
 		return ""
 	}
-	return id
+	return strings.Clone(id) // or it would hold the message
 }

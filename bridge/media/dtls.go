@@ -117,12 +117,12 @@ func (t *transport) finishHandshake(w *worker, a *association, o outcome) {
 	t.dtls.running = nil
 	if o.session == nil && !a.proven && !a.client && !a.pipe.answered.Load() {
 		t.dtls.renewable = t.dtls.established
-		l.log.Info("dtls handshake did not come about", "err", o.err) // anybody could have begun it
+		l.log().Info("dtls handshake did not come about", "err", o.err) // anybody could have begun it
 		return
 	}
 	if o.session == nil {
 		l.engine.counters.failed(o.reason)
-		l.log.Warn("dtls handshake failed", "reason", string(o.reason), "err", o.err)
+		l.log().Warn("dtls handshake failed", "reason", string(o.reason), "err", o.err)
 		l.fail(w, o.reason)
 		return
 	}

@@ -197,7 +197,7 @@ func (s *rtpStream) restoreKeys(l *Leg, keying sdp.Keying, r StreamState) {
 		}
 		restored, err := restoreSession(*keys)
 		if err != nil {
-			l.log.Warn("keys not restored", "err", err)
+			l.log().Warn("keys not restored", "err", err)
 			continue
 		}
 		ends[i].srtp, ends[i].dtls.established = restored, keying == sdp.DTLS

@@ -223,6 +223,7 @@ func (l *Leg) forgetFlows(w *worker) {
 func (l *Leg) setPeer(w *worker, r sdp.Remote) {
 	before := l.remote
 	l.remote = r
+	l.remote.Streams = nil // they say nothing that a browser's leg goes by
 	if before.Ufrag == "" {
 		for i := len(l.ice.flows) - 1; i >= 0; i-- {
 			if f := l.ice.flows[i]; r.Ufrag != "" && f.user != r.Ufrag {

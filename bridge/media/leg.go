@@ -36,7 +36,6 @@ type Leg struct {
 	learn    learnMode
 	cname    canonicalName
 	identity *identity
-	log      *slog.Logger
 	ports    *ports // RTP: whose its port pairs are
 
 	// guarded by mu: what signalling knows
@@ -84,7 +83,7 @@ func (e *Engine) NewLeg(spec LegSpec) (*Leg, error) {
 	}
 	l := &Leg{
 		engine: e, spec: spec, index: -1, freed: make(chan struct{}), cname: newCanonicalName(),
-		identity: e.identities.at(time.Now()), log: e.cfg.Log.With("call", spec.Call, "leg", spec.Leg),
+		identity: e.identities.at(time.Now()),
 	}
 	l.transport.leg = l
 	var err error
@@ -207,6 +206,11 @@ func (l *Leg) settle(slot sdp.Slot, pair portPair) {
 func (l *Leg) open(w *worker) {
 	w.attach(l)
 	l.alive.since = w.clock
+}
+
+// log names the leg. It is made where something is to be said, which is rare.
+func (l *Leg) log() *slog.Logger {
+	return l.engine.cfg.Log.With("call", l.spec.Call, "leg", l.spec.Leg)
 }
 
 // Name is LegSpec.Leg.

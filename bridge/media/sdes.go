@@ -142,7 +142,7 @@ func (s *rtpStream) useCrypto(w *worker, told *sdp.RemoteStream) {
 		next, err = s.spent.rekeyed(before, keys)
 	}
 	if err != nil {
-		l.log.Warn("sdes keys not usable", "err", err)
+		l.log().Warn("sdes keys not usable", "err", err)
 		l.fail(w, NoSRTPProfile)
 		return
 	}

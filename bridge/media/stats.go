@@ -38,8 +38,19 @@ type workerCounters struct {
 	packetsOut atomic.Uint64
 	handoffs   atomic.Uint64
 	ticks      atomic.Uint64
-	drops      [dropCount]atomic.Uint64
+	drops      dropCounters
 	_          [64]byte
+}
+
+// dropCounters count by reason.
+type dropCounters [dropCount]atomic.Uint64
+
+// dropped counts a packet of the leg's; the first allocates the counters.
+func (c *legCounters) dropped(r DropReason) {
+	if c.drops.Load() == nil {
+		c.drops.CompareAndSwap(nil, new(dropCounters))
+	}
+	c.drops.Load()[r].Add(1)
 }
 
 // legCounters are written by the leg's worker and read by anybody.
@@ -50,7 +61,7 @@ type legCounters struct {
 	profile                                  atomic.Uint32
 	digits                                   atomic.Int32 // waiting or playing; signalling counts up
 	remote                                   atomic.Pointer[netip.AddrPort]
-	drops                                    [dropCount]atomic.Uint64
+	drops                                    atomic.Pointer[dropCounters] // nil: none yet, as in most legs
 	streams                                  [ratedStreams]figures
 }
 
@@ -103,7 +114,9 @@ func (l *Leg) Stats() LegStats {
 	if at := c.remote.Load(); at != nil {
 		s.Remote = *at
 	}
-	addDrops(s.Drops, &c.drops)
+	if drops := c.drops.Load(); drops != nil {
+		addDrops(s.Drops, drops)
+	}
 	return s
 }
 
@@ -140,7 +153,7 @@ func (e *Engine) Stats() Stats {
 	return s
 }
 
-func addDrops(to map[string]uint64, from *[dropCount]atomic.Uint64) {
+func addDrops(to map[string]uint64, from *dropCounters) {
 	for r := range from {
 		if n := from[r].Load(); n > 0 {
 			to[DropReason(r).String()] += n

@@ -297,7 +297,7 @@ func (w *worker) contain() {
 func (w *worker) drop(l *Leg, r DropReason) {
 	w.counters.drops[r].Add(1)
 	if l != nil {
-		l.counters.drops[r].Add(1)
+		l.counters.dropped(r)
 	}
 }
 

@@ -53,11 +53,11 @@ func (l Leg) Answer(other *Description) (Leg, []byte, error) {
 	if err := next.protectAnswers(said, l.agreed()); err != nil {
 		return l, nil, err
 	}
-	next, err := next.say(said)
+	next, text, err := next.say(said)
 	if err != nil {
 		return l, nil, err
 	}
-	return next, next.Repeat(), nil
+	return next, text, nil
 }
 
 // protectAnswers has the answer's streams protected as it was agreed when the offer was heard. before is the leg as of the

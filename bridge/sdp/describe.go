@@ -21,6 +21,7 @@ func describe(text []byte, profile Profile) (*Description, error) {
 			return nil, err
 		}
 	}
+	d.keep()
 	return d, nil
 }
 

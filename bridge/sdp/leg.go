@@ -16,7 +16,7 @@ type Leg struct {
 	Version   uint64       // of the latest text said, refused ones included; 0: nothing was said
 	Heard     *Description // the peer's latest accepted description; once answered only the codecs of both
 	Said      *Description // ours
-	Text      string       // Said as it was written
+	Text      string       `json:",omitempty"` // the latest text said where it is not Said's: Decline's
 	Pending   Pending      // whose offer is open
 	Setup     string       // WebRTC: our DTLS role once decided: "passive" or "active"; kept by re-offers
 	Extension []Extension  `json:",omitempty"` // every header extension's id ever bound on this leg
@@ -110,7 +110,15 @@ func (l Leg) agreed() Leg {
 }
 
 // Repeat is the latest text said, byte for byte (the 200 after the 183). Empty where nothing was said.
-func (l Leg) Repeat() []byte { return []byte(l.Text) }
+func (l Leg) Repeat() []byte {
+	switch {
+	case l.Text != "":
+		return []byte(l.Text)
+	case l.Said == nil:
+		return nil
+	}
+	return []byte(write(l.Profile, l.Said)) // kept it would be a good part of what a call holds
+}
 
 // Rollback forgets an open offer (RFC 3264 §4: a refused offer leaves the session as it was). Version and payload types
 // that the peer has seen stay used. A Local renewed after HearOffer is forgotten, one renewed before Offer stays.

@@ -1,6 +1,7 @@
 package sdp
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -47,11 +48,11 @@ func (l Leg) Offer(other *Description) (Leg, []byte, error) {
 	if l.Profile == WebRTC {
 		said.bundled(l.Profile)
 	}
-	next, err := next.say(said)
+	next, text, err := next.say(said)
 	if err != nil {
 		return l, nil, err
 	}
-	return next, next.Repeat(), nil
+	return next, text, nil
 }
 
 // named says whether our offers have mids and a bundle: browsers want them, and a trunk that is a WebRTC endpoint behind SIP.
@@ -139,19 +140,21 @@ func (l *Leg) numbered(far []Codec) []Codec {
 
 // say writes a description with our transport. The version counts up by one for a changed text; an unchanged one is the
 // text said before (RFC 3264 §8).
-func (l Leg) say(d *Description) (Leg, error) {
+func (l Leg) say(d *Description) (next Leg, text []byte, err error) {
 	if err := l.transport(d); err != nil {
-		return l, err
+		return l, nil, err
 	}
-	d.Origin = l.origin(l.Version)
-	text := write(l.Profile, d)
-	if l.Version == 0 || text != l.Text {
-		l.Version++
-		d.Origin = l.origin(l.Version)
-		text = write(l.Profile, d)
+	next = l
+	next.Said, next.Text = d, ""
+	if d.Origin = l.origin(l.Version); l.Version > 0 {
+		text = next.Repeat()
 	}
-	l.Said, l.Text = d, text
-	return l, nil
+	if l.Version == 0 || !bytes.Equal(text, l.Repeat()) {
+		next.Version++
+		d.Origin = l.origin(next.Version)
+		text = next.Repeat()
+	}
+	return next, text, nil
 }
 
 // origin is the o= line's value. A browser leg's names no address (RFC 8829 §5.2.1).
