@@ -94,7 +94,10 @@ func (l Leg) answered(heard, far Stream, alone bool) (Stream, bool) {
 	}
 	s.Codecs = shared(heard.Codecs, far.Codecs)
 	if len(s.Codecs) == 0 && s.Kind == "audio" && l.Policy.Transcode {
-		s.Codecs, s.Ptime, s.MaxPtime = converted(heard.Codecs, far.Codecs), 0, 0 // packets are made anew
+		s.Codecs = converted(heard.Codecs, far.Codecs)
+	}
+	if s.Kind == "audio" && l.Policy.Transcode && !speaksAs(s.Codecs, far.Codecs) {
+		s.Ptime, s.MaxPtime = 0, 0 // packets are made anew
 	}
 	for i, c := range s.Codecs {
 		s.Codecs[i] = c.withEvents(l.Profile)

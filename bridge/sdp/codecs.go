@@ -203,6 +203,12 @@ func converted(offered, far []Codec) []Codec {
 	return withTelephone([]Codec{c}, offered, nil)
 }
 
+// speaksAs says whether the voice codec that the far side puts first is among codecs.
+func speaksAs(codecs, far []Codec) bool {
+	i := slices.IndexFunc(far, Codec.voice)
+	return i < 0 || slices.ContainsFunc(codecs, far[i].Same)
+}
+
 // band is how many samples a second a voice codec carries; G.722's clock does not say it (RFC 3551 §4.5.2).
 func (c Codec) band() int {
 	if strings.EqualFold(c.Name, "G722") {

@@ -23,7 +23,7 @@ func TestConversion(t *testing.T) {
 	}{
 		{"nothing in common", "8 101\r\na=rtpmap:101 telephone-event/8000\r\na=ptime:30\r\na=maxptime:30\r\n", true, [2]string{"opus/48000/2", "PCMA/8000"}, ""},
 		{"Opus in front", "96 8\r\na=rtpmap:96 opus/48000/2\r\n", false, [2]string{"opus/48000/2", "opus/48000/2"}, "96"},
-		{"Opus behind what the caller lacks", "8 96\r\na=rtpmap:96 opus/48000/2\r\n", true, [2]string{"opus/48000/2", "PCMA/8000"}, ""},
+		{"Opus behind what the caller lacks", "8 96\r\na=rtpmap:96 opus/48000/2\r\na=ptime:30\r\n", true, [2]string{"opus/48000/2", "PCMA/8000"}, ""},
 		{"comfort noise", "8 13\r\n", true, [2]string{"opus/48000/2", "PCMA/8000"}, ""},
 	} {
 		a := must(convertLeg('a').HearOffer([]byte(opusOnly)))(t)

@@ -1,5 +1,7 @@
 package sdp
 
+import "cmp"
+
 // Description is a session description, heard or said, reduced to what the bridge needs; m-lines keep their order.
 type Description struct {
 	Origin  string // the o= line's value
@@ -79,14 +81,17 @@ func (d *Description) main() *Stream {
 // ptime is how long the packets are to be that the writer receives, in ms: no longer than its longest, nor is the usual 20
 // where it names none. 0 where all is left to the sender.
 func (s Stream) ptime() int {
-	wanted := s.Ptime
-	if wanted == 0 {
-		wanted = 20
-	}
-	if s.MaxPtime > 0 && s.MaxPtime < wanted {
+	if s.MaxPtime > 0 && s.MaxPtime < cmp.Or(s.Ptime, usualPtime) {
 		return s.MaxPtime
 	}
 	return s.Ptime
+}
+
+const usualPtime = 20
+
+// resized says whether the writer asks for packets of another length than it did then, where it left that open for the usual one.
+func (s Stream) resized(then Stream) bool {
+	return s.ptime() != 0 && s.ptime() != cmp.Or(then.ptime(), usualPtime)
 }
 
 // rejected is the same m-line refused: it keeps its place for ever (RFC 3264 §8.2).

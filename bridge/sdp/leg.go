@@ -166,8 +166,8 @@ func (l Leg) Rekeyed(before Leg) bool {
 	return false
 }
 
-// Alters says whether what was just heard changes anything that the other leg must know compared with before: streams, codecs
-// or direction. Where it does not (session refresh, ICE restart, a new address), Answer from the other leg's Heard suffices.
+// Alters says whether what was just heard changes anything that the other leg must know compared with before: streams, codecs,
+// direction or the length of packets. Where it does not (session refresh, ICE restart, a new address), Answer from the other leg's Heard suffices.
 func (l Leg) Alters(before Leg) bool {
 	for slot := range Slots {
 		if l.altersIn(slot, before) {
@@ -191,7 +191,7 @@ func (l Leg) altersIn(slot Slot, before Leg) bool {
 		most = said.Direction.Reverse()
 	}
 	missing := func(c Codec) bool { return !slices.ContainsFunc(now.Codecs, c.Same) }
-	return now.Direction&most != then.Direction&most || slices.ContainsFunc(relayables(then.Codecs), missing)
+	return now.Direction&most != then.Direction&most || now.resized(*then) || slices.ContainsFunc(relayables(then.Codecs), missing)
 }
 
 // Remote is the peer's transport by what was heard; zero where nothing was.

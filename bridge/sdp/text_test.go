@@ -37,8 +37,12 @@ func planText(p Plan) string {
 			b.WriteString("\n")
 		}
 		for i, leg := range []string{"a", "b"} {
-			fmt.Fprintf(&b, "%s codec %d %s, telephone %d %s\n",
+			fmt.Fprintf(&b, "%s codec %d %s, telephone %d %s",
 				leg, s.Codec[i].PayloadType, s.Codec[i], s.Telephone[i].PayloadType, s.Telephone[i])
+			if s.Transcode {
+				fmt.Fprintf(&b, ", ptime %d", s.Ptime[i])
+			}
+			b.WriteString("\n")
 		}
 	}
 	return b.String()
