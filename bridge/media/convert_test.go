@@ -190,3 +190,34 @@ func TestConverterAllocatesNothingOnTheWorker(t *testing.T) {
 		t.Errorf("%.0f allocations", n)
 	}
 }
+
+// Converted packets are as long as each peer wants them, and change with its wish.
+func TestConvertedPacketsHaveTheirLength(t *testing.T) {
+	e := open(t)
+	names, payloads := [2]codec.Name{codec.G722, codec.PCMU}, [2]uint8{9, 0}
+	var legs [2]*Leg
+	var both [2]*speaker
+	for i := range 2 {
+		legs[i] = newLeg(t, e, LegSpec{Profile: sdp.RTP})
+		both[i] = newSpeaker(t, legs[i], names[i], payloads[i])
+		legs[i].SetRemote(both[i].remote())
+	}
+	talk(t, both, [2]float64{500, 1200})
+	for _, wanted := range [][2]int{{0, 40}, {30, 10}} {
+		plan := convertedPlan(names, payloads)
+		plan.Streams[sdp.Audio].Ptime = wanted
+		e.Join(legs[0], legs[1], plan)
+		for i, s := range both {
+			bytes := 160
+			if wanted[i] > 0 {
+				bytes = 8 * wanted[i]
+			}
+			waitFor(t, "packets of the wanted length", func() bool { return len(s.receiveRTP().Payload) == bytes })
+			for range 5 {
+				if p := s.receiveRTP(); len(p.Payload) != bytes {
+					t.Fatalf("leg %d, %v: %d bytes, want %d", i, wanted, len(p.Payload), bytes)
+				}
+			}
+		}
+	}
+}
