@@ -77,6 +77,33 @@ func TestDelayedOfferInProgress(t *testing.T) {
 	w.check(call.Wait(w.ctx(), wsstest.Ended))
 }
 
+// The caller requires 100rel and made no offer: the first provisional has ours, though the browser said nothing yet; the codec that it
+// then takes comes by re-INVITE where it is another.
+func TestDelayedOfferWhileRinging(t *testing.T) {
+	w := newWorld(t, conditions{})
+	b, m := w.registered("alice", wsstest.Options{}), w.rtp()
+	out, call := w.asking(b, "Require", "")
+	w.check(call.Ring())
+	ringing, err := out.Await(w.ctx(), 180)
+	w.check(err)
+	if res, err := out.Early(ringing).Request(w.ctx(), sip.UPDATE, "application/sdp", m.Offer("sendrecv")); err != nil || res.StatusCode != 491 {
+		t.Errorf("an offer across ours: %v %v", res, err)
+	}
+	answer, err := m.Answer(string(ringing.Body()))
+	w.check(err)
+	res, err := out.Prack(w.ctx(), ringing, answer)
+	w.check(err)
+	if res.StatusCode != 200 {
+		t.Fatalf("PRACK: %d %s", res.StatusCode, header(res, "Reason"))
+	}
+	w.check(call.Answer(w.ctx()))
+	d, err := out.Answered(w.ctx(), "")
+	w.check(err)
+	w.hears(call, m, 1000)
+	w.check(d.Bye(w.ctx()))
+	w.check(call.Wait(w.ctx(), wsstest.Ended))
+}
+
 // A PRACK that owes an answer and has none, or none that can be taken, ends the call.
 func TestDelayedOfferWithoutAnswer(t *testing.T) {
 	for name, sdp := range map[string]string{"none": "", "nonsense": "v=1\r\n", "refusal": session(1, "m=audio 0 RTP/AVP 0")} {

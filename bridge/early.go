@@ -26,6 +26,8 @@ func (c *call) passProgress(br *branch, res *sip.Response) {
 	r.headers = append(r.headers, c.cross(c.caller, res.Headers())...)
 	if early := br.early[tag]; early != nil && early.neg.Pending == sdp.Stable {
 		r.body = c.earlyMedia(br, early)
+	} else if c.owesOffer() {
+		r.body = c.blindOffer()
 	}
 	c.noteRinging(res.StatusCode, br)
 	c.progress(r)
@@ -101,6 +103,25 @@ func (c *call) earlySession(early *earlyDialog) (first bool, err error) {
 		l.media.SetRemote(neg.Remote())
 	}
 	return true, nil
+}
+
+// owesOffer says that the caller made no offer, and wants ours in its first reliable provisional (RFC 3261 §13.2.1).
+func (c *call) owesOffer() bool {
+	return c.caller.incoming != nil && c.caller.incoming.delayed && c.caller.provisional.all && c.caller.neg.Said == nil
+}
+
+// blindOffer offers the caller what we relay, for no callee has said anything yet; nil where there is no room for media.
+func (c *call) blindOffer() []byte {
+	l := c.caller
+	err := l.openMedia(c.in.reached())
+	if err == nil {
+		l.neg, _, err = l.ready(nil).Offer(nil)
+	}
+	if err != nil {
+		l.log.Warn("no offer for the caller", "error", err)
+		return nil
+	}
+	return l.neg.Repeat()
 }
 
 // join relays between two legs by what they agreed on; where they share nothing (yet) the relay stays as it is.

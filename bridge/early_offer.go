@@ -94,6 +94,9 @@ func (br *branch) answerEarlyOffer(e *earlyDialog, in inbound, body []byte) {
 
 // refusedEarly refuses an offer that crosses another.
 func (l *leg) refusedEarly(in inbound, open sdp.Pending) bool {
+	if l.media == nil { // ours is still to come
+		open = sdp.SaidOffer
+	}
 	r := reply{status: refuseEarlyOffer(open), why: "another offer is open"}
 	if r.status == 500 {
 		r.headers = append(r.headers, sip.NewHeader("Retry-After", fmt.Sprint(rand.IntN(11))))

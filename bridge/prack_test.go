@@ -216,3 +216,37 @@ func TestBrowserRequiresReliable(t *testing.T) {
 	w.check(d.Bye(w.ctx()))
 	w.check(call.Wait(w.ctx(), wsstest.Ended))
 }
+
+// Two trunks that both speak 100rel: each PRACK ends where it came.
+func TestReliableBetweenTrunks(t *testing.T) {
+	w := newWorld(t, conditions{})
+	at := w.sip.Addrs()[0]
+	to := sip.Uri{Scheme: "sip", User: "trunk", Host: at.Addr().String(), Port: int(at.Port())}
+	caller, callee := w.rtp(), w.rtp()
+	out, err := w.agents[0].Invite(siptest.Call{To: to, SDP: caller.Offer("sendrecv"), Headers: []sip.Header{sip.NewHeader("Supported", "100rel")}})
+	w.check(err)
+	in, err := w.agents[0].Expect(w.ctx(), sip.INVITE)
+	w.check(err)
+	answer, err := callee.Answer(in.SDP())
+	w.check(err)
+	w.pracked(in, siptest.Reply{Status: 183, SDP: answer})
+	early, err := out.Await(w.ctx(), 183)
+	w.check(err)
+	w.check(caller.Connect(string(early.Body())))
+	callee.Tone(1000)
+	w.check(caller.WaitTone(w.ctx(), 1000))
+	if res, err := out.Prack(w.ctx(), early, ""); err != nil || res.StatusCode != 200 {
+		t.Fatalf("PRACK: %v %v", res, err)
+	}
+	accepted := make(chan error, 1)
+	go func() {
+		_, err := in.Accept(w.ctx(), siptest.Reply{})
+		accepted <- err
+	}()
+	d, err := out.Answered(w.ctx(), "")
+	w.check(err)
+	w.check(<-accepted)
+	caller.Tone(1200)
+	w.check(callee.WaitTone(w.ctx(), 1200))
+	w.check(d.Bye(w.ctx()))
+}

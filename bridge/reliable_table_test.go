@@ -88,3 +88,22 @@ func TestReliableSeq(t *testing.T) {
 		}
 	}
 }
+
+// What is read of a PRACK's and a provisional's headers fits what they acknowledge.
+func FuzzRAck(f *testing.F) {
+	for _, seed := range []string{"1 2 INVITE", "4294967295 1 INVITE", "0 0 X", "", "1\t2 \tBYE", "99999999999 1 INVITE", "x"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		if seq, _, method, ok := rackOf(value); ok != (seq != 0) || ok != (method != "") {
+			t.Errorf("%q: RSeq %d, method %q, %v", value, seq, method, ok)
+		}
+		res := sip.NewResponse(183, "Session Progress")
+		res.AppendHeader(sip.NewHeader("Require", value))
+		res.AppendHeader(sip.NewHeader("Min-SE", value))
+		res.AppendHeader(sip.NewHeader("RSeq", value))
+		if minSE(res) < 0 || reliableSeq(res) != 0 && !listHas(splitList(value), option100rel) {
+			t.Errorf("%q: Min-SE %v, RSeq %d", value, minSE(res), reliableSeq(res))
+		}
+	})
+}

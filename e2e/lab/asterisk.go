@@ -38,9 +38,10 @@ type AsteriskMedia struct {
 
 // AsteriskConfig is what differs from one Asterisk to another.
 type AsteriskConfig struct {
-	Users AsteriskMedia
-	Peer  string // the gateway's address and SIP port: then there is an endpoint "tandem", a peer without users
-	Trunk AsteriskMedia
+	Users  AsteriskMedia
+	Strict bool   // users' endpoints: 100rel=required, timers=always
+	Peer   string // the gateway's address and SIP port: then there is an endpoint "tandem", a peer without users
+	Trunk  AsteriskMedia
 }
 
 // StartAsterisk runs a PBX at a loopback address until the test ends.
