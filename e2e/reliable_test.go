@@ -43,7 +43,7 @@ func TestAsteriskRequiresReliable(t *testing.T) {
 			if status := p.Register(); status != 200 {
 				t.Fatalf("REGISTER: %d", status)
 			}
-			extension, pracks := "604", 1 // with early media
+			extension, pracks := "614", 1 // with early media
 			if library == lab.SIPJS {
 				extension, pracks = "600", 0
 			}
@@ -68,6 +68,41 @@ func TestAsteriskRequiresReliable(t *testing.T) {
 			s.quiet(t)
 			if n := s.ladder.count("PRACK sip:t"); n == 0 {
 				t.Error("no PRACK from Asterisk")
+			}
+		})
+	}
+}
+
+// SIP.js makes no offer, requires 100rel, or both: our 200 or our reliable 183 has the offer, its ACK or PRACK the answer.
+func TestDelayedOfferOfSIPJS(t *testing.T) {
+	s := newSite(t, onePBX)
+	lab.StartAsterisk(t, "127.0.0.10")
+	chromium := lab.StartChromium(t)
+	for _, test := range []struct {
+		name, extension   string
+		reliable, delayed bool
+		pracks            int
+	}{
+		{"offer in the 200", "600", false, true, 0},
+		{"requires 100rel", "614", true, false, 1},
+		{"offer in the 183", "614", true, true, 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s.ladderOnFailure(t)
+			account := s.account("alice", aliceTone)
+			account.Reliable, account.Delayed = test.reliable, test.delayed
+			p := chromium.Open(t).Phone(t, lab.SIPJS, account)
+			if status := p.Register(); status != 200 {
+				t.Fatalf("REGISTER: %d", status)
+			}
+			c := p.Call("sip:" + test.extension + "@example.com")
+			c.Wait("answered", 10*time.Second)
+			c.Hears(aliceTone)
+			c.Hangup()
+			c.Wait("ended", 5*time.Second)
+			s.quiet(t)
+			if n := s.ladder.count("PRACK sip:t"); n != test.pracks {
+				t.Errorf("%d PRACKs", n)
 			}
 		})
 	}

@@ -20,7 +20,9 @@ type Account struct {
 	URL      string  `json:"url"` // of the WebSocket
 	URI      string  `json:"uri"`
 	Password string  `json:"password"`
-	Tone     float64 `json:"tone"` // Hz
+	Tone     float64 `json:"tone"`     // Hz
+	Reliable bool    `json:"reliable"` // SIP.js: its INVITEs require 100rel
+	Delayed  bool    `json:"delayed"`  // SIP.js: its INVITEs make no offer
 }
 
 // Phone is one user agent in a tab.

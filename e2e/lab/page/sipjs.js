@@ -15,6 +15,7 @@ class SIPJSAgent {
       authorizationUsername: uri.user,
       authorizationPassword: options.password,
       logLevel: 'error',
+      sipExtension100rel: options.reliable ? SIP.SIPExtension.Required : SIP.SIPExtension.Unsupported,
       sessionDescriptionHandlerFactory: SIP.Web.defaultSessionDescriptionHandlerFactory(() => Promise.resolve(this.tone.stream.clone())), // it stops the tracks at the end of a call
       sessionDescriptionHandlerFactoryOptions: { peerConnectionConfiguration: { iceServers: [] }, iceGatheringTimeout: 1000 },
       delegate: { onInvite: (session) => this.incoming(session) },
@@ -50,7 +51,7 @@ class SIPJSAgent {
   }
   call(target) {
     const { SIP } = libs;
-    const inviter = new SIP.Inviter(this.agent, SIP.UserAgent.makeURI(target), { earlyMedia: true, sessionDescriptionHandlerOptions: { constraints: { audio: true, video: false } } });
+    const inviter = new SIP.Inviter(this.agent, SIP.UserAgent.makeURI(target), { earlyMedia: true, inviteWithoutSdp: this.options.delayed, sessionDescriptionHandlerOptions: { constraints: { audio: true, video: false } } });
     const call = this.calls.add('out', inviter);
     this.watch(call, inviter);
     inviter.invite({ requestDelegate: {
