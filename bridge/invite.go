@@ -200,7 +200,7 @@ func (l *leg) openMedia(reached addr) error {
 		Secure:     !l.browser() && !l.call.bridge.peering(l.backend).Insecure,
 		ICE:        !l.browser() && (l.policy.ICE || l.incoming != nil),
 		OnEvent:    l.onMedia,
-		Tap:        l.call.tap(),
+		Tap:        l.call.tap(l.name),
 	})
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNoMedia, err)

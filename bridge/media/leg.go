@@ -23,7 +23,7 @@ type LegSpec struct {
 	Secure     bool        // RTP: Local has SDES keys and a fingerprint for DTLS
 	ICE        bool        // RTP: Local has a ufrag and a password; a peer that has them too is found by checks
 	OnEvent    func(Event) // called from the engine's event goroutine, one event at a time; must not block
-	Tap        Tap         // sees what the leg's peer sends; nil: nobody does
+	Tap        Tap         // sees what the leg's peer sends, until SetTap; nil: nobody does
 	Restore    *LegState   // from a Snapshot: take these ports, credentials and keys again and relay at once
 }
 
@@ -72,6 +72,7 @@ type Leg struct {
 	form     DigitForm
 	ear      ear
 	player   *player // digits being sent; nil: none
+	tap      Tap     // nil: none
 }
 
 // NewLeg reserves a leg: ports, credentials. ErrNoPorts where the range is used up.
@@ -82,7 +83,7 @@ func (e *Engine) NewLeg(spec LegSpec) (*Leg, error) {
 		return nil, ErrClosed
 	}
 	l := &Leg{
-		engine: e, spec: spec, index: -1, freed: make(chan struct{}), cname: newCanonicalName(),
+		engine: e, spec: spec, tap: spec.Tap, index: -1, freed: make(chan struct{}), cname: newCanonicalName(),
 		identity: e.identities.at(time.Now()),
 	}
 	l.transport.leg = l
@@ -213,8 +214,10 @@ func (l *Leg) log() *slog.Logger {
 	return l.engine.cfg.Log.With("call", l.spec.Call, "leg", l.spec.Leg)
 }
 
-// Name is LegSpec.Leg.
-func (l *Leg) Name() string { return l.spec.Leg }
+// SetTap has another see what the leg's peer sends, from the next Join at the latest; nil: nobody.
+func (l *Leg) SetTap(t Tap) {
+	l.do(func(_ *worker, l *Leg) { l.tap = t })
+}
 
 // Local is what our SDP says.
 func (l *Leg) Local() sdp.Local {
