@@ -79,7 +79,7 @@ func (c *call) answerCaller() error {
 			l.offers.Queued = true
 		}
 	default:
-		if err := l.openMedia(c.in.reached()); err != nil {
+		if err := l.openMedia(c.in.reached(), nil); err != nil {
 			return err
 		}
 		neg, _, err := l.ready(c.callee.neg.Heard).Offer(c.callee.neg.Heard)

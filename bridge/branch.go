@@ -95,7 +95,7 @@ func (br *branch) send() error {
 	if br.target.browser != nil {
 		reached = br.target.browser.Local().Addr()
 	}
-	if err := l.openMedia(reached); err != nil {
+	if err := l.openMedia(reached, nil); err != nil {
 		return err
 	}
 	neg, offer, err := l.ready(c.caller.neg.Heard).Offer(c.caller.neg.Heard)

@@ -89,7 +89,7 @@ func (c *call) earlySession(early *earlyDialog) (first bool, err error) {
 	case l.neg.Pending == sdp.HeardOffer:
 		neg, _, err = l.ready(early.neg.Heard).Answer(early.neg.Heard)
 	case l.neg.Said == nil && l.provisional.wanted:
-		if err = l.openMedia(c.in.reached()); err == nil {
+		if err = l.openMedia(c.in.reached(), nil); err == nil {
 			neg, _, err = l.ready(early.neg.Heard).Offer(early.neg.Heard)
 		}
 	default:
@@ -113,7 +113,7 @@ func (c *call) owesOffer() bool {
 // blindOffer offers the caller what we relay, for no callee has said anything yet; nil where there is no room for media.
 func (c *call) blindOffer() []byte {
 	l := c.caller
-	err := l.openMedia(c.in.reached())
+	err := l.openMedia(c.in.reached(), nil)
 	if err == nil {
 		l.neg, _, err = l.ready(nil).Offer(nil)
 	}

@@ -87,9 +87,6 @@ func (c *call) release(l *leg) moving {
 			break
 		}
 	}
-	if l.media != nil {
-		l.media.SetTap(nil)
-	}
 	l.home.enter(nil)
 	return out
 }
@@ -100,9 +97,6 @@ func (c *call) take(m moving, name string) {
 	l := m.leg
 	l.name = name
 	c.put(l, name)
-	if l.media != nil {
-		l.media.SetTap(c.tap(name))
-	}
 	if name == byCaller {
 		c.sessions.Caller = m.session
 	} else {

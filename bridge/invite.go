@@ -175,7 +175,7 @@ func (c *call) start() {
 
 // hearFirst opens the leg's media and hears the peer's first offer on it.
 func (l *leg) hearFirst(body []byte, reached addr) error {
-	if err := l.openMedia(reached); err != nil {
+	if err := l.openMedia(reached, body); err != nil {
 		return err
 	}
 	neg, err := l.neg.HearOffer(body)
@@ -188,8 +188,14 @@ func (l *leg) hearFirst(body []byte, reached addr) error {
 }
 
 // openMedia reserves the leg's transport and starts its half of offer and answer. To a caller that offers ICE it is answered,
-// for an ICE-lite one hears nobody otherwise.
-func (l *leg) openMedia(reached addr) error {
+// for an ICE-lite one hears nobody otherwise. heard is the peer's offer; nil: ours goes first.
+func (l *leg) openMedia(reached addr, heard []byte) error {
+	shared := !l.browser() && l.call.bridge.peering(l.backend).Shared
+	var offered *sdp.RemoteStream
+	if shared && heard != nil {
+		audio, _ := sdp.OfferedAudio(heard)
+		offered = &audio
+	}
 	m, err := l.call.bridge.with.Media.NewLeg(media.LegSpec{
 		Profile:    l.profile,
 		Call:       l.call.id,
@@ -197,10 +203,12 @@ func (l *leg) openMedia(reached addr) error {
 		Reached:    reached,
 		Signalling: l.signalling(),
 		Learn:      l.call.bridge.peering(l.backend).Learn,
+		Shared:     shared,
+		Offered:    offered,
 		Secure:     !l.browser() && !l.call.bridge.peering(l.backend).Insecure,
 		ICE:        !l.browser() && (l.policy.ICE || l.incoming != nil),
 		OnEvent:    l.onMedia,
-		Tap:        l.call.tap(l.name),
+		Tap:        l.call.tap(),
 	})
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNoMedia, err)

@@ -16,6 +16,7 @@ type Peering struct {
 	Reliable Reliable
 	// SessionExpires is what our INVITEs ask for (RFC 4028); 0: nothing, a timer is the peer's to bring.
 	SessionExpires time.Duration
+	Shared         bool   // audio may come in by a port that many calls share
 	Learn          string // whom to believe about the source of RTP: "strict", "signalling", "any"; "": as the media engine says
 }
 

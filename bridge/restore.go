@@ -73,7 +73,7 @@ func (c *call) restoreLeg(s LegSnapshot) (*leg, error) {
 	state := s.Media
 	m, err := c.bridge.with.Media.NewLeg(media.LegSpec{
 		Profile: l.profile, Call: c.id, Leg: l.name, Signalling: l.signalling(), Learn: c.bridge.peering(l.backend).Learn,
-		OnEvent: l.onMedia, Tap: c.tap(l.name), Restore: &state,
+		OnEvent: l.onMedia, Tap: c.tap(), Restore: &state,
 	})
 	if err != nil {
 		return nil, err

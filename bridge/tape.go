@@ -21,7 +21,7 @@ type RecordRecording struct {
 	Consent bool `json:"consent"` // the route says that the parties agreed
 }
 
-// tape is the recording of a call whose route wants it, from the answer on.
+// tape is the tap of a call that its route has recorded, from the answer on.
 type tape struct {
 	rule    route.Recording      // static after construction
 	before  recording.Result     // static after construction: of a restored call's earlier parts
@@ -29,18 +29,12 @@ type tape struct {
 	packets atomic.Pointer[recording.Recording]
 }
 
-// channel is one leg's tap.
-type channel struct {
-	*tape
-	side int
-}
-
-var _ media.Tap = channel{}
+var _ media.Tap = (*tape)(nil)
 
 // Packet is called from the packet path.
-func (c channel) Packet(_ *media.Leg, slot sdp.Slot, codec *sdp.Codec, packet []byte, at time.Time) {
-	if r := c.packets.Load(); r != nil {
-		r.Packet(c.side, slot, codec, packet, at)
+func (t *tape) Packet(leg *media.Leg, slot sdp.Slot, codec *sdp.Codec, packet []byte, at time.Time) {
+	if r := t.packets.Load(); r != nil {
+		r.Packet(leg, slot, codec, packet, at)
 	}
 }
 
@@ -60,15 +54,12 @@ func restoredTape(r *RecordRecording) *tape {
 	return &tape{rule: route.Recording{Format: r.Format, Consent: r.Consent}, before: r.Result}
 }
 
-// tap is what the media of the caller's or of a callee's leg gets; a nil tape is no tap.
-func (c *call) tap(name string) media.Tap {
-	switch {
-	case c.tape == nil:
+// tap is what the legs' media gets; a nil tape is no tap.
+func (c *call) tap() media.Tap {
+	if c.tape == nil {
 		return nil
-	case name == byCaller:
-		return channel{c.tape, recording.Caller}
 	}
-	return channel{c.tape, recording.Callee}
+	return c.tape
 }
 
 // recorded words what became of the tape's last part, with those before. The first that ended badly says how it ended.

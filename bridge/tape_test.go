@@ -186,27 +186,3 @@ func TestRestoredCallIsRecordedOn(t *testing.T) {
 	checkSound(t, r.Files[0], [2]float64{440, 1000})
 	checkSound(t, r.Files[1], [2]float64{700, 1400})
 }
-
-// A leg that leaves a recorded call is not recorded; in the call that takes it, it is on the side that it has there.
-func TestMovedLegIsRecordedWhereItIs(t *testing.T) {
-	k := newTalk(t, taped(t, "wav"), wsstest.Options{})
-	c := k.bridge.calls.find(k.events.call())
-	k.until("both legs to be at rest", func() bool {
-		moved := make(chan bool, 1)
-		c.post("exchange the legs", func() {
-			ready := c.caller.movable() && c.callee.movable()
-			if ready {
-				callee, caller := c.release(c.callee), c.release(c.caller)
-				c.take(callee, byCaller)
-				c.take(caller, byCallee)
-			}
-			moved <- ready
-		})
-		return <-moved
-	})
-	k.call.Media().SetTone(700)
-	k.rtp.Tone(1400)
-	k.written(200000)
-	k.hangUp()
-	checkSound(t, k.record().Recording.Files[0], [2]float64{1400, 700})
-}

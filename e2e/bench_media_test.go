@@ -29,6 +29,7 @@ type mediaParameters struct {
 	seconds time.Duration // SECONDS: of one measurement
 	wait    time.Duration // WAIT: seconds between set-up and a reading of memory
 	parts   []string      // PARTS: of the benchmark
+	shared  bool          // SHARED: media.rtp.shared too
 }
 
 func mediaParametersFrom(env func(string) string, calls string) (p mediaParameters, err error) {
@@ -53,6 +54,9 @@ func mediaParametersFrom(env func(string) string, calls string) (p mediaParamete
 	}
 	if p.wait, err = time.ParseDuration(text("WAIT", "60") + "s"); err != nil || p.wait < 0 {
 		return p, fmt.Errorf("WAIT: %q is not a number", env("WAIT"))
+	}
+	if p.shared, err = strconv.ParseBool(text("SHARED", "0")); err != nil {
+		return p, fmt.Errorf("SHARED: %q is neither 0 nor 1", env("SHARED"))
 	}
 	const all = "gcm sha1 ticks memory calls overload"
 	for _, part := range strings.Fields(text("PARTS", all)) {
@@ -210,22 +214,30 @@ func (m *mediaBench) compare(relays []*relay, calls, runs int) map[string]sample
 
 // ratios prints what the targets are about, and keeps the worst as figures.
 func (m *mediaBench) ratios(profile load.Profile, calls int, s map[string]sample) {
-	vs := func(other string) float64 { return s["tandem"].cost / s[other].cost }
-	added := s["tandem"].p99 - s["direct"].p99
-	fmt.Printf("%-12s %6d  tandem/rtpengine %.2f", "ratio", calls, vs("rtpengine"))
+	m.ratiosOf("tandem", "", profile, calls, s)
+	if m.shared {
+		m.ratiosOf(sharedRelay, "-shared", profile, calls, s)
+	}
+}
+
+// ratiosOf does so for one way to configure Tandem; suffix is its figures'.
+func (m *mediaBench) ratiosOf(name, suffix string, profile load.Profile, calls int, s map[string]sample) {
+	vs := func(other string) float64 { return s[name].cost / s[other].cost }
+	added := s[name].p99 - s["direct"].p99
+	fmt.Printf("%-12s %6d  %s/rtpengine %.2f", "ratio", calls, name, vs("rtpengine"))
 	if profile == load.GCM {
-		fmt.Printf("  tandem/floor-go %.2f  tandem/floor-c %.2f  added p50 %.3f ms p99 %.3f ms", vs("floor-go"), vs("floor-c"), s["tandem"].p50-s["direct"].p50, added)
+		fmt.Printf("  /floor-go %.2f  /floor-c %.2f  added p50 %.3f ms p99 %.3f ms", vs("floor-go"), vs("floor-c"), s[name].p50-s["direct"].p50, added)
 	}
 	fmt.Println()
 	if calls == 500 || calls == 1000 {
 		if profile == load.GCM {
-			m.worst("cpu-per-packet-gcm-vs-rtpengine", vs("rtpengine"), "0.45")
-			m.worst("cpu-per-packet-gcm-vs-floor", vs("floor-go"), "1.30")
+			m.worst("cpu-per-packet-gcm-vs-rtpengine"+suffix, vs("rtpengine"), "0.45")
+			m.worst("cpu-per-packet-gcm-vs-floor"+suffix, vs("floor-go"), "1.30")
 			if calls == 500 {
-				m.figure("latency-p99-ms", added, "1.5")
+				m.figure("latency-p99-ms"+suffix, added, "1.5")
 			}
 		} else {
-			m.worst("cpu-per-packet-sha1-vs-rtpengine", vs("rtpengine"), "0.50")
+			m.worst("cpu-per-packet-sha1-vs-rtpengine"+suffix, vs("rtpengine"), "0.50")
 		}
 	}
 }

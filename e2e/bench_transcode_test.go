@@ -42,7 +42,7 @@ func BenchmarkTranscode(b *testing.B) {
 func (m *mediaBench) conversions(name string, ends load.Ends) {
 	alike := func(int) load.Ends { return ends }
 	relays := []*relay{
-		m.tandemRelay("tandem", startGateway(m.b, mediaHost, adaptive), mediaURL, load.GCM, alike),
+		m.tandemRelay("tandem", startGateway(m.b, mediaHost, adaptive, m.shared), mediaURL, load.GCM, alike),
 		m.rtpengineRelay(lab.StartReference(m.b), load.GCM, alike),
 	}
 	calls := m.calls[0]

@@ -109,7 +109,7 @@ type deployment struct {
 // wholeCalls measures calls from INVITE to BYE, the media's set-up among it, beside Kamailio + rtpengine.
 func (m *mediaBench) wholeCalls() {
 	const browsers = 100
-	tandem, reference := startGateway(m.b, mediaHost, adaptive), lab.StartReference(m.b)
+	tandem, reference := startGateway(m.b, mediaHost, adaptive, m.shared), lab.StartReference(m.b)
 	both := []*deployment{
 		{name: "tandem", pids: []int{tandem.Pid()}, once: once(m.browsers(mediaURL, browsers), load.GCM)},
 		{name: "reference", pids: []int{reference.Pid("kamailio"), reference.Pid("rtpengine")},
@@ -140,7 +140,7 @@ func (m *mediaBench) wholeCalls() {
 
 // overload offers more calls than there is CPU for: the gateway is to refuse at once, and to leave no call half up.
 func (m *mediaBench) overload() {
-	startGateway(m.b, mediaHost, adaptive)
+	startGateway(m.b, mediaHost, adaptive, m.shared)
 	o := offer(m.ctx, overloadRate, 4*m.seconds, once(m.browsers(mediaURL, 200), load.GCM))
 	fmt.Printf("\noverload: %d calls a second: %d offered, %d done, refused %v, %d failed; call's median %.1f ms\n",
 		overloadRate, o.offered, o.done, o.refused, len(o.failed), median(append(o.setups, 0)))

@@ -17,7 +17,7 @@ const (
 // memory measures what an idle WebSocket, a call and a media session hold, long enough after they were set up.
 func (m *mediaBench) memory() {
 	calls := slices.Max(m.calls)
-	tandem, reference := startGateway(m.b, mediaHost, adaptive), lab.StartReference(m.b)
+	tandem, reference := startGateway(m.b, mediaHost, adaptive, m.shared), lab.StartReference(m.b)
 	host := m.mediaHostRelay(load.GCM)
 	rtpengine := m.rtpengineRelay(reference, load.GCM, half)
 	idle := m.settled(tandem.Pid(), host.pids[0], rtpengine.pids[0], reference.Pid("kamailio"))

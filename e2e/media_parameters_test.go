@@ -13,9 +13,10 @@ func TestMediaParameters(t *testing.T) {
 		env  map[string]string
 		want *mediaParameters // nil: refused
 	}{
-		{"defaults", nil, &mediaParameters{[]int{100, 500, 1000}, 5, 2 * time.Second, time.Minute, all}},
-		{"all said", map[string]string{"CALLS": "500 20", "RUNS": "1", "SECONDS": "0.5", "WAIT": "0", "PARTS": "sha1"},
-			&mediaParameters{[]int{20, 500}, 1, 500 * time.Millisecond, 0, []string{"sha1"}}},
+		{"defaults", nil, &mediaParameters{[]int{100, 500, 1000}, 5, 2 * time.Second, time.Minute, all, false}},
+		{"all said", map[string]string{"CALLS": "500 20", "RUNS": "1", "SECONDS": "0.5", "WAIT": "0", "PARTS": "sha1", "SHARED": "1"},
+			&mediaParameters{[]int{20, 500}, 1, 500 * time.Millisecond, 0, []string{"sha1"}, true}},
+		{"no choice", map[string]string{"SHARED": "perhaps"}, nil},
 		{"no number", map[string]string{"CALLS": "many"}, nil},
 		{"too many", map[string]string{"CALLS": "100000"}, nil},
 		{"no run", map[string]string{"RUNS": "0"}, nil},

@@ -18,10 +18,10 @@ import (
 	"tandem/e2e/load"
 )
 
-// mediaConfig is the gateway under load: its address, and when its workers wake up.
+// mediaConfig is the gateway under load: its address, when its workers wake up, and whether phones share a port.
 const mediaConfig = `https: {listen: "https://%[1]s:8443"}
 sip: {listen: ["udp://%[1]s:5060"]}
-media: {listen: "%[1]s:40000", rtp: {ports: 10000-29999}, tick: %[2]s}
+media: {listen: "%[1]s:40000", rtp: {ports: 10000-29999, shared: %[3]t}, tick: %[2]s}
 pools:
   phones: {members: ["sip:127.0.0.10:5060"], probe: {every: 0s}}
 routes:
@@ -33,12 +33,14 @@ log: {level: error}
 const (
 	mediaHost    = "127.0.0.20"
 	mediaURL     = "wss://" + mediaHost + ":8443/sip"
+	sharedHost   = "127.0.0.21"
+	sharedRelay  = "tandem-sh"
 	callBrowsers = 50 // WebSockets that share the calls whose packets are measured
 )
 
-func startGateway(b *testing.B, host, tick string) *lab.Tandem {
+func startGateway(b *testing.B, host, tick string, shared bool) *lab.Tandem {
 	file := filepath.Join(b.TempDir(), "tandem.yaml")
-	if err := os.WriteFile(file, []byte(fmt.Sprintf(mediaConfig, host, tick)), 0o644); err != nil {
+	if err := os.WriteFile(file, []byte(fmt.Sprintf(mediaConfig, host, tick, shared)), 0o644); err != nil {
 		b.Fatal(err)
 	}
 	tandem := lab.StartTandem(b, "run", "-config", file)
@@ -51,8 +53,11 @@ func half(i int) load.Ends { return load.Both(load.Codec(i % 2)) }
 
 // startRelays starts what is compared, until the benchmark's part ends.
 func (m *mediaBench) startRelays(profile load.Profile) []*relay {
-	relays := []*relay{m.tandemRelay("tandem", startGateway(m.b, mediaHost, adaptive), mediaURL, profile, half),
+	relays := []*relay{m.tandemRelay("tandem", startGateway(m.b, mediaHost, adaptive, false), mediaURL, profile, half),
 		m.rtpengineRelay(lab.StartReference(m.b), profile, half)}
+	if m.shared {
+		relays = append(relays, m.tandemRelay(sharedRelay, startGateway(m.b, sharedHost, adaptive, true), "wss://"+sharedHost+":8443/sip", profile, half))
+	}
 	if profile == load.GCM {
 		goFloor, cFloor := filepath.Join(m.b.TempDir(), "floor-go"), filepath.Join(m.b.TempDir(), "floor-c")
 		m.compile("go", "build", "-o", goFloor, "tandem/e2e/load/floor")

@@ -16,7 +16,7 @@ func (m *mediaBench) ticks() {
 	var relays []*relay
 	for i, tick := range []string{"0", "250us", "500us", "1ms", adaptive} {
 		host := fmt.Sprintf("127.0.0.%d", 20+i)
-		relays = append(relays, m.tandemRelay("tick "+tick, startGateway(m.b, host, tick), "wss://"+host+":8443/sip", load.GCM, half))
+		relays = append(relays, m.tandemRelay("tick "+tick, startGateway(m.b, host, tick, m.shared), "wss://"+host+":8443/sip", load.GCM, half))
 	}
 	fmt.Printf("\nCPU against latency by media.tick, %s\n", profileTitle(load.GCM))
 	printColumns()

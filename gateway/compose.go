@@ -211,12 +211,20 @@ func (c Config) bridge(o Options, log *slog.Logger) bridge.Config {
 func (c Config) peerings() map[string]bridge.Peering {
 	all := map[string]bridge.Peering{route.Browsers: Peering{}.bridge()} // with each other
 	for name, p := range c.Pools {
-		all[name] = p.Peering.bridge()
+		all[name] = c.Media.RTP.peering(p.Peering)
 	}
 	for name, t := range c.Trunks {
-		all[name] = t.Peering.bridge()
+		all[name] = c.Media.RTP.peering(t.Peering)
 	}
 	return all
+}
+
+// peering is a pool's or trunk's, with what it does not say itself.
+func (r RTP) peering(p Peering) bridge.Peering {
+	if p.Shared == nil {
+		p.Shared = &r.Shared
+	}
+	return p.bridge()
 }
 
 func (p Peering) bridge() bridge.Peering {
@@ -233,7 +241,7 @@ func (p Peering) bridge() bridge.Peering {
 	if p.SessionExpires != nil {
 		expires = *p.SessionExpires
 	}
-	return bridge.Peering{SessionExpires: expires, SDP: policy, Insecure: p.SRTP == "off", DTMF: bridge.DTMF(p.DTMF), Reliable: bridge.Reliable(p.Reliable), Learn: p.Learn}
+	return bridge.Peering{SessionExpires: expires, SDP: policy, Insecure: p.SRTP == "off", DTMF: bridge.DTMF(p.DTMF), Reliable: bridge.Reliable(p.Reliable), Shared: p.Shared != nil && *p.Shared, Learn: p.Learn}
 }
 
 // secret keys the Contact tokens. Without one in the configuration it is derived from the machine's id, which machine-id(5)

@@ -72,6 +72,7 @@ type RTP struct {
 	Address   []netip.Addr `yaml:"address"`   // one of each family
 	Advertise []netip.Addr `yaml:"advertise"` // one of each family; default: address
 	Ports     PortRange    `yaml:"ports"`     // default 20000-29999
+	Shared    bool         `yaml:"shared"`    // one port for the audio of many calls
 	Learn     string       `yaml:"learn"`     // "strict", "signalling" (default), "any"
 }
 
@@ -92,6 +93,7 @@ type Peering struct {
 	DTMF           string         `yaml:"dtmf"`            // "auto" (default), "rfc4733", "info", "inband"
 	Reliable       string         `yaml:"reliable"`        // "auto" (default), "off", "require"
 	SessionExpires *time.Duration `yaml:"session-expires"` // what our INVITEs ask for; default 30m; 0s: nothing
+	Shared         *bool          `yaml:"shared"`          // default: media.rtp.shared
 	Learn          string         `yaml:"learn"`           // "strict", "signalling", "any"; default: media.rtp.learn
 }
 

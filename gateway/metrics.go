@@ -142,6 +142,7 @@ func (s scrape) media(f figures) {
 	s.counter("media_packets_total", "Packets, by direction.", m.PacketsIn, "direction", "in")
 	s.counter("media_packets_total", "Packets, by direction.", m.PacketsOut, "direction", "out")
 	s.counters("media_drops_total", "Packets dropped, by why.", "reason", m.Drops)
+	s.counter("media_shared_port_conflicts_total", "Peers at one address, of which a shared RTP port can hear only one.", m.Conflicts)
 	s.counter("media_handoffs_total", "Datagrams passed to the worker that owns their relay.", m.Handoffs)
 	s.counter("media_moves_total", "Legs that changed their worker.", m.Moves)
 	s.counter("media_ticks_total", "Times that a busy worker let packets collect.", m.Ticks)

@@ -92,7 +92,7 @@ func TestFaultsOfTheMeaning(t *testing.T) {
 		{replace("to: pbx}", "to: pbx, record: mp3}"), `routes[0].record: "mp3" is not one of wav, pcap, both`},
 		{replace("to: pbx}", "to: pbx, record: wav}"), `t.yaml:4:36: routes[0].record: needs records.recordings`},
 		{replace("to: pbx}", "to: pbx, consent: true}"), `routes[0].consent: is said of a recording`},
-		{replace("to: pbx}", "reject: 403, record: wav}") + "records: {recordings: "+dir+"}\n", `routes[0].record: a call that is rejected`},
+		{replace("to: pbx}", "reject: 403, record: wav}") + "records: {recordings: " + dir + "}\n", `routes[0].record: a call that is rejected`},
 	} {
 		if _, err := parse(t, c.text); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s\ngot  %v\nwant %s", c.text, err, c.want)

@@ -29,6 +29,8 @@ const (
 	DropSSRCLimit
 	DropRTPMalformed
 	DropRTCPMalformed
+	DropUnclaimed
+	DropEnded
 	DropSource
 	DropInjected
 	DropSSRC
@@ -80,6 +82,8 @@ func dropNames() [dropCount]string {
 		DropSSRCLimit:      "ssrc-limit",
 		DropRTPMalformed:   "rtp-malformed",
 		DropRTCPMalformed:  "rtcp-malformed",
+		DropUnclaimed:      "unclaimed", // the shared port knows no leg at that source
+		DropEnded:          "ended",     // a late packet of a call that is over
 		DropSource:         "source",
 		DropInjected:       "injected",
 		DropSSRC:           "ssrc-unlearnt",

@@ -161,8 +161,17 @@ func (e *Engine) finish() {
 	for _, c := range e.door.left() {
 		e.workers[0].closeTCP(c)
 	}
+	e.closeShared()
 	close(e.stopped)
 }
 
 // Addrs are the bound addresses of Config.Listen.
 func (e *Engine) Addrs() []netip.AddrPort { return append([]netip.AddrPort(nil), e.listens...) }
+
+func (e *Engine) closeShared() {
+	for _, p := range []*ports{e.ports, e.second} {
+		if p != nil {
+			p.closeShared()
+		}
+	}
+}

@@ -131,8 +131,7 @@ func newTappedCall(t testing.TB, e *Engine, x Tap) *call {
 	c := newCall(t, e)
 	tapped := make(chan struct{})
 	for _, l := range []*Leg{c.a, c.b} {
-		l.SetTap(x)
-		l.do(func(*worker, *Leg) { tapped <- struct{}{} })
+		l.do(func(_ *worker, l *Leg) { l.spec.Tap = x; tapped <- struct{}{} })
 		<-tapped
 	}
 	return c

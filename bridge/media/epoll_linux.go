@@ -19,6 +19,7 @@ const (
 	forTimer
 	forBrowser // with the number of the listen address
 	forPort    // with the number of the SIP-side socket
+	forShared  // with the number of the shared socket
 	forTCP     // with the descriptor of a browser's connection
 )
 

@@ -61,6 +61,7 @@ func (s *rtpStream) export() StreamState {
 	if s == nil {
 		return out
 	}
+	out.Shared = s.pair.shared != nil
 	if s.rtp.learner.locked || s.rtp.agent != nil && s.rtp.to.known() {
 		out.RTP, out.SSRC = s.rtp.to.name.addrPort(), s.rtp.learner.ssrc
 	}

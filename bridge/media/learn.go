@@ -132,3 +132,11 @@ func (l *learner) allowed(key source, from *sockaddr, clock int64) bool {
 	addr := from.addrPort().Addr().Unmap()
 	return addr == l.toldAddr || l.signalling.IsValid() && addr == l.signalling
 }
+
+// last is the stream that was heard last.
+func (l *learner) last() lastHeard {
+	if l.locked {
+		return lastHeard{ssrc: l.ssrc, heard: true}
+	}
+	return lastHeard{ssrc: l.candidateSSRC, heard: l.row > 0}
+}

@@ -16,15 +16,17 @@ import (
 // LegSpec says what leg to open.
 type LegSpec struct {
 	Profile    sdp.Profile
-	Call, Leg  string      // keys for logs
-	Reached    netip.Addr  // WebRTC: the address that the browser's WebSocket reached
-	Signalling netip.Addr  // RTP: where the leg's signalling comes from (learning)
-	Learn      string      // RTP: "strict", "signalling", "any"; "": as RTPConfig says
-	Secure     bool        // RTP: Local has SDES keys and a fingerprint for DTLS
-	ICE        bool        // RTP: Local has a ufrag and a password; a peer that has them too is found by checks
-	OnEvent    func(Event) // called from the engine's event goroutine, one event at a time; must not block
-	Tap        Tap         // sees what the leg's peer sends, until SetTap; nil: nobody does
-	Restore    *LegState   // from a Snapshot: take these ports, credentials and keys again and relay at once
+	Call, Leg  string            // keys for logs
+	Reached    netip.Addr        // WebRTC: the address that the browser's WebSocket reached
+	Signalling netip.Addr        // RTP: where the leg's signalling comes from (learning)
+	Learn      string            // RTP: "strict", "signalling", "any"; "": as RTPConfig says
+	Secure     bool              // RTP: Local has SDES keys and a fingerprint for DTLS
+	Shared     bool              // RTP: audio may come in by a port that other legs use too, where its peer's address tells it from theirs
+	Offered    *sdp.RemoteStream // RTP, Shared: the peer's audio where its offer came first; nil: ours goes first
+	ICE        bool              // RTP: Local has a ufrag and a password; a peer that has them too is found by checks
+	OnEvent    func(Event)       // called from the engine's event goroutine, one event at a time; must not block
+	Tap        Tap               // sees what the leg's peer sends; nil: nobody does
+	Restore    *LegState         // from a Snapshot: take these ports, credentials and keys again and relay at once
 }
 
 // Leg is one leg's transport.
@@ -72,7 +74,6 @@ type Leg struct {
 	form     DigitForm
 	ear      ear
 	player   *player // digits being sent; nil: none
-	tap      Tap     // nil: none
 }
 
 // NewLeg reserves a leg: ports, credentials. ErrNoPorts where the range is used up.
@@ -83,7 +84,7 @@ func (e *Engine) NewLeg(spec LegSpec) (*Leg, error) {
 		return nil, ErrClosed
 	}
 	l := &Leg{
-		engine: e, spec: spec, tap: spec.Tap, index: -1, freed: make(chan struct{}), cname: newCanonicalName(),
+		engine: e, spec: spec, index: -1, freed: make(chan struct{}), cname: newCanonicalName(),
 		identity: e.identities.at(time.Now()),
 	}
 	l.transport.leg = l
@@ -147,12 +148,37 @@ func (l *Leg) openRTP(worker int) error {
 	if r == nil {
 		l.ports = l.engine.portsTowards(l.spec.Signalling)
 		l.local.Addr = l.ports.advertise
-		return l.Reserve(sdp.Audio)
+		return l.openPorts(l.engine.workers[worker])
 	}
 	l.local.Crypto = slices.Clone(r.Local.Crypto)
 	l.ports = l.engine.portsTowards(r.Local.Addr)
 	l.local.Addr = l.ports.advertise
-	pairs, err := l.ports.takeExactly(r.Local.Ports)
+	return l.restorePorts(r, l.engine.workers[worker])
+}
+
+// openPorts gives the leg's audio a port: a shared one, without ICE, or its own.
+func (l *Leg) openPorts(w *worker) error {
+	pair, ok := l.takeShared(w)
+	l.spec.Offered = nil
+	if !ok {
+		return l.Reserve(sdp.Audio)
+	}
+	l.ice.current, l.local.Ufrag, l.local.Password = Credentials{}, "", ""
+	l.settle(sdp.Audio, pair)
+	return nil
+}
+
+func (l *Leg) restorePorts(r *LegState, w *worker) error {
+	own := slices.Clone(r.Local.Ports)
+	if len(r.Streams) > 0 && r.Streams[sdp.Audio].Shared && len(own) > 0 {
+		shared, err := l.ports.sharedExactly(own[sdp.Audio], w)
+		if err != nil {
+			return err
+		}
+		l.settle(sdp.Audio, shared.pair())
+		own[sdp.Audio] = 0
+	}
+	pairs, err := l.ports.takeExactly(own)
 	for slot, pair := range pairs {
 		if pair.port != 0 {
 			l.settle(slot, pair)
@@ -191,7 +217,7 @@ func (l *Leg) settle(slot sdp.Slot, pair portPair) {
 	l.mu.Unlock()
 	l.do(func(w *worker, l *Leg) {
 		if l.closed.Load() {
-			l.ports.release(pair)
+			newRTPStream(l, slot, pair).letGo(l.ports)
 			return
 		}
 		l.streams = append(l.streams, make([]*rtpStream, max(0, slot+1-len(l.streams)))...)
@@ -214,10 +240,8 @@ func (l *Leg) log() *slog.Logger {
 	return l.engine.cfg.Log.With("call", l.spec.Call, "leg", l.spec.Leg)
 }
 
-// SetTap has another see what the leg's peer sends, from the next Join at the latest; nil: nobody.
-func (l *Leg) SetTap(t Tap) {
-	l.do(func(_ *worker, l *Leg) { l.tap = t })
-}
+// Name is LegSpec.Leg.
+func (l *Leg) Name() string { return l.spec.Leg }
 
 // Local is what our SDP says.
 func (l *Leg) Local() sdp.Local {
@@ -302,7 +326,7 @@ func (l *Leg) release(w *worker) {
 	w.detach(l)
 	for _, s := range l.streams {
 		if s != nil {
-			l.ports.release(s.pair)
+			s.letGo(l.ports)
 		}
 	}
 	l.streams = nil

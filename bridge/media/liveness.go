@@ -103,6 +103,9 @@ func (w *worker) expire() {
 		for i := len(w.legs) - 1; i >= 0; i-- {
 			w.sweepOne(w.legs[i])
 		}
+		for _, s := range w.shared {
+			s.tidy(w.clock)
+		}
 		w.sweepAt = 0
 		if len(w.legs) > 0 {
 			w.sweepAt = w.clock + w.engine.sweepEvery()

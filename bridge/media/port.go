@@ -23,6 +23,7 @@ type far struct {
 	socket  *portSocket
 	to      endpoint
 	learner learner
+	claimed source     // on a shared port; zero: none
 	agent   *ice.Agent // where the peer is as ICE says; nil: as is learnt
 	transport
 }
@@ -31,6 +32,7 @@ func newRTPStream(l *Leg, slot int, pair portPair) *rtpStream {
 	s := &rtpStream{pair: pair}
 	s.rtp.socket = &portSocket{fd: pair.rtp, leg: l, stream: slot, far: &s.rtp}
 	s.rtcp.socket = &portSocket{fd: pair.rtcp, leg: l, stream: slot, far: &s.rtcp, rtcp: true}
+	s.rtp.claimed, s.rtcp.claimed = pair.claimed[0], pair.claimed[1]
 	for _, f := range s.ends() {
 		f.transport.leg, f.transport.far = l, f
 		f.learner.mode, f.learner.signalling = l.learn, l.spec.Signalling.Unmap()
@@ -44,6 +46,14 @@ func newRTPStream(l *Leg, slot int, pair portPair) *rtpStream {
 // ends are the peer's ends of the pair.
 func (s *rtpStream) ends() [2]*far { return [2]*far{&s.rtp, &s.rtcp} }
 
+// own are those whose sockets are the leg's alone.
+func (s *rtpStream) own() []*far {
+	if s.pair.shared != nil {
+		return nil
+	}
+	return []*far{&s.rtp, &s.rtcp}
+}
+
 // control is where RTCP goes.
 func (s *rtpStream) control() *far {
 	if s.mux {
@@ -56,7 +66,7 @@ func (s *rtpStream) watch(w *worker) {
 	if s == nil {
 		return
 	}
-	for _, f := range s.ends() {
+	for _, f := range s.own() {
 		w.sockets.add(f.socket)
 		if err := w.poller.add(f.socket.fd, forPort, f.socket.number); err != nil {
 			w.engine.cfg.Log.Error("rtp socket cannot be watched", "err", err)
@@ -69,7 +79,7 @@ func (s *rtpStream) unwatch(w *worker) {
 	if s == nil {
 		return
 	}
-	for _, f := range s.ends() {
+	for _, f := range s.own() {
 		w.poller.remove(f.socket.fd)
 		w.sockets.remove(f.socket)
 	}
@@ -119,11 +129,8 @@ func (s *rtpStream) expect(w *worker, before sdp.RemoteStream) {
 	until := w.clock + int64(w.engine.cfg.Limits.Learn)
 	s.mux = told.Mux
 	s.rtp.expect(told.RTP, until)
-	rtcp := told.RTCP
-	if !rtcp.IsValid() && told.RTP.IsValid() {
-		rtcp = netip.AddrPortFrom(told.RTP.Addr(), told.RTP.Port()+1)
-	}
-	s.rtcp.expect(rtcp, until)
+	s.claim(w)
+	s.rtcp.expect(told.Control(), until)
 	s.check(w)
 	s.protect(w, before)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,6 +19,8 @@ var ErrNoPorts = errors.New("media: no free RTP ports")
 type portPair struct {
 	port      uint16
 	rtp, rtcp int
+	shared    *sharedPair // it is one; nil: the leg's own
+	claimed   [2]source   // there, before our SDP was said
 }
 
 // ports gives out the pairs of the range, the longest unused first.
@@ -35,6 +38,11 @@ type ports struct {
 	mu   sync.Mutex
 	free []freePort // in the order of release
 	used int
+
+	// guarded by sharing
+	sharing sync.Mutex
+	shared  []*sharedPair // by the worker that reads it; nil: none yet
+	more    []*sharedPair // of restored legs, beside those
 }
 
 type freePort struct {
@@ -191,4 +199,56 @@ func (p *ports) counts() (used, free int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.used, len(p.free)
+}
+
+// sharedOf is the pair that the legs of a worker share; nil where none can be had.
+func (p *ports) sharedOf(w *worker) *sharedPair {
+	p.sharing.Lock()
+	defer p.sharing.Unlock()
+	p.shared = append(p.shared, make([]*sharedPair, max(0, w.id+1-len(p.shared)))...)
+	if p.shared[w.id] == nil {
+		pair, err := p.take()
+		if err != nil {
+			w.engine.cfg.Log.Warn("no shared RTP port", "err", err)
+			return nil
+		}
+		p.shared[w.id] = w.share(pair)
+	}
+	return p.shared[w.id]
+}
+
+// sharedExactly is the shared pair of a restored leg.
+func (p *ports) sharedExactly(port uint16, w *worker) (*sharedPair, error) {
+	p.sharing.Lock()
+	defer p.sharing.Unlock()
+	for _, s := range append(slices.Clone(p.shared), p.more...) {
+		if s != nil && s.port == port {
+			return s, nil
+		}
+	}
+	pairs, err := p.takeExactly([]uint16{port})
+	if err != nil {
+		return nil, err
+	}
+	s := w.share(pairs[0])
+	p.shared = append(p.shared, make([]*sharedPair, max(0, w.id+1-len(p.shared)))...)
+	if p.shared[w.id] == nil {
+		p.shared[w.id] = s
+	} else {
+		p.more = append(p.more, s)
+	}
+	return s, nil
+}
+
+// closeShared closes the shared sockets when nobody reads them any more.
+func (p *ports) closeShared() {
+	p.sharing.Lock()
+	defer p.sharing.Unlock()
+	for _, s := range append(p.shared, p.more...) {
+		if s != nil {
+			closeAll([]int{s.ends[0].fd, s.ends[1].fd})
+			p.giveBack(s.port)
+		}
+	}
+	p.shared, p.more = nil, nil
 }

@@ -196,8 +196,8 @@ func (l *Leg) relayRTP(w *worker, stream int, p []byte) {
 	if stream == sdp.Audio && l.hearDigit(w, planned, p) {
 		return
 	}
-	if l.tap != nil {
-		l.show(w, stream, planned, p)
+	if l.spec.Tap != nil {
+		l.tap(w, stream, planned, p)
 	}
 	if planned.Transcode {
 		l.convert(w, planned, p)
@@ -218,14 +218,14 @@ func (l *Leg) relayRTP(w *worker, stream int, p []byte) {
 	far.sendRTP(w, stream, p)
 }
 
-// show shows a packet to whoever records the leg.
-func (l *Leg) show(w *worker, stream int, s *sdp.PlannedStream, p []byte) {
+// tap shows a packet to whoever records the leg.
+func (l *Leg) tap(w *worker, stream int, s *sdp.PlannedStream, p []byte) {
 	var spoken *sdp.Codec
 	far := s.Codec[1-l.side].PayloadType
 	if payload := p[1] &^ rtpMarkerBit; payload == s.From[l.side] || !s.Transcode && s.Payload[l.side][payload] == far {
 		spoken = &s.Codec[l.side] // some send with the number of their own answer
 	}
-	l.tap.Packet(l, stream, spoken, p, w.wall())
+	l.spec.Tap.Packet(l, stream, spoken, p, w.wall())
 }
 
 // turned is called where another source than before is heard in a leg's stream.

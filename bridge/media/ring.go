@@ -22,6 +22,8 @@ type ringCell struct {
 	turn   atomic.Uint64
 	from   sockaddr
 	to     localAddr
+	port   *Leg
+	rtcp   bool
 	listen uint8
 	via    uint8
 	length uint16
@@ -46,7 +48,7 @@ func (r *ring) push(d *datagram) bool {
 			if !r.tail.CompareAndSwap(t, t+1) {
 				continue
 			}
-			c.from, c.to, c.listen, c.via = *d.from, d.to, d.listen, d.via
+			c.from, c.to, c.port, c.rtcp, c.listen, c.via = *d.from, d.to, d.port, d.rtcp, d.listen, d.via
 			c.length = uint16(copy(c.data[:], d.data))
 			c.turn.Store(t + 1)
 			return true
@@ -66,6 +68,8 @@ func (r *ring) peek() *ringCell {
 }
 
 func (r *ring) advance() {
-	r.cells[r.head%ringCells].turn.Store(r.head + ringCells)
+	c := &r.cells[r.head%ringCells]
+	c.port = nil
+	c.turn.Store(r.head + ringCells)
 	r.head++
 }

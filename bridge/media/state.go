@@ -59,6 +59,7 @@ type SSRCState struct {
 type StreamState struct {
 	RTP, RTCP      netip.AddrPort // invalid: not learnt yet
 	SSRC, RTCPSSRC uint32
+	Shared         bool       `json:",omitempty"` // its port is shared with other legs
 	SRTP           *SRTPState `json:",omitempty"` // nil: no keys
 	SRTCP          *SRTPState `json:",omitempty"` // of a DTLS association of its own; nil: SRTP's
 }

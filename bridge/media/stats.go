@@ -27,6 +27,7 @@ type Stats struct {
 	Drops                              map[string]uint64 // by reason
 	Handoffs, Handshakes               uint64            // datagrams passed between workers; DTLS handshakes begun
 	Moves                              uint64            // legs that changed their worker
+	Conflicts                          uint64            // peers at one address, of which a shared RTP port could hear only one
 	Ticks                              uint64            // times that a busy worker let packets collect
 	HandshakeFailures                  map[string]uint64
 }
@@ -73,6 +74,7 @@ type engineCounters struct {
 	mismatches        atomic.Uint64
 	profiles          atomic.Uint64
 	others            atomic.Uint64
+	conflicts         atomic.Uint64
 }
 
 func (c *engineCounters) failed(r Reason) {
@@ -124,7 +126,7 @@ func (l *Leg) Stats() LegStats {
 func (e *Engine) Stats() Stats {
 	s := Stats{
 		Legs: int(e.counters.legs.Load()), Relays: int(e.counters.relays.Load()), Converters: int(e.counters.converters.Load()),
-		Handshakes: e.counters.handshakes.Load(), Moves: e.counters.moves.Load(),
+		Handshakes: e.counters.handshakes.Load(), Moves: e.counters.moves.Load(), Conflicts: e.counters.conflicts.Load(),
 		Drops: map[string]uint64{}, HandshakeFailures: map[string]uint64{},
 	}
 	for _, p := range []*ports{e.ports, e.second} {

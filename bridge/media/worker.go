@@ -38,6 +38,7 @@ type worker struct {
 	away     map[source]*Leg  // pairs that come in here but belong to another worker's leg
 	legs     []*Leg
 	sockets  socketTable
+	shared   []*sharedSocket
 	agents   agents
 	tcp      tcpSide
 	digits   []*Leg // into which digits are playing
@@ -58,6 +59,8 @@ type datagram struct {
 	from   *sockaddr
 	to     localAddr
 	tcp    *tcpConn // nil: it came by UDP
+	port   *Leg     // whose it is where it came to a shared port; nil: to the browsers'
+	rtcp   bool     // it came to a shared port for RTCP
 	listen uint8
 	via    uint8 // the worker whose socket it came in by
 }
@@ -139,6 +142,8 @@ func (w *worker) readAll(again bool) {
 			if s := w.sockets.get(event.Fd); s != nil {
 				w.readPort(s, again)
 			}
+		case forShared:
+			w.readShared(w.shared[event.Fd])
 		case forTCP:
 			w.serveTCP(*event)
 		}
@@ -258,8 +263,19 @@ func (w *worker) drainRing() {
 
 func (w *worker) ringOne(c *ringCell) {
 	defer w.contain()
-	d := datagram{data: w.in.copyIn(c.data[:c.length]), from: &c.from, to: c.to, listen: c.listen, via: c.via}
-	w.demux(&d)
+	d := datagram{data: w.in.copyIn(c.data[:c.length]), from: &c.from, to: c.to, listen: c.listen, via: c.via, port: c.port, rtcp: c.rtcp}
+	if c.port == nil {
+		w.demux(&d)
+		return
+	}
+	if !w.owns(c.port) {
+		w.drainMailbox() // it may be on its way here
+	}
+	if !w.owns(c.port) {
+		w.drop(c.port, DropNotValidated)
+		return
+	}
+	w.receiveShared(c.port, &d)
 }
 
 // handOff passes a datagram to the worker that owns its leg.

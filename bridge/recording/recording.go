@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"tandem/bridge/media"
 	"tandem/bridge/sdp"
 )
 
@@ -40,13 +41,7 @@ type Result struct {
 	End   string   `json:"end,omitempty"`          // empty while it goes on
 }
 
-// The channels of the sound: left and right.
-const (
-	Caller = iota
-	Callee
-)
-
-// Recording takes the packets of both legs of one call.
+// Recording is a media.Tap for both legs of one call; the leg named "caller" is the left channel.
 type Recording struct {
 	// static after construction
 	start time.Time
@@ -66,6 +61,8 @@ type Recording struct {
 	// owned by run
 	sinks []sink
 }
+
+var _ media.Tap = (*Recording)(nil)
 
 // Start opens the files and begins to write. For its error see EndOf; it leaves no file behind.
 func Start(o Options) (*Recording, error) {
@@ -99,10 +96,14 @@ func newRecording(start time.Time, log *slog.Logger) *Recording {
 	return &Recording{start: start, log: log, stop: make(chan struct{}), ended: make(chan struct{})}
 }
 
-// Packet takes one of the caller's or of the callee's, as a media.Tap has it; by one goroutine at a time. It copies and returns.
-func (r *Recording) Packet(side int, slot sdp.Slot, codec *sdp.Codec, packet []byte, at time.Time) {
+// Packet is called from the packet path: it copies and returns.
+func (r *Recording) Packet(leg *media.Leg, slot sdp.Slot, codec *sdp.Codec, packet []byte, at time.Time) {
 	if slot != sdp.Audio || r.reason.Load() != nil {
 		return
+	}
+	side := 1
+	if leg.Name() == "caller" {
+		side = 0
 	}
 	if !r.queue.put(side, codec, packet, at.Sub(r.start)) {
 		r.overrun.Add(1)

@@ -85,6 +85,14 @@ type RemoteStream struct {
 	Ptime     int                `json:",omitempty"` // ms that the peer wants to receive; 0: it did not say
 }
 
+// Control is where the peer's RTCP is: as it said, else one port above RTP's (RFC 3550 §11).
+func (r *RemoteStream) Control() netip.AddrPort {
+	if !r.RTCP.IsValid() && r.RTP.IsValid() {
+		return netip.AddrPortFrom(r.RTP.Addr(), r.RTP.Port()+1)
+	}
+	return r.RTCP
+}
+
 // settle puts RTCP where rtcp-mux wants it.
 func (r *RemoteStream) settle() {
 	if r.Mux {
