@@ -36,6 +36,7 @@ type leg struct {
 	neg         sdp.Leg
 	offers      offers
 	open        *openOffer // the peer's offer that we owe an answer
+	glares      int        // offers of ours in a row that crossed theirs
 	sent        *sentOffer // our offer that is out
 	media       *media.Leg
 	dead        bool   // media

@@ -135,7 +135,7 @@ func (p *provisionals) refused() {
 
 func (p *provisionals) drop() {
 	p.again.stop()
-	p.queue, p.withheld = nil, nil
+	p.again, p.queue, p.withheld = nil, nil, nil // with the responses
 }
 
 // onPrack is the caller's PRACK (§3). One that acknowledges nothing that is out gets 481.
@@ -160,6 +160,7 @@ func (l *leg) onPrack(in inbound) {
 		return
 	}
 	p.again.stop()
+	p.again = nil
 	if send := p.withheld; send != nil {
 		p.withheld = nil
 		l.afterPracks(send)

@@ -92,13 +92,26 @@ func (l *leg) onAnswer(sent *sentOffer, ev transaction.Event) {
 	case l.lengthen(res):
 		l.neg = l.neg.Rollback()
 		l.sendOffer()
-	case res.StatusCode == 491:
+	case l.crossed(res):
 		l.neg = l.neg.Rollback()
 		l.offer(offerGlare)
 		l.call.far(l).answerWaiting() // the retry will tell this side later
 	default:
 		l.refusedOffer(res.StatusCode, "the other side refused: "+res.Reason)
 	}
+}
+
+// maxGlares is how often in a row an offer of ours is tried again for theirs that crossed it.
+const maxGlares = 8
+
+// crossed says whether our offer was refused for another that is open there: 491, or 500 with Retry-After (RFC 3261 §14.2).
+func (l *leg) crossed(res *sip.Response) bool {
+	glare := res.StatusCode == 491 || res.StatusCode == 500 && headerValue(res, "Retry-After") != ""
+	if !glare || l.glares == maxGlares {
+		return false
+	}
+	l.glares++
+	return true
 }
 
 // hearReprovisional is a provisional to a re-INVITE of ours. A reliable one gets its PRACK, and is the answer where it has one.
@@ -140,7 +153,7 @@ func (l *leg) hearReanswer(sent *sentOffer, res *sip.Response) {
 		l.refusedOffer(488, err.Error())
 		return
 	}
-	l.neg = neg
+	l.neg, l.glares = neg, 0
 	l.media.SetRemote(neg.Remote())
 	l.media.AnswerSent()
 	l.startTimer()

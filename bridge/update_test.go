@@ -137,3 +137,42 @@ func TestRefreshByReinvite(t *testing.T) {
 		})
 	}
 }
+
+// A backend that still deals with another offer says 491, or 500 with Retry-After: the browser's hold is answered here, and goes there
+// again.
+func TestOfferAgainAfterGlare(t *testing.T) {
+	for _, r := range []siptest.Reply{{Status: 491}, {Status: 500, Headers: []sip.Header{sip.NewHeader("Retry-After", "3")}}} {
+		t.Run(strconv.Itoa(r.Status), func(t *testing.T) {
+			k := newTalk(t, conditions{}, wsstest.Options{})
+			held := make(chan error, 1)
+			go func() { held <- k.call.Hold(k.ctx()) }()
+			in, err := k.backend.Expect(k.ctx(), sip.INVITE)
+			k.check(err)
+			k.check(in.Respond(r))
+			k.check(<-held)
+			in, err = k.backend.Expect(k.ctx(), sip.INVITE)
+			k.check(err)
+			if !strings.Contains(in.SDP(), "a=sendonly") {
+				t.Errorf("offered again\n%s", in.SDP())
+			}
+			answer, err := k.rtp.Answer(in.SDP())
+			k.check(err)
+			_, err = in.Accept(k.ctx(), siptest.Reply{SDP: answer})
+			k.check(err)
+			k.hangUp()
+		})
+	}
+}
+
+// Glare ends some time, even with a peer that says so for ever.
+func TestGlareEnds(t *testing.T) {
+	l, res := &leg{}, sip.NewResponse(491, "Request Pending")
+	for i := range maxGlares {
+		if !l.crossed(res) {
+			t.Fatalf("no further try after %d", i)
+		}
+	}
+	if l.crossed(res) || (&leg{}).crossed(sip.NewResponse(500, "Server Internal Error")) {
+		t.Error("tried for ever, or for a 500 that is no glare")
+	}
+}
