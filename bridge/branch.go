@@ -1,6 +1,8 @@
 package bridge
 
 import (
+	"strings"
+
 	"github.com/emiago/sipgo/sip"
 
 	"tandem/bridge/sdp"
@@ -20,6 +22,7 @@ type branch struct {
 	try     *timer       // nothing but 100 so far
 	tag     string       // of the 2xx; "" before it
 	over    bool         // ended, or given up: what it still says does not concern the caller
+	answer  sip.Header   // the gateway's own credentials, which a backend asked for
 }
 
 // tryNext opens the branches of the next stage.
@@ -54,6 +57,9 @@ func (c *call) newCallee(t target) *leg {
 	if t.backend != nil {
 		l.backend = t.backend.Name()
 		l.dialog.Target = c.uri
+		if t.binding.Contact != "" { // a phone behind it, registered here
+			l.dialog.Target, l.dialog.Routes = t.binding.Contact, strings.FieldsFunc(t.binding.Path, func(r rune) bool { return r == '\n' })
+		}
 		if by := t.issuer; by != nil && by.CallID != "" { // CSeq + 1 on the same leg
 			l.dialog.CallID, l.dialog.LocalTag, l.dialog.LocalSeq = by.CallID, by.FromTag, by.CSeq
 		}
@@ -136,13 +142,16 @@ func (br *branch) invite(offer []byte) transaction.Outbound {
 	if !l.browser() && l.peering().Reliable == ReliableRequire {
 		out.AppendHeader(sip.NewHeader("Require", option100rel))
 	}
-	for _, h := range append(l.askTimer(), c.cross(l, c.in.req.Headers())...) {
+	for _, h := range append(l.askTimer(), append(c.cross(l, c.in.req.Headers()), c.in.asserted(l.peer)...)...) {
 		out.AppendHeader(h)
 	}
 	if br.target.credentials {
 		for _, h := range credentials(c.in.req.Headers()) {
 			out.AppendHeader(h)
 		}
+	}
+	if br.answer != nil {
+		out.AppendHeader(br.answer)
 	}
 	setSession(out.Request, offer)
 	return out
@@ -251,7 +260,7 @@ func (br *branch) hangUpLate(*sip.Response) {
 // onRefusal is a final response of 300 and above.
 func (br *branch) onRefusal(res *sip.Response) {
 	br.try.stop()
-	if br.askLonger(res) {
+	if br.askLonger(res) || br.answered(res) {
 		return
 	}
 	br.leg.step(legHeardFinal)

@@ -4,6 +4,7 @@ package bridge
 
 import (
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -71,20 +72,23 @@ type Config struct {
 	FlowGrace   time.Duration      // 35 s: a call without a flow, once media is dead
 	OrphanLimit time.Duration      // 10 min: a call without a flow, in any case
 	RingLimit   time.Duration      // 3 min without a further 101–199: the call is given up (RFC 3261 §16.6 timer C)
-	MaxExpires  time.Duration      // 120 s: granted to a forwarded REGISTER
+	MaxExpires  time.Duration      // 120 s: granted to a REGISTER
+	MinExpires  time.Duration      // 10 s: less is refused with 423 by the local registrar
+	Domains     []string           // whose users are registered here; they are found under our own address, too
 	T1          time.Duration      // 500 ms, for 2xx repetition
 	Peerings    map[string]Peering // by pool or trunk, and "browsers"
 	Recordings  string             // folder for the recordings of routes that want any
 	Log         *slog.Logger
 }
 
-// Wiring is who the bridge works with; all but Guard, Events and Disk are needed.
+// Wiring is who the bridge works with; all but Guard, Events, Gate and Disk are needed.
 type Wiring struct {
 	Router   Router
 	Guard    Guard
 	Events   Events
 	Store    location.Store
 	Nonces   *identity.Nonces
+	Gate     *identity.Gate // who browsers are, for routes that say vouch or local
 	Media    *media.Engine
 	Browsers Browsers
 	Backends Backends
@@ -102,6 +106,9 @@ type Bridge struct {
 	// safe for concurrent use
 	calls     *registry
 	registrar *registrar
+	subjects  *subjects
+	judging   chan struct{} // one for each request whose credentials are judged over the network
+	waiting   sync.Map      // by *transaction.Server: the requests that wait for that
 	counters  *counters
 	overload  *overload
 	draining  atomic.Bool
@@ -118,6 +125,8 @@ func New(cfg Config, with Wiring) *Bridge {
 		calls:    newRegistry(),
 		counters: newCounters(),
 		overload: newOverload(),
+		subjects: newSubjects(time.Now),
+		judging:  make(chan struct{}, maxJudged),
 	}
 	b.registrar = newRegistrar(b)
 	return b
@@ -134,6 +143,7 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.OrphanLimit, 10*time.Minute)
 	orDefault(&c.RingLimit, 3*time.Minute)
 	orDefault(&c.MaxExpires, 120*time.Second)
+	orDefault(&c.MinExpires, 10*time.Second)
 	orDefault(&c.T1, 500*time.Millisecond)
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

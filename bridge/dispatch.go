@@ -18,6 +18,8 @@ type inbound struct {
 	req     *sip.Request
 	browser *wss.Conn
 	backend *sipside.Backend
+
+	identity string // the address of record that the browser proved, where the route asks for it: see authorized
 }
 
 // origin is the request's origin for the routes: "browsers", or the pool's or trunk's name.
@@ -72,10 +74,8 @@ func (b *Bridge) serve(in inbound) {
 		b.serveCancel(in)
 		return
 	case sip.REGISTER:
-		if in.browser != nil {
-			b.serveRegister(in.browser, in.tx)
-			return
-		}
+		b.serveRegister(in)
+		return
 	}
 	if key, ok := dialogKeyOf(in.req); ok {
 		b.serveInDialog(key, in)
@@ -115,6 +115,11 @@ func (b *Bridge) serveCancel(in inbound) {
 	invite := in.tx.Cancels()
 	if invite == nil {
 		b.respond(in.tx, reply{status: 481, why: "no such INVITE transaction"})
+		return
+	}
+	if _, waits := b.waiting.LoadAndDelete(invite); waits { // for the verdict on its credentials
+		b.respond(in.tx, reply{status: 200})
+		b.respond(invite, reply{status: 487})
 		return
 	}
 	c := b.calls.byInvite(invite)
@@ -158,6 +163,7 @@ func (b *Bridge) BrowserGone(c *wss.Conn) {
 		call.post("flow-gone", func() { call.onFlowGone(flow) })
 	}
 	b.registrationsGone(c)
+	b.subjects.forget(c)
 }
 
 // flowMoved is called when a registrar accepted a REGISTER for an address of record over newFlow; the running dialogs of that

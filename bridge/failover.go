@@ -124,7 +124,10 @@ func (br *branch) refused(res *sip.Response) Termination {
 
 // challenge passes a challenge on to a browser, and notes who issued its nonce and on which leg the answer must come.
 func (c *call) challenge(br *branch, res *sip.Response) Termination {
-	if !c.caller.browser() || br.target.backend == nil {
+	if c.in.identity != "" && br.target.backend != nil {
+		br.leg.log.Error("the backend does not trust this gateway; register: vouch needs that, or username and password of its pool")
+	}
+	if c.in.identity != "" || !c.caller.browser() || br.target.backend == nil {
 		// The gateway's own credentials towards a trunk are a later matter; a backend has none for another's realm.
 		return Termination{Reason: "refused", By: byCallee, Status: 403, Header: reasonValue(res.StatusCode, "the callee's side asks for credentials")}
 	}

@@ -41,6 +41,11 @@ func (b *Bridge) serveInvite(in inbound) {
 		b.respond(in.tx, reply{status: decision.Reject, why: decision.Why})
 		return
 	}
+	b.authorized(in, decision, func(in inbound) { b.openInvite(in, decision) })
+}
+
+// openInvite opens the call of an INVITE that was let in.
+func (b *Bridge) openInvite(in inbound, decision route.Decision) {
 	stages, err := b.targets(in, decision)
 	if err != nil {
 		b.respond(in.tx, reply{status: err.status, why: err.why})

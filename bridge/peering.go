@@ -18,6 +18,8 @@ type Peering struct {
 	SessionExpires time.Duration
 	Shared         bool   // audio may come in by a port that many calls share
 	Learn          string // whom to believe about the source of RTP: "strict", "signalling", "any"; "": as the media engine says
+	Username       string // of the gateway, where a backend challenges what it vouches for
+	Password       string
 }
 
 // DTMF is how a backend wants digits and sends them.

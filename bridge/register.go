@@ -10,14 +10,16 @@ import (
 
 	"github.com/emiago/sipgo/sip"
 
+	"tandem/bridge/identity"
 	"tandem/bridge/location"
 	"tandem/bridge/route"
 	"tandem/sipside/transaction"
 	"tandem/wss"
 )
 
-// registrar carries registrations across in forward mode: the backend is the registrar, its binding's Contact is ours with a
-// token, and the browser sees nothing but its own Contact. Safe for concurrent use; a REGISTER on its way is an exchange.
+// registrar carries registrations across in forward and vouch mode: the backend is the registrar, its binding's Contact is ours
+// with a token, and the browser sees nothing but its own Contact. In local mode it is the registrar itself. Safe for concurrent
+// use; a REGISTER on its way is an exchange.
 type registrar struct {
 	// static after construction
 	b     *Bridge
@@ -37,8 +39,8 @@ func newRegistrar(b *Bridge) *registrar {
 	return &registrar{b: b, mint: newTokenMint(b.cfg.Node, secret), now: time.Now}
 }
 
-func (b *Bridge) serveRegister(c *wss.Conn, tx *transaction.Server) { b.registrar.serve(c, tx) }
-func (b *Bridge) registrationsGone(c *wss.Conn)                     { b.registrar.gone(c) }
+func (b *Bridge) serveRegister(in inbound)      { b.registrar.serve(in) }
+func (b *Bridge) registrationsGone(c *wss.Conn) { b.registrar.gone(c) }
 
 // Outcomes of a REGISTER, as counted in Stats.
 const (
@@ -52,50 +54,81 @@ const (
 	registerRejected   = "rejected"           // by ourselves
 )
 
-// serve answers a browser's REGISTER, at once or when a backend has answered. It does not block.
-func (r *registrar) serve(c *wss.Conn, tx *transaction.Server) {
-	if x, no := r.open(c, tx); no.status != 0 {
-		r.answer(tx, registerRejected, no)
-	} else {
-		x.try()
+// serve answers a REGISTER, at once or when a backend or whoever knows the users has answered. It does not block.
+func (r *registrar) serve(in inbound) {
+	wish, to, no := r.open(in)
+	if no.status != 0 {
+		r.answer(in.tx, registerRejected, no)
+		return
 	}
+	if !vouched(in, to) {
+		r.carryOn(in, wish, to)
+		return
+	}
+	r.identify(in, wish.aor, func(who identity.Subject) {
+		in.identity = wish.aor
+		wish.shorten(who.Until, r.now())
+		r.carryOn(in, wish, to)
+	})
 }
 
-// open checks a REGISTER and decides where it goes; no says why it goes nowhere.
-func (r *registrar) open(c *wss.Conn, tx *transaction.Server) (x *exchange, no reply) {
-	req := tx.Request()
-	if missing := unsupported(req); missing != "" {
-		return nil, reply{status: 420, headers: []sip.Header{sip.NewHeader("Unsupported", missing)}}
+// identify calls then with who the browser is that registers an address of record: by the token of its flow, else by its
+// credentials, which a password has to give anew each time.
+func (r *registrar) identify(in inbound, aor string, then func(identity.Subject)) {
+	who, covered, _ := r.b.subjects.of(in.browser, aor)
+	if covered && !in.hasCredentials() && !who.Until.IsZero() && who.Token {
+		then(who)
+		return
 	}
-	if hops := req.MaxForwards(); hops != nil && *hops == 0 {
-		return nil, reply{status: 483}
-	}
-	wish, err := r.registrationOf(req)
-	if err != nil {
-		return nil, reply{status: statusOfRegister(err), why: err.Error()}
-	}
-	to := r.b.with.Router.Route(route.Query{
-		From: route.Browsers, Domain: req.Recipient.Host, User: req.Recipient.User, Method: string(sip.REGISTER), At: r.now(),
-	})
-	if to.Reject != 0 {
-		return nil, reply{status: to.Reject, why: to.Why}
-	}
-	if to.Register != "" && to.Register != route.Forward {
-		return nil, reply{status: 501, why: fmt.Sprintf("registration mode %q is not available", to.Register)}
+	r.b.prove(in, aor, then)
+}
+
+// carryOn does what a REGISTER that was let in asks for: here, or at a backend.
+func (r *registrar) carryOn(in inbound, wish registration, to route.Decision) {
+	if to.Register == route.Local {
+		r.local(in, wish, to.Tenant)
+		return
 	}
 	pool := r.b.with.Backends.Pool(to.To)
 	if pool == nil {
-		return nil, reply{status: 501, why: fmt.Sprintf("%q is no pool or trunk that could be a registrar", to.To)}
+		r.answer(in.tx, registerRejected, reply{status: 501, why: fmt.Sprintf("%q is no pool or trunk that could be a registrar", to.To)})
+		return
 	}
-	if err := r.admit(wish); err != nil {
-		return nil, reply{status: 503, why: err.Error()}
-	}
-	x = &exchange{r: r, conn: c, tx: tx, wish: wish, tenant: to.Tenant}
+	x := &exchange{r: r, conn: in.browser, tx: in.tx, wish: wish, tenant: to.Tenant, in: in}
 	x.choose(pool)
 	if len(x.members) == 0 {
-		return nil, reply{status: 504, why: fmt.Sprintf("pool %q has no members", to.To)}
+		r.answer(in.tx, registerRejected, reply{status: 504, why: fmt.Sprintf("pool %q has no members", to.To)})
+		return
 	}
-	return x, reply{}
+	x.try()
+}
+
+// open checks a REGISTER and decides where it goes; no says why it goes nowhere.
+func (r *registrar) open(in inbound) (wish registration, to route.Decision, no reply) {
+	req := in.req
+	if missing := unsupported(req); missing != "" {
+		return wish, to, reply{status: 420, headers: []sip.Header{sip.NewHeader("Unsupported", missing)}}
+	}
+	if hops := req.MaxForwards(); hops != nil && *hops == 0 {
+		return wish, to, reply{status: 483}
+	}
+	wish, err := r.registrationOf(req, in.browser == nil)
+	if err != nil {
+		return wish, to, reply{status: statusOfRegister(err), why: err.Error()}
+	}
+	to = r.b.with.Router.Route(route.Query{
+		From: in.origin(), Domain: req.Recipient.Host, User: req.Recipient.User, Method: string(sip.REGISTER), At: r.now(),
+	})
+	switch {
+	case in.browser == nil && to.Register != route.Local: // a PBX's phones are its own but where a route says otherwise
+		return wish, to, notAllowed(sip.REGISTER)
+	case to.Reject != 0:
+		return wish, to, reply{status: to.Reject, why: to.Why}
+	}
+	if err := r.admit(in.origin(), wish); err != nil {
+		return wish, to, reply{status: 503, why: err.Error()}
+	}
+	return wish, to, reply{}
 }
 
 // unsupported lists what the browser requires and we have not (RFC 3261 §8.2.2.3).
@@ -110,7 +143,7 @@ func unsupported(req *sip.Request) string {
 }
 
 // admit asks the guard about registrations that are not known yet; a refresh always comes in.
-func (r *registrar) admit(wish registration) error {
+func (r *registrar) admit(origin string, wish registration) error {
 	if r.b.with.Guard == nil {
 		return nil
 	}
@@ -119,7 +152,7 @@ func (r *registrar) admit(wish registration) error {
 			return nil
 		}
 	}
-	return r.b.with.Guard.Admit(route.Browsers, wish.aor, sip.REGISTER)
+	return r.b.with.Guard.Admit(origin, wish.aor, sip.REGISTER)
 }
 
 // nextSeq is a CSeq number higher than any that the leg of a token used: Call-IDs are of this process, so counting may begin

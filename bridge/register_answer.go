@@ -41,7 +41,7 @@ func (x *exchange) accept(member *sipside.Backend, res *sip.Response) {
 		if c.want == 0 {
 			continue
 		}
-		seconds := grantOf(res, c, x.r.asked(c, member.Name()))
+		seconds := min(grantOf(res, c, x.r.asked(c, member.Name())), c.want)
 		headers = append(headers, c.granted(seconds))
 		bindings = append(bindings, x.binding(c, member, now.Add(time.Duration(seconds)*time.Second)))
 		if outcome = registerAccepted; shortest == 0 || seconds < shortest {
@@ -54,6 +54,7 @@ func (x *exchange) accept(member *sipside.Backend, res *sip.Response) {
 	}
 	x.r.unbind(x.wish)
 	x.r.bind(x.conn, bindings)
+	x.r.noteSubject(x.in, shortest)
 	if outcome == registerAccepted {
 		headers = append(headers, sip.NewHeader("Expires", strconv.Itoa(shortest)))
 	}
@@ -133,6 +134,13 @@ func (x *exchange) refuse(member *sipside.Backend, res *sip.Response) {
 	}
 	x.log(slog.LevelInfo, "refused", member, "status", res.StatusCode)
 	x.r.answer(x.tx, registerRefused, reply{status: no.status, reason: no.phrase, headers: headers})
+}
+
+// distrusted is a member that asks for credentials in vouch mode, where it should trust the gateway or take its own.
+func (x *exchange) distrusted(member *sipside.Backend, res *sip.Response) {
+	x.log(slog.LevelError, "the backend does not trust this gateway; register: vouch needs that, or username and password of its pool",
+		member, "status", res.StatusCode)
+	x.r.answer(x.tx, registerRefused, reply{status: 403, why: "the registrar does not trust this gateway"})
 }
 
 // unreached is the end of the list: no member answered.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/emiago/sipgo/sip"
 )
@@ -48,12 +49,14 @@ type contact struct {
 	q        string
 	instance string
 	regID    string
-	want     int // seconds
+	want     int  // seconds
+	bounded  bool // want is what is left of the user's proof, not the client's wish
 	token    string
 }
 
-// registrationOf reads a REGISTER.
-func (r *registrar) registrationOf(req *sip.Request) (registration, error) {
+// registrationOf reads a REGISTER. A phone's Contact is told from another's by its whole URI, a browser's, which is random, by
+// its user part.
+func (r *registrar) registrationOf(req *sip.Request, phone bool) (registration, error) {
 	to := req.To()
 	if to.Address.Scheme != "sip" && to.Address.Scheme != "sips" || to.Address.Host == "" {
 		return registration{}, errNotSIP
@@ -76,7 +79,11 @@ func (r *registrar) registrationOf(req *sip.Request) (registration, error) {
 			return wish, errManyContacts
 		}
 		read := contactOf(c, expires)
-		read.token = r.mint.token(wish.aor, read.instance, read.regID, c.Address.User)
+		key := c.Address.User
+		if phone {
+			key = read.uri
+		}
+		read.token = r.mint.token(wish.aor, read.instance, read.regID, key)
 		wish.contacts = append(wish.contacts, read)
 	}
 	if wish.all && (expires != 0 || len(wish.contacts) > 0) {
@@ -90,6 +97,19 @@ func (r *registrar) registrationOf(req *sip.Request) (registration, error) {
 		wish.leg = r.mint.token(wish.aor, "", "", "")
 	}
 	return wish, nil
+}
+
+// shorten lets no Contact outlive what its user proved; zero is without end.
+func (w *registration) shorten(until, now time.Time) {
+	if until.IsZero() {
+		return
+	}
+	left := max(int(until.Sub(now)/time.Second), 1)
+	for i := range w.contacts {
+		if w.contacts[i].want > left {
+			w.contacts[i].want, w.contacts[i].bounded = left, true
+		}
+	}
 }
 
 func contactOf(h *sip.ContactHeader, expires int) contact {

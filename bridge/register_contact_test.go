@@ -47,7 +47,7 @@ func TestRegistrationOf(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			wish, err := r.registrationOf(parsed(t, "REGISTER", tt.lines...))
+			wish, err := r.registrationOf(parsed(t, "REGISTER", tt.lines...), false)
 			if err != nil || len(wish.contacts) != len(tt.want) || wish.aor != "sip:600@example.com" || wish.leg == "" {
 				t.Fatalf("%+v, %v", wish, err)
 			}
@@ -187,7 +187,7 @@ func FuzzRegistration(f *testing.F) {
 		if err != nil {
 			return
 		}
-		wish, err := r.registrationOf(msg.Message.(*sip.Request))
+		wish, err := r.registrationOf(msg.Message.(*sip.Request), false)
 		if err != nil {
 			return
 		}
@@ -203,7 +203,7 @@ func FuzzRegistration(f *testing.F) {
 			if err != nil {
 				t.Fatalf("%q cannot be read: %v", back, err)
 			}
-			same, err := r.registrationOf(again.Message.(*sip.Request))
+			same, err := r.registrationOf(again.Message.(*sip.Request), false)
 			if err != nil || len(same.contacts) != 1 || same.contacts[0].token != c.token || same.contacts[0].want != 60 {
 				t.Fatalf("%q became %+v, %v", value, same.contacts, err)
 			}

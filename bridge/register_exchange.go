@@ -33,15 +33,17 @@ type exchange struct {
 	tx      *transaction.Server
 	wish    registration
 	tenant  string
+	in      inbound // whose identity is set in vouch mode: the credentials were for us
 	members []*sipside.Backend
 
 	mu sync.Mutex
 	// guarded by mu
-	at      int  // the member of the attempt
-	attempt int  // counts attempts: events of an earlier one are late
-	bare    bool // credentials stay behind, for they are for another member
-	stale   bool // the client's nonce is nobody's any more: challenge it anew
-	longer  bool // asked again after a 423
+	at      int        // the member of the attempt
+	attempt int        // counts attempts: events of an earlier one are late
+	bare    bool       // credentials stay behind, for they are for another member
+	stale   bool       // the client's nonce is nobody's any more: challenge it anew
+	longer  bool       // asked again after a 423
+	answer  sip.Header // the gateway's own credentials for the member, in vouch mode
 	cseq    uint32
 	client  *transaction.Client
 	timer   *time.Timer
@@ -51,6 +53,10 @@ type exchange struct {
 // to be challenged anew by whoever comes first.
 func (x *exchange) choose(pool *sipside.Pool) {
 	x.members = pool.Order(x.wish.aor)
+	if x.in.identity != "" {
+		x.bare = true
+		return
+	}
 	nonce := identity.NonceOf(x.tx.Request())
 	if nonce == "" {
 		return
@@ -126,8 +132,11 @@ func (x *exchange) request(member *sipside.Backend) transaction.Outbound {
 			req.AppendHeader(h)
 		}
 	}
-	for _, h := range crossing(in.Headers()) {
+	for _, h := range append(crossing(in.Headers()), x.in.asserted(member)...) {
 		req.AppendHeader(h)
+	}
+	if x.answer != nil {
+		req.AppendHeader(x.answer)
 	}
 	req.SetBody(nil)
 	return transaction.Outbound{Request: req, RequestURI: x.tx.RequestURI()}
@@ -150,8 +159,12 @@ func (x *exchange) appendContacts(req *sip.Request, member *sipside.Backend) {
 
 // asked is the expiry that a backend is asked for: the client's, MaxExpires at most, but no less than the backend accepts.
 func (r *registrar) asked(c contact, backend string) int {
-	limit := max(int(r.b.cfg.MaxExpires/time.Second), r.floor.of(backend))
-	return min(c.want, limit)
+	floor := r.floor.of(backend)
+	asked := min(c.want, max(int(r.b.cfg.MaxExpires/time.Second), floor))
+	if c.bounded {
+		return max(asked, floor) // the client would ask in vain for longer
+	}
+	return asked
 }
 
 // event is what became of an attempt. What comes late, from an attempt that is over, is dropped.
@@ -186,6 +199,8 @@ func (x *exchange) event(attempt int, e transaction.Event) {
 		x.accept(member, e.Response)
 	case answerRefused:
 		x.refuse(member, e.Response)
+	case answerDistrusted:
+		x.distrusted(member, e.Response)
 	case answerUnreached:
 		x.unreached(e.Err)
 	}
@@ -199,6 +214,7 @@ const (
 	answerChallenge
 	answerAccepted
 	answerRefused
+	answerDistrusted
 	answerUnreached
 )
 
@@ -211,6 +227,7 @@ func (x *exchange) decide(e transaction.Event) step {
 	switch {
 	case (status == 0 || worthTrying(status)) && x.at+1 < len(x.members):
 		x.at++
+		x.answer = nil
 		if identity.NonceOf(x.tx.Request()) != "" {
 			x.bare, x.stale = true, true
 		}
@@ -221,11 +238,28 @@ func (x *exchange) decide(e transaction.Event) step {
 	case status < 300:
 		return answerAccepted
 	case status == sip.StatusUnauthorized || status == sip.StatusProxyAuthRequired:
-		return answerChallenge
+		if x.in.identity == "" {
+			return answerChallenge
+		}
+		return x.answerOurselves(e.Response)
 	case status == sip.StatusIntervalToBrief && x.lengthen(e.Response):
 		return tryAgain
 	}
 	return answerRefused
+}
+
+// answerOurselves answers a member's challenge in vouch mode with the credentials that the gateway has for it, once. The caller
+// holds mu.
+func (x *exchange) answerOurselves(res *sip.Response) step {
+	if x.answer != nil {
+		return answerDistrusted
+	}
+	h, err := x.r.b.ownCredentials(x.members[x.at], res, string(sip.REGISTER), x.tx.RequestURI())
+	if err != nil {
+		return answerDistrusted
+	}
+	x.answer = h
+	return tryAgain
 }
 
 // lengthen takes a 423 on itself where the client asked for enough: it was we who shortened. The backend's minimum is
@@ -237,7 +271,7 @@ func (x *exchange) lengthen(res *sip.Response) bool {
 	seconds := secondsOf(res.GetHeader("Min-Expires").Value(), 0)
 	backend, shortened := x.members[x.at].Name(), false
 	for _, c := range x.wish.contacts {
-		if c.want > 0 && c.want < seconds {
+		if c.want > 0 && c.want < seconds && !c.bounded {
 			return false
 		}
 		shortened = shortened || c.want > 0 && x.r.asked(c, backend) < seconds
@@ -247,6 +281,7 @@ func (x *exchange) lengthen(res *sip.Response) bool {
 	}
 	x.r.floor.set(backend, seconds)
 	x.longer = true
+	x.answer = nil // its nonce is used up
 	// The credentials are used up: where the backend takes them no second time, the password is not at fault.
 	x.stale = x.stale || identity.NonceOf(x.tx.Request()) != ""
 	return true

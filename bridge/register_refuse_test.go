@@ -24,7 +24,7 @@ func TestRegisterIsRejected(t *testing.T) {
 	}{
 		{"by a route", "sip:rejected.example", "sip:a@rejected.example", "", 403, "Reason", "rejects it with 403"},
 		{"no route", "sip:other.example", "sip:a@other.example", "", 404, "Reason", "No rule"},
-		{"vouch is not there yet", "sip:vouched.example", "sip:a@x", "", 501, "Reason", "vouch"},
+		{"vouch without users", "sip:vouched.example", "sip:a@x", "", 403, "Reason", "knows no users"},
 		{"no such pool", "sip:nowhere.example", "sip:a@x", "", 501, "Reason", "unknown"},
 		{"browsers register nobody", "sip:browsers.example", "sip:a@x", "", 501, "Reason", "browsers"},
 		{"unknown extension", "sip:example.com", "sip:a@x", "Require: outbound, gruu\r\nProxy-Require: privacy\r\n", 420, "Unsupported", "privacy, gruu"},

@@ -100,6 +100,9 @@ func (b *Bridge) registrarFirst(in inbound, members []*sipside.Backend) []*sipsi
 // backendStages puts the issuer of the caller's nonce first: credentials go to nobody else. A caller whose issuer is dead or
 // forgotten comes without them and is challenged anew with stale=true.
 func (b *Bridge) backendStages(in inbound, members []*sipside.Backend) []stage {
+	if in.identity != "" { // its credentials are for us alone
+		return stagesOf(members, target{})
+	}
 	nonce := identity.NonceOf(in.req)
 	if nonce == "" {
 		return stagesOf(members, target{credentials: true})
@@ -135,23 +138,52 @@ func (b *Bridge) browserTargets(req *sip.Request) ([]stage, *notRouted) {
 	if len(bindings) == 0 {
 		return nil, &notRouted{404, "no such user is registered here"}
 	}
-	var all stage
-	for _, binding := range bindings {
-		if conn := b.with.Browsers.Find(binding.Flow); binding.Flow != "" && conn != nil {
-			all = append(all, target{browser: conn, binding: binding})
-		}
-	}
+	all := b.reachable(bindings)
 	if len(all) == 0 {
 		return nil, &notRouted{480, "the browser's connection is gone"}
 	}
 	return []stage{all}, nil
 }
 
+// reachable are the targets of bindings: their live flows, and the backends behind which phones are. Of the flows of one
+// instance the newest alone is tried (RFC 5626 §7).
+func (b *Bridge) reachable(bindings []location.Binding) stage {
+	var all stage
+	tried := map[string]bool{}
+	for _, binding := range bindings {
+		var t target
+		switch {
+		case binding.Instance != "" && tried[binding.Instance]:
+			continue
+		case binding.Behind:
+			t = target{backend: b.with.Backends.Backend(binding.Backend), binding: binding}
+		default:
+			t = target{browser: b.with.Browsers.Find(binding.Flow), binding: binding}
+		}
+		if t.backend != nil || t.browser != nil {
+			all = append(all, t)
+			tried[binding.Instance] = true
+		}
+	}
+	return all
+}
+
 func (b *Bridge) bindingsOf(uri sip.Uri) []location.Binding {
 	if binding, ok := b.with.Store.ByToken(uri.User); ok {
 		return []location.Binding{binding}
 	}
-	return b.with.Store.ByAOR(aorOf(uri))
+	if uri.UriParams != nil && uri.UriParams.Has("gr") {
+		return b.registrar.byGRUU(uri)
+	}
+	found := b.with.Store.ByAOR(aorOf(uri))
+	for _, domain := range b.cfg.Domains { // a PBX may dial our address instead
+		if len(found) > 0 {
+			return found
+		}
+		local := sip.Uri{User: uri.User, Host: domain}
+		found = b.with.Store.ByAOR(aorOf(local))
+	}
+	return found
 }
 
 // signalling is where a leg's signalling comes from or goes to, for the learning of media addresses; zero where that is not known.

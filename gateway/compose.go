@@ -192,15 +192,17 @@ func (c Config) routes() []route.Rule {
 	return rules
 }
 
-func (c Config) bridge(o Options, log *slog.Logger) bridge.Config {
+func (c Config) bridge(o Options, secret []byte, log *slog.Logger) bridge.Config {
 	return bridge.Config{
 		Node:        strconv.FormatUint(uint64(c.node()), 36),
-		Secret:      c.secret(log),
+		Secret:      secret,
 		TryTimeout:  c.Call.TryTimeout,
 		FlowGrace:   c.Call.FlowGrace,
 		OrphanLimit: c.Call.OrphanLimit,
 		RingLimit:   c.Call.RingLimit,
 		MaxExpires:  c.Registration.MaxExpires,
+		MinExpires:  c.Registration.MinExpires,
+		Domains:     c.localDomains(),
 		T1:          o.Timers.T1,
 		Peerings:    c.peerings(),
 		Recordings:  c.Records.Recordings,
@@ -211,7 +213,9 @@ func (c Config) bridge(o Options, log *slog.Logger) bridge.Config {
 func (c Config) peerings() map[string]bridge.Peering {
 	all := map[string]bridge.Peering{route.Browsers: Peering{}.bridge()} // with each other
 	for name, p := range c.Pools {
-		all[name] = c.Media.RTP.peering(p.Peering)
+		peering := c.Media.RTP.peering(p.Peering)
+		peering.Username, peering.Password = p.Username, p.Password
+		all[name] = peering
 	}
 	for name, t := range c.Trunks {
 		all[name] = c.Media.RTP.peering(t.Peering)

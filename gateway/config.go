@@ -21,6 +21,7 @@ type Config struct {
 	Pools           map[string]Pool  `yaml:"pools"`
 	Trunks          map[string]Trunk `yaml:"trunks"`
 	Routes          []Route          `yaml:"routes"`
+	Identity        *Identity        `yaml:"identity"`
 	Call            Call             `yaml:"call"`
 	Registration    Registration     `yaml:"registration"`
 	Admin           Admin            `yaml:"admin"`
@@ -81,6 +82,9 @@ type Pool struct {
 	Order   string   `yaml:"order"` // "round-robin" (default), "hash"
 	Members []Member `yaml:"members"`
 	Probe   *Probe   `yaml:"probe"` // nil: every 5 s, down after 3, up after 2
+
+	Username string `yaml:"username"` // of the gateway, for routes that say vouch; default: the members trust its address
+	Password string `yaml:"password"`
 	Peering
 }
 
@@ -121,9 +125,9 @@ type Route struct {
 	From     string         `yaml:"from"` // "browsers", a pool or a trunk
 	Domain   string         `yaml:"domain"`
 	User     *regexp.Regexp `yaml:"user"`
-	To       string         `yaml:"to"`     // "browsers", a pool or a trunk
-	Reject   int            `yaml:"reject"` // SIP status 400 to 699
-	Register string         `yaml:"register"`
+	To       string         `yaml:"to"`       // "browsers", a pool or a trunk
+	Reject   int            `yaml:"reject"`   // SIP status 400 to 699
+	Register string         `yaml:"register"` // "forward" (default), "vouch", "local"
 	Tenant   string         `yaml:"tenant"`
 	Record   string         `yaml:"record"`  // "wav", "pcap", "both"; default: calls are not recorded
 	Consent  bool           `yaml:"consent"` // to the recording; stands in the call record
@@ -137,9 +141,34 @@ type Call struct {
 	RingLimit   time.Duration `yaml:"ring-limit"`   // default 3 min: a call that nobody answers (RFC 3261 §16.6 timer C)
 }
 
-// Registration holds the limits of registrations.
+// Registration holds the limits of registrations, and where they are kept.
 type Registration struct {
 	MaxExpires time.Duration `yaml:"max-expires"` // default 120 s
+	MinExpires time.Duration `yaml:"min-expires"` // default 10 s; of local ones
+	Store      string        `yaml:"store"`       // file; default: a restart forgets them
+}
+
+// Identity says who the browsers' users are, for routes that say vouch or local.
+type Identity struct {
+	Realm    string    `yaml:"realm"`    // default: the domain of the address of record
+	Users    string    `yaml:"users"`    // password file: user:realm:HA1 or user:password
+	Callback *Callback `yaml:"callback"` // instead of users
+	Tokens   *Tokens   `yaml:"tokens"`
+}
+
+// Callback is a web service that knows the users.
+type Callback struct {
+	URL     string        `yaml:"url"`
+	Timeout time.Duration `yaml:"timeout"` // default 3 s
+}
+
+// Tokens says which signed tokens are good: those that any of the keys has signed.
+type Tokens struct {
+	Secret   string `yaml:"secret"`   // HS256; at least 32 characters
+	Keys     string `yaml:"keys"`     // file: a key set (JWKS), or public keys in PEM; RS256 and ES256
+	JWKS     string `yaml:"jwks"`     // URL of a key set
+	Issuer   string `yaml:"issuer"`   // iss; default: not looked at
+	Audience string `yaml:"audience"` // aud; default: not looked at
 }
 
 // Admin is the operator's listener: /healthz, /readyz, /metrics, /api/status, /api/calls. Without an address there is none.

@@ -167,12 +167,11 @@ func TestLaterFeaturesAreRefused(t *testing.T) {
 		"networks: {inside: {sip: 1}}":                  "t.yaml:5:1: networks: networks are not in this version",
 		"turn: {listen: udp://0.0.0.0:3478, secret: x}": "t.yaml:5:8: turn.listen: this version has no TURN server",
 		"turn: on": `t.yaml:5:7: turn: "on": this version has no TURN server; write off`,
-		"trunks: {c: {uri: sip:c, register: true}}":               "trunks.c.register: registering at a trunk is not in this version",
-		"trunks: {c: {uri: sip:c, password: x}}":                  "trunks.c.password: credentials",
-		"pools: {p: {members: sip:p, order: least-calls}}":        "pools.p.order: the order least-calls is not in this version",
-		"pools: {p: {members: sip:p, shared-location: true}}":     "pools.p.shared-location: shared-location is not",
-		"routes: {from: browsers, to: browsers, register: vouch}": "routes[0].register: vouch is not in this version",
-		"https: {listen: 127.0.0.1:0, acme: {domains: [a.b]}}":    "https.acme: acme is not in this version",
+		"trunks: {c: {uri: sip:c, register: true}}":            "trunks.c.register: registering at a trunk is not in this version",
+		"trunks: {c: {uri: sip:c, password: x}}":               "trunks.c.password: credentials",
+		"pools: {p: {members: sip:p, order: least-calls}}":     "pools.p.order: the order least-calls is not in this version",
+		"pools: {p: {members: sip:p, shared-location: true}}":  "pools.p.shared-location: shared-location is not",
+		"https: {listen: 127.0.0.1:0, acme: {domains: [a.b]}}": "https.acme: acme is not in this version",
 	} {
 		key, _, _ := strings.Cut(text, ":")
 		var rest []string

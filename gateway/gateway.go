@@ -14,7 +14,6 @@ import (
 
 	"tandem/bridge"
 	"tandem/bridge/identity"
-	"tandem/bridge/location"
 	"tandem/bridge/media"
 	"tandem/bridge/route"
 	"tandem/sipside"
@@ -97,7 +96,18 @@ func New(cfg Config, o Options) (_ *Gateway, err error) {
 		return nil, err
 	}
 
-	if g.wss, err = wss.New(cfg.wss(o, g.log)); err != nil {
+	secret := cfg.secret(g.log)
+	gate, err := g.openGate(secret)
+	if err != nil {
+		return nil, err
+	}
+	browsers := cfg.wss(o, g.log)
+	browsers.Authenticate = authenticate(gate, cfg.Identity)
+	if g.wss, err = wss.New(browsers); err != nil {
+		return nil, err
+	}
+	store, err := g.openStore()
+	if err != nil {
 		return nil, err
 	}
 	sipConfig, err := cfg.sipside(o, sipCerts, g.log)
@@ -117,10 +127,11 @@ func New(cfg Config, o Options) (_ *Gateway, err error) {
 		return nil, err
 	}
 	g.onClose(g.within("media", g.media.Close))
-	g.bridge = bridge.New(cfg.bridge(o, g.log), bridge.Wiring{
+	g.bridge = bridge.New(cfg.bridge(o, secret, g.log), bridge.Wiring{
 		Router:   route.New(cfg.routes()),
 		Events:   sinks{g.records, g.qualities, o.Events},
-		Store:    location.NewMemory(time.Now),
+		Store:    store,
+		Gate:     gate,
 		Nonces:   identity.NewNonces(nonceLimit, nonceAge, time.Now),
 		Media:    g.media,
 		Browsers: g.wss,

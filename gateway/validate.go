@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"maps"
@@ -26,6 +27,7 @@ func (c Config) Validate() error {
 	v.media(c)
 	v.backends(c)
 	v.routes(c)
+	v.identity(c)
 	v.operations(c)
 	return v.problems.err()
 }
@@ -65,7 +67,7 @@ func (v *validator) process(c Config) {
 	v.within("call.flow-grace", c.Call.FlowGrace, 10*time.Millisecond, time.Hour)
 	v.within("call.orphan-limit", c.Call.OrphanLimit, 10*time.Millisecond, 24*time.Hour)
 	v.within("call.ring-limit", c.Call.RingLimit, 10*time.Millisecond, time.Hour)
-	v.within("registration.max-expires", c.Registration.MaxExpires, time.Second, time.Hour)
+	v.registration(c.Registration)
 }
 
 func (v *validator) https(h HTTPS) {
@@ -268,6 +270,9 @@ func (v *validator) pool(path string, p Pool, listen []SIPListen) {
 	default:
 		v.fail(path+".order", "%q is not round-robin or hash", p.Order)
 	}
+	if (p.Username == "") != (p.Password == "") {
+		v.fail(path+".username", "username and password stand together")
+	}
 	if len(p.Members) == 0 {
 		v.fail(path+".members", "a pool needs at least one member")
 	}
@@ -341,16 +346,32 @@ func (v *validator) routes(c Config) {
 }
 
 func (v *validator) register(path string, r Route) {
+	towards := r.To != "" && r.To != route.Browsers
 	switch r.Register {
 	case "":
-	case "forward":
-		if r.To == "" || r.To == route.Browsers || (r.From != "" && r.From != route.Browsers) {
-			v.fail(path, "forward needs a route from browsers to a pool or trunk")
+	case route.Forward, route.Vouch:
+		if !towards || !fromBrowsers(r) {
+			v.fail(path, "%s needs a route from browsers to a pool or trunk", r.Register)
 		}
-	case "vouch", "local":
-		v.fail(path, "%s is not in this version; it knows forward", r.Register)
+	case route.Local:
+		if r.Reject != 0 {
+			v.fail(path, "what is rejected registers nowhere")
+		}
 	default:
-		v.fail(path, "%q is not forward", r.Register)
+		v.fail(path, "%q is not forward, vouch or local", r.Register)
+	}
+}
+
+func (v *validator) registration(r Registration) {
+	v.within("registration.max-expires", r.MaxExpires, time.Second, time.Hour)
+	v.within("registration.min-expires", r.MinExpires, time.Second, time.Hour)
+	if most := cmp.Or(r.MaxExpires, 2*time.Minute); r.MinExpires > most {
+		v.fail("registration.min-expires", "%s is more than max-expires, %s", r.MinExpires, most)
+	}
+	if r.Store != "" {
+		if _, err := os.Stat(filepath.Dir(r.Store)); err != nil {
+			v.fail("registration.store", "%s", err)
+		}
 	}
 }
 

@@ -25,6 +25,7 @@ type Conn struct {
 	remote, local netip.AddrPort
 	transport     string // "WS", "WSS"
 	via           sip.ViaHeader
+	subject       any // of Config.Authenticate
 	done          chan struct{}
 
 	// owned by the reading goroutine
@@ -127,6 +128,9 @@ func (c *Conn) Contact(user string) sip.Uri {
 	return sip.Uri{Scheme: "sip", User: user, Host: c.via.Host, Port: c.via.Port,
 		UriParams: sip.HeaderParams{{K: "transport", V: "ws"}}}
 }
+
+// Subject is what Config.Authenticate gave for the token of the handshake; nil where there was none.
+func (c *Conn) Subject() any { return c.subject }
 
 // Done is closed when the connection is gone.
 func (c *Conn) Done() <-chan struct{} { return c.done }

@@ -40,6 +40,23 @@ func (s *Server) admit(r *http.Request) *refusal {
 	return s.origins.admit(r.Header["Origin"])
 }
 
+// authenticate has the token of a handshake judged, where it carries one.
+func (s *Server) authenticate(r *http.Request) (subject any, no *refusal) {
+	token := r.URL.Query().Get("access_token")
+	if scheme, rest, _ := strings.Cut(r.Header.Get("Authorization"), " "); strings.EqualFold(scheme, "Bearer") {
+		token = strings.TrimSpace(rest)
+	}
+	if token == "" || s.cfg.Authenticate == nil {
+		return nil, nil
+	}
+	subject, err := s.cfg.Authenticate(r.Context(), token)
+	if err != nil {
+		s.cfg.Log.Info("token refused", "remote", r.RemoteAddr, "error", err)
+		return nil, &refusal{http.StatusUnauthorized, RefusedToken, "the access token is not good here"}
+	}
+	return subject, nil
+}
+
 // refuse answers a handshake that was not granted.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, no *refusal) {
 	s.counts.refused(no.reason)

@@ -15,6 +15,7 @@ const (
 	RefusedSubprotocol Refusal = "subprotocol" // "sip" is not among those offered
 	RefusedOrigin      Refusal = "origin"      // not on the list
 	RefusedNoOrigin    Refusal = "no-origin"   // none, where one is required
+	RefusedToken       Refusal = "token"       // Config.Authenticate refused it
 	RefusedShutdown    Refusal = "shutdown"
 )
 
@@ -84,7 +85,7 @@ type counts struct {
 func newCounts() counts {
 	return counts{
 		refusals: map[Refusal]uint64{RefusedUpgrade: 0, RefusedSubprotocol: 0, RefusedOrigin: 0, RefusedNoOrigin: 0,
-			RefusedShutdown: 0},
+			RefusedToken: 0, RefusedShutdown: 0},
 		closings: map[Closing]uint64{ClosedByPeer: 0, ClosedLost: 0, ClosedNoPong: 0, ClosedSlow: 0, ClosedTooBig: 0,
 			ClosedProtocol: 0, ClosedMalformed: 0, ClosedPanic: 0, ClosedByGateway: 0, ClosedShutdown: 0},
 	}

@@ -6,6 +6,7 @@
 package wss
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -34,9 +35,12 @@ type Config struct {
 	PongWait        time.Duration // default 10 s beyond PingEvery
 	WriteTimeout    time.Duration // default 5 s
 	ViaHost         string        // sent-by towards browsers, host[:port]; default: the address that the WebSocket reached
-	Timers          transaction.Config
-	Trace           transaction.Trace
-	Log             *slog.Logger
+	// Authenticate judges a token that comes with a handshake, as ?access_token= or Authorization: Bearer (RFC 6750 §2). What it
+	// gives is the connection's Subject; its error refuses the handshake with 401. It may block. Nil: tokens are not looked at.
+	Authenticate func(ctx context.Context, token string) (subject any, err error)
+	Timers       transaction.Config
+	Trace        transaction.Trace
+	Log          *slog.Logger
 }
 
 // Limits of one connection that nobody has a reason to configure.

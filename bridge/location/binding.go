@@ -14,6 +14,8 @@ type Binding struct {
 	Flow          string // the browser's connection; "" while dormant
 	LastFlow      string // while dormant: the connection that was lost
 	Backend       string // the member that registered it
+	Behind        bool   // no browser's: a phone that is reached through Backend
+	Path          string // towards such a phone (RFC 3327), one hop a line
 	Tenant        string
 	Expires       time.Time
 	CallID        string // of the browser's REGISTER
