@@ -153,10 +153,7 @@ func (b *Bridge) challenging(in inbound, v identity.Verdict) reply {
 	if in.req.Method == sip.REGISTER {
 		status, name = 401, "WWW-Authenticate"
 	}
-	r := reply{status: status}
-	for _, value := range v.Challenges {
-		r.headers = append(r.headers, sip.NewHeader(name, value))
-	}
+	r := reply{status: status, headers: []sip.Header{sip.NewHeader(name, v.Challenge)}}
 	if !errors.Is(v.Err, identity.ErrNoCredentials) && !errors.Is(v.Err, identity.ErrStale) {
 		b.log.Warn("credentials refused", "conn", in.browser.Name(), "remote", in.browser.Remote(), "method", in.req.Method, "error", v.Err)
 	}

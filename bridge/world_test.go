@@ -59,6 +59,9 @@ type conditions struct {
 	handler func(member int) func(*siptest.Incoming) bool
 	record  route.Recording // of calls to the pool
 	disk    recording.Disk
+	routes  []route.Rule // default: everything to the other side
+	gate    *identity.Gate
+	store   location.Store // default: a Memory, which is world.store
 }
 
 func newWorld(t *testing.T, with conditions) *world {
@@ -68,7 +71,11 @@ func newWorld(t *testing.T, with conditions) *world {
 	loopback := netip.MustParseAddr("127.0.0.1")
 	w.openSIP(with, log)
 	var err error
-	w.wss, err = wss.New(wss.Config{Timers: with.timers, Log: log})
+	door := wss.Config{Timers: with.timers, Log: log}
+	if with.gate != nil {
+		door.Authenticate = func(ctx context.Context, token string) (any, error) { return with.gate.Token(ctx, token) }
+	}
+	w.wss, err = wss.New(door)
 	w.check(err)
 	w.media, err = media.Open(media.Config{
 		Listen: []netip.AddrPort{netip.AddrPortFrom(loopback, 0)}, RTP: media.RTPConfig{Address: loopback}, Limits: with.media, Log: log,
@@ -76,14 +83,20 @@ func newWorld(t *testing.T, with conditions) *world {
 	w.check(err)
 	w.store = location.NewMemory(time.Now)
 	with.bridge.Node, with.bridge.Secret, with.bridge.Log = "n1", []byte("of the tests"), log
-	w.bridge = New(with.bridge, Wiring{
-		Router: route.New([]route.Rule{
+	if with.store == nil {
+		with.store = w.store
+	}
+	if with.routes == nil {
+		with.routes = []route.Rule{
 			{From: "browsers", User: regexp.MustCompile("^900"), Reject: 403},
 			{From: "browsers", To: "pbx", Record: with.record},
 			{From: "pbx", User: regexp.MustCompile("^trunk"), To: "pbx"},
 			{From: "pbx", To: "browsers"},
-		}),
-		Events: &w.events, Store: w.store, Nonces: identity.NewNonces(100, time.Minute, time.Now), Media: w.media,
+		}
+	}
+	w.bridge = New(with.bridge, Wiring{
+		Router: route.New(with.routes), Events: &w.events, Store: with.store, Gate: with.gate,
+		Nonces: identity.NewNonces(100, time.Minute, time.Now), Media: w.media,
 		Browsers: w.wss, Backends: w.sip, Guard: with.guard,
 		Disk: with.disk,
 	})

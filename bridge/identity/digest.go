@@ -33,12 +33,17 @@ func newDigestCheck(cfg GateConfig) *digestCheck {
 	return &digestCheck{cfg: cfg, key: key, replay: newReplays(maxUsedNonces, cfg.Age)}
 }
 
-// nonceBytes are the parts of a nonce: nanoseconds of birth, and a keyed hash over them, the realm and the flow.
-const nonceBytes = 8 + 16
+// The parts of a nonce: nanoseconds of birth and something random, and a keyed hash over them, the realm and the flow.
+const (
+	birthBytes = 8
+	headBytes  = birthBytes + 4
+	nonceBytes = headBytes + 16
+)
 
 func (d *digestCheck) nonce(born time.Time, realm, flow string) string {
-	text := make([]byte, 8, nonceBytes)
+	text := make([]byte, headBytes, nonceBytes)
 	binary.BigEndian.PutUint64(text, uint64(born.UnixNano()))
+	rand.Read(text[birthBytes:])
 	text = append(text, d.seal(string(text), realm, flow)...)
 	return base64.RawURLEncoding.EncodeToString(text)
 }
@@ -48,13 +53,13 @@ func (d *digestCheck) seal(parts ...string) []byte {
 	for _, p := range parts {
 		fmt.Fprintf(mac, "%d:%s", len(p), p)
 	}
-	return mac.Sum(nil)[:nonceBytes-8]
+	return mac.Sum(nil)[:nonceBytes-headBytes]
 }
 
 // born gives a nonce's time of birth; false where it is not ours or of another flow.
 func (d *digestCheck) born(nonce, realm, flow string) (time.Time, bool) {
 	text, err := base64.RawURLEncoding.DecodeString(nonce)
-	if err != nil || len(text) != nonceBytes || !hmac.Equal(text[8:], d.seal(string(text[:8]), realm, flow)) {
+	if err != nil || len(text) != nonceBytes || !hmac.Equal(text[headBytes:], d.seal(string(text[:headBytes]), realm, flow)) {
 		return time.Time{}, false
 	}
 	return time.Unix(0, int64(binary.BigEndian.Uint64(text))), true

@@ -34,11 +34,12 @@ var (
 	ErrUnavailable   = errors.New("identity: whoever knows the users does not answer")
 )
 
-// Verdict is what a Gate says of an Attempt: a Subject, or Err and the challenges to answer it with.
+// Verdict is what a Gate says of an Attempt: a Subject, or Err and the challenge to answer it with, which is one, for browsers'
+// libraries read the first alone.
 type Verdict struct {
-	Subject    Subject
-	Err        error
-	Challenges []string // values for WWW-Authenticate or Proxy-Authenticate, the digest first; none with ErrUnavailable
+	Subject   Subject
+	Err       error
+	Challenge string // value for WWW-Authenticate or Proxy-Authenticate; "" with ErrUnavailable
 }
 
 // Secrets knows the users' secrets. Safe for concurrent use.
@@ -132,15 +133,13 @@ func (g *Gate) verdict(a Attempt, s Subject, err error, byToken bool) Verdict {
 		return v
 	}
 	realm := g.cfg.realm(a)
-	if g.cfg.Secrets != nil && !byToken {
-		v.Challenges = append(v.Challenges, g.digest.challenge(a, errors.Is(err, ErrStale)))
-	}
-	if g.cfg.Tokens != nil { // RFC 8898 §4, RFC 6750 §3
-		bearer := fmt.Sprintf("Bearer realm=%s", quoted(realm))
-		if byToken {
-			bearer += `, error="invalid_token"`
-		}
-		v.Challenges = append(v.Challenges, bearer)
+	switch {
+	case byToken: // RFC 8898 §4, RFC 6750 §3
+		v.Challenge = "Bearer realm=" + quoted(realm) + `, error="invalid_token"`
+	case g.cfg.Secrets != nil:
+		v.Challenge = g.digest.challenge(a, errors.Is(err, ErrStale))
+	default:
+		v.Challenge = "Bearer realm=" + quoted(realm)
 	}
 	return v
 }

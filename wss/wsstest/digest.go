@@ -29,19 +29,19 @@ func (b *Browser) answerChallenge(req *sip.Request, res *sip.Response, tried boo
 	if len(headers) > 1 {
 		b.fault("%d with %d challenges: JsSIP takes the first", res.StatusCode, len(headers))
 	}
+	b.mu.Lock()
+	user, _, _ := strings.Cut(b.user, "@")
+	password := b.password
+	b.mu.Unlock()
+	if password == "" { // JsSIP does not look at it then
+		return false, nil
+	}
 	chal, err := digest.ParseChallenge(headers[0].Value())
 	if err != nil {
 		b.fault("a challenge that cannot be parsed: %v", err)
 		return false, nil
 	}
 	if tried && !chal.Stale {
-		return false, nil
-	}
-	b.mu.Lock()
-	user, _, _ := strings.Cut(b.user, "@")
-	password := b.password
-	b.mu.Unlock()
-	if password == "" {
 		return false, nil
 	}
 	value, err := credentialsFor(chal, req, user, password)

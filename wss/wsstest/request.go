@@ -61,6 +61,9 @@ func (b *Browser) newRequest(method sip.RequestMethod, uri, to sip.Uri, callID s
 	req.AppendHeader(&sip.CSeqHeader{SeqNo: cseq, MethodName: method})
 	req.AppendHeader(sip.NewHeader("Allow", b.opt.Allow))
 	req.AppendHeader(sip.NewHeader("User-Agent", "JsSIP 3.13.8"))
+	if b.opt.JWT != "" {
+		req.AppendHeader(sip.NewHeader("Authorization", b.opt.JWT))
+	}
 	req.SetBody(nil)
 	return req
 }

@@ -35,6 +35,7 @@ type Options struct {
 	ContactUser    string                  // default: 8 random letters; a page that reconnects gives its old one
 	RegisterCallID string                  // default: a random one; a page that reconnects gives its old one
 	Expires        int                     // of REGISTER; default 600
+	JWT            string                  // JsSIP's authorization_jwt: the value of Authorization in each request outside dialogs
 }
 
 // jssipAllow is what JsSIP 3.13.8 writes into Allow.
