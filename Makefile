@@ -1,4 +1,4 @@
-.PHONY: run build check lab test fuzz fuzz-media bench-setup bench-media bench-transcode
+.PHONY: run build check lab test fuzz fuzz-media bench-setup bench-media bench-transcode bench-sip
 
 UNIT = $(shell go list ./... | grep -v /e2e)
 FUZZTIME ?= 60s
@@ -57,3 +57,8 @@ bench-transcode:
 	e2e/lab/install kamailio kamailio-websocket-modules kamailio-tls-modules rtpengine-daemon coturn openssl
 	go test -run '^$$' -bench '^BenchmarkCall$$' -benchtime 2s ./bridge/media/codec
 	go test -run '^$$' -bench '^BenchmarkTranscode$$' -benchtime 1x -timeout 20m ./e2e
+
+# What SIP alone costs: calls of a trunk to a pool beside Kamailio, idle WebSockets, and a storm of registrations.
+bench-sip:
+	e2e/lab/install kamailio kamailio-websocket-modules kamailio-tls-modules
+	go test -run '^$$' -bench '^BenchmarkSIP$$' -benchtime 1x -timeout 20m ./e2e

@@ -73,7 +73,7 @@ func (l *local) call(t *testing.T, b *wsstest.Browser, target string) *wsstest.C
 	return c
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-//go:embed reference
+//go:embed reference proxy
 var referenceFiles embed.FS
 
 // Reference is the deployment that Tandem is measured against: Kamailio, rtpengine and coturn from Debian's packages, in front
@@ -38,7 +38,7 @@ func StartReference(t testing.TB) *Reference {
 	}
 	t.Cleanup(func() { os.RemoveAll(run) })
 	r := &Reference{URL: "wss://127.0.0.2:8443/", NG: netip.MustParseAddrPort("127.0.0.3:2223"), run: run, pids: map[string]int{}}
-	if err := r.configure(); err != nil {
+	if err := r.configure("reference", map[string]string{"Run": r.run}); err != nil {
 		t.Fatalf("reference: %v", err)
 	}
 	certificate(t, run)
@@ -49,11 +49,22 @@ func StartReference(t testing.TB) *Reference {
 	return r
 }
 
-func (r *Reference) configure() error {
-	texts := template.Must(template.ParseFS(referenceFiles, "reference/*"))
+// StartProxy runs a Kamailio that proxies SIP over UDP from one address and port to another, until the test ends. It has no media.
+func StartProxy(t testing.TB, listen, to string) *Reference {
+	t.Helper()
+	r := &Reference{run: t.TempDir(), pids: map[string]int{}}
+	if err := r.configure("proxy", map[string]string{"Listen": listen, "To": to}); err != nil {
+		t.Fatalf("proxy: %v", err)
+	}
+	r.start(t, "kamailio", "-DD", "-E", "-x", "tlsf", "-X", "tlsf", "-m", "512", "-Y", r.run, "-f", filepath.Join(r.run, "kamailio.cfg"))
+	return r
+}
+
+func (r *Reference) configure(folder string, values map[string]string) error {
+	texts := template.Must(template.ParseFS(referenceFiles, folder+"/*"))
 	for _, text := range texts.Templates() {
 		var b strings.Builder
-		if err := text.Execute(&b, map[string]string{"Run": r.run}); err != nil {
+		if err := text.Execute(&b, values); err != nil {
 			return err
 		}
 		r.Lines += ConfigurationLines(b.String())
