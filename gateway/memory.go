@@ -10,9 +10,10 @@ import (
 
 const (
 	memoryCheck = 10 * time.Second
-	memoryWorth = 2 << 20 // bytes: less is not worth a collection
-	memoryLater = 4       // checks after the last one with news: transactions that lingered are over by then (64·T1, 32 s)
-	memoryShare = 50      // percent of what is in use that may become garbage; the runtime's 100 saved no CPU that could be measured
+	memoryWorth = 2 << 20  // bytes: less is not worth a collection
+	memoryLater = 4        // checks after the last one with news: transactions that lingered are over by then (64·T1, 32 s)
+	memoryShare = 50       // percent of what is in use that may become garbage, at least
+	memoryRoom  = 64 << 20 // bytes that may become garbage in any case: a small heap would be collected many times a second
 )
 
 // memoryFigures are the runtime's, in bytes.
@@ -29,21 +30,23 @@ type memoryFigures struct {
 type settler struct {
 	read   func() memoryFigures
 	settle func()
+	share  func(percent int)
 	before uint64 // written at the latest check
 	later  int    // checks until the second settlement; 0: none is due
 }
 
 func newSettler() *settler {
-	return &settler{read: readMemory, settle: debug.FreeOSMemory}
+	return &settler{read: readMemory, settle: debug.FreeOSMemory, share: func(int) {}}
 }
 
-// SettleMemory keeps the process's garbage small and gives memory back after bursts, until ctx ends. GOGC in the environment
+// SettleMemory keeps the process's garbage in bounds and gives memory back after bursts, until ctx ends. GOGC in the environment
 // overrides its share of garbage. Run has it running.
 func SettleMemory(ctx context.Context) {
-	if os.Getenv("GOGC") == "" {
-		defer debug.SetGCPercent(debug.SetGCPercent(memoryShare))
-	}
 	s := newSettler()
+	if os.Getenv("GOGC") == "" {
+		defer debug.SetGCPercent(debug.SetGCPercent(garbageShare(0)))
+		s.share = func(percent int) { debug.SetGCPercent(percent) }
+	}
 	every := time.NewTicker(memoryCheck)
 	defer every.Stop()
 	for {
@@ -60,6 +63,7 @@ func SettleMemory(ctx context.Context) {
 // burst, when the runtime collects by itself soon. What has died since the latest collection no figure tells: that is settled once.
 func (s *settler) check() {
 	m := s.read()
+	s.share(garbageShare(m.live))
 	fresh := m.written - s.before
 	s.before = m.written
 	gain := m.heap - min(m.heap, m.live) + m.spare
@@ -74,6 +78,11 @@ func (s *settler) check() {
 	if settle {
 		s.settle()
 	}
+}
+
+// garbageShare is the percent of the live bytes that may become garbage before the next collection.
+func garbageShare(live uint64) int {
+	return max(memoryShare, int(100*memoryRoom/max(live, memoryRoom/10)))
 }
 
 func readMemory() memoryFigures {

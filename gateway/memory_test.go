@@ -19,7 +19,7 @@ func TestSettler(t *testing.T) {
 		"before any collection":  {memoryFigures{heap: 3 * mb, written: 3 * mb}, 3 * mb, true},
 	} {
 		settled := false
-		s := settler{read: func() memoryFigures { return c.figures }, settle: func() { settled = true }, before: c.before}
+		s := settler{read: func() memoryFigures { return c.figures }, settle: func() { settled = true }, share: func(int) {}, before: c.before}
 		s.check()
 		if settled != c.settles {
 			t.Errorf("%s: settled %v, want %v", name, settled, c.settles)
@@ -31,7 +31,7 @@ func TestSettler(t *testing.T) {
 func TestSettlerComesAgain(t *testing.T) {
 	const mb = 1 << 20
 	figures, settled := memoryFigures{live: 40 * mb, heap: 41 * mb, written: 900 * mb}, 0
-	s := settler{read: func() memoryFigures { return figures }, settle: func() { settled++ }}
+	s := settler{read: func() memoryFigures { return figures }, settle: func() { settled++ }, share: func(int) {}}
 	s.check() // all that was ever written is new
 	for check := 1; check <= 20; check++ {
 		s.check()
@@ -41,6 +41,15 @@ func TestSettlerComesAgain(t *testing.T) {
 		}
 		if settled != want {
 			t.Fatalf("%d checks after the burst: settled %d times, want %d", check, settled, want)
+		}
+	}
+}
+
+func TestGarbageShare(t *testing.T) {
+	const mb = 1 << 20
+	for live, want := range map[uint64]int{0: 1000, 8 * mb: 800, 64 * mb: 100, 128 * mb: 50, 4096 * mb: memoryShare} {
+		if got := garbageShare(live); got != want {
+			t.Errorf("%d MB in use: %d %%, want %d", live/mb, got, want)
 		}
 	}
 }
