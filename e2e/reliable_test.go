@@ -73,6 +73,32 @@ func TestAsteriskRequiresReliable(t *testing.T) {
 	}
 }
 
+// SIP.js whose page wants 100rel is called: its 183 wants a PRACK, and ours to Asterisk one of its own.
+func TestSIPJSRingsReliably(t *testing.T) {
+	s := newSite(t, onePBX)
+	asterisk := lab.StartAsterisk(t, "127.0.0.10")
+	s.ladderOnFailure(t)
+	account := s.account("alice", aliceTone)
+	account.Reliable = true
+	p := lab.StartChromium(t).Open(t).Phone(t, lab.SIPJS, account)
+	if status := p.Register(); status != 200 {
+		t.Fatalf("REGISTER: %d", status)
+	}
+	if _, err := asterisk.CLI("channel originate PJSIP/alice extension 601@lab"); err != nil {
+		t.Fatal(err)
+	}
+	c := p.Incoming()
+	c.Answer()
+	c.Wait("answered", 10*time.Second)
+	c.Hears(1004)
+	c.Hangup()
+	c.Wait("ended", 5*time.Second)
+	s.quiet(t)
+	if all, pbx := s.ladder.count("PRACK sip:"), s.ladder.count("PRACK sip:t"); all != 2 || pbx != 1 {
+		t.Errorf("%d PRACKs, %d of them from Asterisk", all, pbx)
+	}
+}
+
 // SIP.js makes no offer, requires 100rel, or both: our 200 or our reliable 183 has the offer, its ACK or PRACK the answer.
 func TestDelayedOfferOfSIPJS(t *testing.T) {
 	s := newSite(t, onePBX)

@@ -45,6 +45,8 @@ class SIPJSAgent {
       onBye: (bye) => { call.cause = 'Terminated'; bye.accept(); },
     };
     session.stateChange.addListener((state) => {
+      const handler = session.sessionDescriptionHandler; // made before the delegate where its 183 was reliable
+      if (state === SIP.SessionState.Established && handler && call.pc !== handler.peerConnection) watchTracks(call, handler.peerConnection);
       if (state === SIP.SessionState.Established) { call.state = 'answered'; call.status = 200; call.answeredAt = performance.now() - call.startedAt; }
       if (state === SIP.SessionState.Terminated) call.state = 'ended';
     });
