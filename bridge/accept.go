@@ -24,6 +24,10 @@ func (c *call) accept(br *branch, res *sip.Response) {
 		c.fail(badSession(byCallee, err))
 		return
 	}
+	if c.searching != nil {
+		c.searchAnswered(br)
+		return
+	}
 	c.caller.afterPracks(func() { c.acceptCaller(br, res) })
 }
 

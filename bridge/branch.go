@@ -145,6 +145,9 @@ func (br *branch) invite(offer []byte) transaction.Outbound {
 	for _, h := range append(l.askTimer(), append(c.cross(l, c.in.req.Headers()), c.in.asserted(l.peer)...)...) {
 		out.AppendHeader(h)
 	}
+	if value := headerValue(c.in.req, "Replaces"); value != "" && br.target.backend != nil { // a dialog of two others
+		out.AppendHeader(sip.NewHeader("Replaces", value))
+	}
 	if br.target.credentials {
 		for _, h := range credentials(c.in.req.Headers()) {
 			out.AppendHeader(h)

@@ -39,6 +39,9 @@ type call struct {
 	again    *timer // repeats the last provisional
 	orphan   *timer
 	record   Record
+
+	transfer  *transfer // a REFER that we carry out ourselves
+	searching *search   // the call looks for the target of another call's transfer
 }
 
 // newCall makes a call without legs; run is not started.
@@ -178,6 +181,7 @@ func (c *call) endLegs() {
 	for _, t := range []*timer{c.ring, c.again, c.orphan} {
 		t.stop()
 	}
+	c.searchFailed()
 	header := c.term.reasonFor()
 	for _, l := range c.legs() {
 		if l.bye == "" {

@@ -20,6 +20,11 @@ func (br *branch) answerIn(res *sip.Response) []byte {
 // passProgress gives the caller a 101–199, with the branch's early media where there is some. A failure in the telephone network
 // may come only as tones there, so RTP flows before the 200.
 func (c *call) passProgress(br *branch, res *sip.Response) {
+	if s := c.searching; s != nil {
+		c.noteRinging(res.StatusCode, br)
+		s.origin.post("target rings", func() { s.origin.transferProgress(s.t, res.StatusCode, res.Reason) })
+		return
+	}
 	tag, _ := res.To().Params.Get("tag")
 	r := reply{status: res.StatusCode, reason: res.Reason}
 	r.headers = append(r.headers, c.caller.contact())

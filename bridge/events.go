@@ -48,6 +48,10 @@ type Record struct {
 	By       string        `json:"by"`       // "caller", "callee", "gateway"
 	Media    []RecordMedia `json:"media,omitempty"`
 
+	Transfer   *Transfer `json:"transfer,omitempty"`
+	TransferOf string    `json:"transfer_of,omitempty"` // the call whose transfer began this one
+	Replaced   []string  `json:"replaced,omitempty"`    // the calls whose legs came into this one
+
 	Recording *RecordRecording `json:"recording,omitempty"`
 }
 

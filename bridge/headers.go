@@ -14,7 +14,7 @@ func crosses(lower string) bool {
 	switch lower {
 	case "accept-language", "alert-info", "answer-mode", "call-info", "date", "diversion", "error-info", "geolocation",
 		"geolocation-error", "geolocation-routing", "history-info", "in-reply-to", "organization", "priority",
-		"priv-answer-mode", "privacy", "reply-to", "retry-after", "subject", "user-to-user", "warning":
+		"priv-answer-mode", "privacy", "referred-by", "reply-to", "retry-after", "subject", "user-to-user", "warning":
 		return true
 	}
 	return strings.HasPrefix(lower, "x-")

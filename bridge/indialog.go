@@ -46,6 +46,10 @@ func (c *call) serve(l *leg, in inbound) {
 		l.onPrack(in)
 	case sip.INFO:
 		l.onInfo(in)
+	case sip.REFER:
+		l.onRefer(in)
+	case sip.NOTIFY:
+		l.onNotify(in)
 	case sip.OPTIONS:
 		c.respond(l, in.tx, reply{status: 200, headers: l.capabilities()})
 	default:
@@ -84,6 +88,10 @@ func (l *leg) onBye(in inbound) {
 		return
 	}
 	c.respond(l, in.tx, reply{status: 200})
+	if c.referrerLeaves(l) {
+		l.step(legHeardBye)
+		return
+	}
 	c.because(hungUp(l.name, headerValue(in.req, "Reason")))
 	l.step(legHeardBye)
 	c.step(callHangUp, nil, nil)

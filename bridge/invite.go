@@ -16,7 +16,7 @@ import (
 )
 
 // supported are the extensions that every leg understands; see Peering.extensions.
-const supported = "timer"
+const supported = "timer, replaces, norefersub"
 
 // errBodyType is a body that is no session description.
 var errBodyType = errors.New("the body is not application/sdp")

@@ -47,6 +47,9 @@ type leg struct {
 	incoming    *incomingInvite
 	provisional provisionals
 	outgoing    *transaction.Client
+	referred    int               // REFERs that the peer sent
+	passed      map[uint32]string // Event of the NOTIFYs to the far leg, by the CSeq of the REFER that we passed to this one
+	mended      func()            // what comes after our offer to a leg that moved
 }
 
 // incomingInvite is the caller's INVITE while it has no final response.
@@ -182,6 +185,8 @@ func (l *leg) send(out transaction.Outbound, on func(transaction.Event)) {
 func (l *leg) dress(req *sip.Request) {
 	req.AppendHeader(l.call.sessionID(l))
 	switch req.Method {
+	case sip.REFER, sip.NOTIFY:
+		req.AppendHeader(l.contact())
 	case sip.INVITE, sip.UPDATE:
 		req.AppendHeader(l.contact())
 		for _, h := range l.capabilities() {

@@ -16,9 +16,12 @@ type Peering struct {
 	Reliable Reliable
 	// SessionExpires is what our INVITEs ask for (RFC 4028); 0: nothing, a timer is the peer's to bring.
 	SessionExpires time.Duration
-	Shared         bool   // audio may come in by a port that many calls share
-	Learn          string // whom to believe about the source of RTP: "strict", "signalling", "any"; "": as the media engine says
-	Username       string // of the gateway, where a backend challenges what it vouches for
+	Shared         bool        // audio may come in by a port that many calls share
+	PassRedirects  bool        // a 3xx goes to the caller; else it is followed
+	Trusted        bool        // RFC 3325: it is told who calls, and believed
+	Refer          ReferPolicy // what becomes of a REFER that reaches this backend
+	Learn          string      // whom to believe about the source of RTP: "strict", "signalling", "any"; "": as the media engine says
+	Username       string      // of the gateway, where a backend challenges what it vouches for
 	Password       string
 }
 
@@ -47,6 +50,11 @@ func (b *Bridge) peering(backend string) Peering {
 	if backend == "" {
 		backend = route.Browsers
 	}
+	return b.cfg.Peerings[poolOf(backend)]
+}
+
+// poolOf is the pool or trunk of a backend's name.
+func poolOf(backend string) string {
 	pool, _, _ := strings.Cut(backend, "/")
-	return b.cfg.Peerings[pool]
+	return pool
 }

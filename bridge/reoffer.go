@@ -161,6 +161,15 @@ func (l *leg) hearReanswer(sent *sentOffer, res *sip.Response) {
 	l.call.join(l.call.caller, l.call.callee)
 	l.offer(answerHeard)
 	l.call.far(l).answerWaiting()
+	l.mend()
+}
+
+// mend goes on with what waited for the peer's answer.
+func (l *leg) mend() {
+	if then := l.mended; then != nil {
+		l.mended = nil
+		then()
+	}
 }
 
 // refusedOffer leaves the session as it was (RFC 3264 §4) and says so to the other side.

@@ -126,6 +126,21 @@ func internalError() Termination {
 	return Termination{Reason: "internal-error", By: byGateway, Status: 500, Header: reasonValue(500, "internal error")}
 }
 
+// transferredBy is a call whose far leg talks to somebody else now, as its referrer wanted.
+func transferredBy(by string) Termination {
+	return Termination{Reason: "transferred", By: by, Status: 200, Header: reasonValue(200, "transferred")}
+}
+
+// replacedBy is a leg whose place another took (RFC 3891 §3).
+func replacedBy(call string) Termination {
+	return Termination{Reason: "replaced", By: byGateway, Status: 200, Header: reasonValue(200, "replaced by "+call)}
+}
+
+// transferLost is a leg whose transfer failed when nobody was left for it to talk to.
+func transferLost(by string, status int) Termination {
+	return Termination{Reason: "transfer-failed", By: by, Status: status, Header: reasonValue(status, "the transfer failed")}
+}
+
 // reasonFor is the value of the Reason header that a BYE, CANCEL or refusal carries.
 func (t Termination) reasonFor() string {
 	switch t.Reason {

@@ -38,6 +38,7 @@ type world struct {
 	media    *media.Engine
 	store    *location.Memory
 	agents   []*siptest.Agent // the members of pool "pbx"
+	other    *siptest.Agent   // the trunk "other", where users that begin with 7 are; nil: none
 	url      string
 	events   eventLog
 	log      safeBuffer
@@ -50,6 +51,7 @@ type world struct {
 type conditions struct {
 	members int  // default 1
 	dead    bool // one more member, where nobody listens
+	other   bool // a trunk beside the pool
 	bridge  Config
 	media   media.Limits
 	order   string
@@ -95,7 +97,7 @@ func newWorld(t *testing.T, with conditions) *world {
 		}
 	}
 	w.bridge = New(with.bridge, Wiring{
-		Router: route.New(with.routes), Events: &w.events, Store: with.store, Gate: with.gate,
+		Router: route.New(append(otherRoutes(with.other), with.routes...)), Events: &w.events, Store: with.store, Gate: with.gate,
 		Nonces: identity.NewNonces(100, time.Minute, time.Now), Media: w.media,
 		Browsers: w.wss, Backends: w.sip, Guard: with.guard,
 		Disk: with.disk,
@@ -127,9 +129,29 @@ func (w *world) openSIP(with conditions, log *slog.Logger) {
 	var err error
 	w.sip, err = sipside.Open(sipside.Config{
 		Listen: []sipside.Listen{{Network: "udp", Addr: listen}, {Network: "tcp", Addr: listen}},
-		Pools:  []sipside.PoolConfig{pool}, Timers: with.timers, Log: log,
+		Pools:  append([]sipside.PoolConfig{pool}, w.trunk(with)...), Timers: with.timers, Log: log,
 	})
 	w.check(err)
+}
+
+// otherRoutes are those of the trunk beside the pool.
+func otherRoutes(any bool) []route.Rule {
+	if !any {
+		return nil
+	}
+	return []route.Rule{{From: "other", To: "browsers"}, {User: regexp.MustCompile("^7"), To: "other"}}
+}
+
+// trunk opens the trunk beside the pool.
+func (w *world) trunk(with conditions) []sipside.PoolConfig {
+	if !with.other {
+		return nil
+	}
+	agent, err := siptest.NewAgent(siptest.AgentConfig{Timers: with.timers})
+	w.check(err)
+	w.other = agent
+	w.t.Cleanup(func() { agent.Close() })
+	return []sipside.PoolConfig{{Name: "other", Members: []sipside.Member{{URI: agent.URI("")}}}}
 }
 
 func (w *world) serve() {
@@ -173,7 +195,10 @@ func (w *world) diagnose() {
 	for i, b := range w.browsers {
 		w.t.Logf("browser %d\n%s", i, b.Ladder())
 	}
-	for i, a := range w.agents {
+	for i, a := range append(w.agents, w.other) {
+		if a == nil {
+			continue
+		}
 		w.t.Logf("agent %d\n%s", i, a.Ladder())
 	}
 	w.t.Logf("log\n%s", w.log.String())

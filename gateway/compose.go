@@ -211,27 +211,28 @@ func (c Config) bridge(o Options, secret []byte, log *slog.Logger) bridge.Config
 }
 
 func (c Config) peerings() map[string]bridge.Peering {
-	all := map[string]bridge.Peering{route.Browsers: Peering{}.bridge()} // with each other
+	all := map[string]bridge.Peering{route.Browsers: Peering{}.bridge("")} // with each other
 	for name, p := range c.Pools {
-		peering := c.Media.RTP.peering(p.Peering)
+		peering := c.Media.RTP.peering(p.Peering, bridge.ReferPass)
 		peering.Username, peering.Password = p.Username, p.Password
 		all[name] = peering
 	}
 	for name, t := range c.Trunks {
-		all[name] = c.Media.RTP.peering(t.Peering)
+		all[name] = c.Media.RTP.peering(t.Peering, bridge.ReferLocal)
 	}
 	return all
 }
 
 // peering is a pool's or trunk's, with what it does not say itself.
-func (r RTP) peering(p Peering) bridge.Peering {
+func (r RTP) peering(p Peering, refer bridge.ReferPolicy) bridge.Peering {
 	if p.Shared == nil {
 		p.Shared = &r.Shared
 	}
-	return p.bridge()
+	return p.bridge(refer)
 }
 
-func (p Peering) bridge() bridge.Peering {
+// bridge is the peering as the bridge wants it; refer is the default of its kind, and who transfers by itself is trusted.
+func (p Peering) bridge(refer bridge.ReferPolicy) bridge.Peering {
 	policy := sdp.Policy{ICE: p.ICE, Video: p.Video == nil || *p.Video, Transcode: p.Transcode == nil || *p.Transcode}
 	switch p.SRTP {
 	case "optional":
@@ -245,7 +246,17 @@ func (p Peering) bridge() bridge.Peering {
 	if p.SessionExpires != nil {
 		expires = *p.SessionExpires
 	}
-	return bridge.Peering{SessionExpires: expires, SDP: policy, Insecure: p.SRTP == "off", DTMF: bridge.DTMF(p.DTMF), Reliable: bridge.Reliable(p.Reliable), Shared: p.Shared != nil && *p.Shared, Learn: p.Learn}
+	out := bridge.Peering{
+		SDP: policy, Insecure: p.SRTP == "off", DTMF: bridge.DTMF(p.DTMF), Reliable: bridge.Reliable(p.Reliable), SessionExpires: expires,
+		Shared: p.Shared != nil && *p.Shared, Refer: refer, PassRedirects: p.Redirect == "pass", Trusted: refer == bridge.ReferPass, Learn: p.Learn,
+	}
+	if p.Refer != "" {
+		out.Refer = bridge.ReferPolicy(p.Refer)
+	}
+	if p.Trust != nil {
+		out.Trusted = *p.Trust
+	}
+	return out
 }
 
 // secret keys the Contact tokens. Without one in the configuration it is derived from the machine's id, which machine-id(5)

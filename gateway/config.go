@@ -98,6 +98,9 @@ type Peering struct {
 	Reliable       string         `yaml:"reliable"`        // "auto" (default), "off", "require"
 	SessionExpires *time.Duration `yaml:"session-expires"` // what our INVITEs ask for; default 30m; 0s: nothing
 	Shared         *bool          `yaml:"shared"`          // default: media.rtp.shared
+	Refer          string         `yaml:"refer"`           // "pass", "local"; default: pass for pools, local for trunks
+	Redirect       string         `yaml:"redirect"`        // "follow" (default), "pass"
+	Trust          *bool          `yaml:"trust"`           // RFC 3325; default: true for pools, false for trunks
 	Learn          string         `yaml:"learn"`           // "strict", "signalling", "any"; default: media.rtp.learn
 }
 

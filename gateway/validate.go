@@ -251,6 +251,8 @@ func (v *validator) peering(path string, p Peering) {
 	if e := p.SessionExpires; e != nil && *e != 0 && (*e < 90*time.Second || *e > 24*time.Hour) {
 		v.fail(path+".session-expires", "%v is not 0s, nor between 90s and 24h", *e)
 	}
+	v.oneOf(path+".redirect", p.Redirect, "follow", "pass")
+	v.oneOf(path+".refer", p.Refer, "pass", "local")
 	v.oneOf(path+".learn", p.Learn, learnModes()...)
 }
 

@@ -1,0 +1,130 @@
+package bridge
+
+import (
+	"strings"
+	"time"
+
+	"github.com/emiago/sipgo/sip"
+
+	"tandem/bridge/route"
+)
+
+// search is a call that looks for the target of a transfer. Its caller is a void leg with the kept leg's side of offer and answer,
+// until the target answers and the kept leg itself comes.
+type search struct {
+	origin *call
+	t      *transfer
+}
+
+// search opens the call to the target, in the name of the kept leg's user.
+func (c *call) search(t *transfer, in inbound, to referTo) (*call, *notRouted) {
+	b := c.bridge
+	in = inbound{req: t.kept.invitation(to, t.by.referredBy(in.req)), browser: in.browser, backend: in.backend}
+	decision := b.transferRoute(t, in)
+	if decision.Reject != 0 {
+		return nil, &notRouted{decision.Reject, decision.Why}
+	}
+	stages, err := b.targets(in, decision)
+	if err != nil {
+		return nil, err
+	}
+	s := b.newCall(b.ids.call())
+	s.in, s.uri, s.stages, s.state = in, to.bare(), stages, callSeeking
+	s.searching = &search{origin: c, t: t}
+	s.caller = s.void(byCaller)
+	s.caller.resemble(t.kept)
+	s.sessions = sessionIDs{Caller: c.sessionOf(t.kept), Callee: nilSessionID}
+	s.record = Record{
+		Call: s.id, Tenant: c.record.Tenant, Origin: c.record.Origin, Start: time.Now(),
+		From: in.req.From().Address.String(), To: to.bare(), TransferOf: c.id,
+	}
+	s.tape = newTape(decision.Record)
+	b.calls.add(s)
+	b.counters.callStarted()
+	s.post("search", func() {
+		s.event(Event{Started: &Started{Origin: s.record.Origin, From: s.record.From, To: s.record.To}})
+		s.ring = s.after(b.cfg.RingLimit, "ring-limit", func() { s.fail(ringTimeout()) })
+		s.tryNext()
+	})
+	go s.run()
+	return s, nil
+}
+
+// invitation is the request of which the target's INVITE is made: it comes from the kept leg's user.
+func (l *leg) invitation(to referTo, by sip.Header) *sip.Request {
+	d := Dialog{
+		LocalName: l.dialog.RemoteName, LocalURI: l.dialog.RemoteURI, RemoteURI: to.bare(), Target: to.bare(),
+	}
+	req := d.request(sip.INVITE).Request
+	req.Recipient = to.uri
+	req.AppendHeader(by)
+	if to.replaces != nil {
+		req.AppendHeader(sip.NewHeader("Replaces", to.replaces.String()))
+	}
+	for _, h := range to.headers {
+		req.AppendHeader(h)
+	}
+	return req
+}
+
+// transferRoute asks the routes. A browser may send others only where it may call itself. A backend asks the kept leg's user to
+// call: so where that may, else where the backend itself may.
+func (b *Bridge) transferRoute(t *transfer, in inbound) route.Decision {
+	origins := []string{originOf(t.by)}
+	if !t.by.browser() {
+		origins = []string{originOf(t.kept), originOf(t.by)}
+	}
+	var d route.Decision
+	for _, origin := range origins {
+		d = b.with.Router.Route(route.Query{
+			From: origin, Domain: strings.ToLower(in.req.Recipient.Host), User: in.req.Recipient.User, Method: string(sip.INVITE), At: time.Now(),
+		})
+		if d.Reject == 0 {
+			return d
+		}
+	}
+	return d
+}
+
+func originOf(l *leg) string {
+	if l.browser() {
+		return route.Browsers
+	}
+	return poolOf(l.backend)
+}
+
+// resemble gives a void leg what offers to another side are made of; nobody is held in them.
+func (l *leg) resemble(kept *leg) {
+	l.profile, l.aor, l.backend, l.policy = kept.profile, kept.aor, kept.backend, kept.policy
+	l.neg = kept.neg.Rollback().Resumed()
+}
+
+// searchAnswered asks for the kept leg.
+func (c *call) searchAnswered(br *branch) {
+	c.noteAnswer(br)
+	s := c.searching
+	if !s.origin.post("target answered", func() { s.origin.handOver(s.t, arrival{to: c}) }) {
+		c.giveUpSearch()
+	}
+}
+
+// giveUpSearch ends a search whose kept leg will not come.
+func (c *call) giveUpSearch() {
+	if c.searching != nil {
+		c.fail(transferLost(byCaller, 487))
+	}
+}
+
+// searchFailed tells the transfer of the end of a search.
+func (c *call) searchFailed() {
+	s := c.searching
+	if s == nil {
+		return
+	}
+	c.searching = nil
+	status, reason := c.term.Status, c.term.Reason
+	if status == 401 || status == 407 { // nobody is there to answer it
+		status = 403
+	}
+	s.origin.post("target not reached", func() { s.origin.transferFailed(s.t, status, reason) })
+}
