@@ -125,7 +125,10 @@ func (l *leg) passRefer(in inbound, to referTo, value string) {
 			l.referred--
 			c.transferTo(l, in, to, nil)
 		default:
-			r := reply{status: refusalOf(res, l.browser()).status, reason: res.Reason, headers: pick(res.Headers(), func(lower string) bool { return lower == "refer-sub" })}
+			r := reply{status: res.StatusCode, reason: res.Reason, headers: pick(res.Headers(), func(lower string) bool { return lower == "refer-sub" })}
+			if !res.IsSuccess() {
+				r.status, r.reason = refusalOf(res, l.browser()).status, ""
+			}
 			if l.peer != nil {
 				r.headers = append(r.headers, l.contact())
 			}
