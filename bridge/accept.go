@@ -11,8 +11,12 @@ import (
 	"tandem/sipside/transaction"
 )
 
-// accept makes a branch the winner: ACK to the callee, answer heard, 200 to the caller, media joined.
+// accept makes a branch the winner, or the leg that came from another call where there is no branch: ACK to the callee, answer heard, 200 to the caller, media joined.
 func (c *call) accept(br *branch, res *sip.Response) {
+	if br == nil {
+		c.acceptTaken()
+		return
+	}
 	c.ring.stop()
 	c.again.stop()
 	br.leg.step(legHeard2xx) // the ACK goes out at once, whatever comes of the answer
@@ -39,7 +43,7 @@ func (c *call) acceptCaller(br *branch, res *sip.Response) {
 		c.fail(badSession(byCaller, err))
 		return
 	}
-	c.noteAnswer(br)
+	c.noteAnswer(br.leg.backend)
 	c.startTape()
 	c.caller.incoming.headers = c.cross(c.caller, res.Headers())
 	c.caller.step(legAccept)

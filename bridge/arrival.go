@@ -11,6 +11,7 @@ type arrival struct {
 	seat     string // the leg's in from
 	to       *call
 	replaces *leg               // nil: what is void
+	into     string             // the seat in to, where nobody is replaced
 	accepted func(other string) // on from's goroutine, as refused: the leg is there, in a call of that id
 	refused  func()             // the leg is back
 	began    time.Time
@@ -42,7 +43,7 @@ func (c *call) send(l *leg, a arrival) {
 
 // arrive takes a leg into its new call, as soon as nothing is under way there.
 func (c *call) arrive(a arrival) {
-	seat := byCaller
+	seat := a.into
 	if a.replaces != nil {
 		seat = a.replaces.name
 	}
@@ -54,7 +55,7 @@ func (c *call) arrive(a arrival) {
 		}
 		c.giveUpSearch()
 		return
-	case !other.movable(), a.replaces != nil && !a.replaces.movable():
+	case c.taking == nil && !other.movable(), a.replaces != nil && !a.replaces.movable():
 		c.after(moveAgain, "leg arrives", func() { c.arrive(a) })
 		return
 	}
@@ -64,6 +65,10 @@ func (c *call) arrive(a arrival) {
 	}
 	c.take(a.moving, seat)
 	a.from.post("leg arrived", func() { a.accepted(c.id) })
+	if c.taking != nil {
+		c.step(callAnswer, nil, nil)
+		return
+	}
 	if c.searching != nil {
 		c.searching = nil
 		c.step(callConfirm, nil, nil)
@@ -84,7 +89,7 @@ func (c *call) receives(a arrival) bool {
 	if a.replaces != nil {
 		return c.state == callUp && a.replaces.home.is(c) && a.replaces.state == legConfirmed
 	}
-	return c.state == callAnswered && c.searching != nil
+	return c.state == callAnswered && c.searching != nil || c.state == callSeeking && c.taking != nil
 }
 
 // comeBack takes a leg that could not go.

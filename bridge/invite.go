@@ -46,24 +46,39 @@ func (b *Bridge) serveInvite(in inbound) {
 
 // openInvite opens the call of an INVITE that was let in.
 func (b *Bridge) openInvite(in inbound, decision route.Decision) {
+	if b.serveTaker(in, decision.Tenant) {
+		return
+	}
+	if nobodyToReplace(in, decision) {
+		b.respond(in.tx, reply{status: 481, why: "Replaces names no dialog"})
+		return
+	}
 	stages, err := b.targets(in, decision)
 	if err != nil {
 		b.respond(in.tx, reply{status: err.status, why: err.why})
 		return
 	}
-	c := b.openCall(in, decision.Tenant, stages)
-	c.tape = newTape(decision.Record)
+	c := b.openCall(in, decision.Tenant, stages[0][0].backendName())
+	c.stages, c.tape = stages, newTape(decision.Record)
+	if !b.begin(c, in) {
+		return
+	}
+	c.post("start", c.start)
+	go c.run()
+}
+
+// begin makes a call known; false for one whose INVITE came by another path, too.
+func (b *Bridge) begin(c *call, in inbound) bool {
 	b.calls.add(c)
 	if !b.calls.addInvite(c.caller.incoming.key, in.tx, c) {
 		b.calls.remove(c)
 		b.respond(in.tx, reply{status: 482, why: "merged request"})
-		return
+		return false
 	}
 	b.respond(in.tx, reply{status: 100})
 	c.caller.register()
 	b.counters.callStarted()
-	c.post("start", c.start)
-	go c.run()
+	return true
 }
 
 // refuseInvite says what is wrong with an INVITE before it is routed.
@@ -125,10 +140,10 @@ func badExtension(req *sip.Request, supported string) (reply, bool) {
 	}, true
 }
 
-// openCall makes the call with its caller leg.
-func (b *Bridge) openCall(in inbound, tenant string, stages []stage) *call {
+// openCall makes the call with its caller leg; far is the backend it goes to, "" for a browser.
+func (b *Bridge) openCall(in inbound, tenant, far string) *call {
 	c := b.newCall(b.ids.call())
-	c.in, c.uri, c.stages = in, strings.Clone(in.tx.RequestURI()), stages
+	c.in, c.uri = in, strings.Clone(in.tx.RequestURI())
 	l := &leg{
 		name:     byCaller,
 		profile:  sdp.RTP,
@@ -144,7 +159,7 @@ func (b *Bridge) openCall(in inbound, tenant string, stages []stage) *call {
 	} else {
 		l.backend = in.backend.Name()
 	}
-	l.digits, l.policy = b.peering(l.backend).DTMF, b.policy(l.backend, stages[0][0].backendName())
+	l.digits, l.policy = b.peering(l.backend).DTMF, b.policy(l.backend, far)
 	l.conn, l.log = l.peer.Name(), newLegLog(l)
 	l.provisional = l.wantsReliable(in.req)
 	c.caller = l
@@ -159,6 +174,15 @@ func (b *Bridge) openCall(in inbound, tenant string, stages []stage) *call {
 
 // start hears the caller's offer and opens the first stage.
 func (c *call) start() {
+	if !c.hearCaller() {
+		return
+	}
+	c.ring = c.after(c.bridge.cfg.RingLimit, "ring-limit", func() { c.fail(ringTimeout()) })
+	c.tryNext()
+}
+
+// hearCaller hears the caller's offer; false where that ended the call.
+func (c *call) hearCaller() bool {
 	c.event(Event{Started: &Started{Origin: c.record.Origin, From: c.record.From, To: c.record.To}})
 	c.log.Info("call", "origin", c.record.Origin, "from", c.record.From, "to", c.record.To)
 	body, err := sessionBody(c.in.req)
@@ -168,14 +192,13 @@ func (c *call) start() {
 	switch {
 	case errors.Is(err, errNoMedia):
 		c.fail(noResources(err))
-		return
+		return false
 	case err != nil:
 		c.fail(badSession(byCaller, err))
-		return
+		return false
 	}
 	c.caller.agreeTimer(c.in.req)
-	c.ring = c.after(c.bridge.cfg.RingLimit, "ring-limit", func() { c.fail(ringTimeout()) })
-	c.tryNext()
+	return true
 }
 
 // hearFirst opens the leg's media and hears the peer's first offer on it.

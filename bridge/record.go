@@ -26,10 +26,10 @@ func (c *call) noteRinging(status int, br *branch) {
 }
 
 // noteAnswer records the answer.
-func (c *call) noteAnswer(br *branch) {
-	c.record.Answer, c.record.Status, c.record.Backend = time.Now(), 200, br.leg.backend
-	c.log.Info("answered", "backend", br.leg.backend)
-	c.event(Event{Answered: &Answered{Backend: br.leg.backend, SetUp: c.record.Answer.Sub(c.record.Start)}})
+func (c *call) noteAnswer(backend string) {
+	c.record.Answer, c.record.Status, c.record.Backend = time.Now(), 200, backend
+	c.log.Info("answered", "backend", backend)
+	c.event(Event{Answered: &Answered{Backend: backend, SetUp: c.record.Answer.Sub(c.record.Start)}})
 }
 
 // keepFigures takes a leg's media figures before its media is closed. Of branches only the winner's, or the only one's, count.

@@ -101,17 +101,17 @@ func (l *leg) resemble(kept *leg) {
 
 // searchAnswered asks for the kept leg.
 func (c *call) searchAnswered(br *branch) {
-	c.noteAnswer(br)
+	c.noteAnswer(br.leg.backend)
 	s := c.searching
-	if !s.origin.post("target answered", func() { s.origin.handOver(s.t, arrival{to: c}) }) {
+	if !s.origin.post("target answered", func() { s.origin.handOver(s.t, arrival{to: c, into: byCaller}) }) {
 		c.giveUpSearch()
 	}
 }
 
-// giveUpSearch ends a search whose kept leg will not come.
+// giveUpSearch ends a call that waits for a leg which will not come.
 func (c *call) giveUpSearch() {
-	if c.searching != nil {
-		c.fail(transferLost(byCaller, 487))
+	if c.searching != nil || c.taking != nil {
+		c.fail(transferLost(byGateway, 481))
 	}
 }
 

@@ -9,11 +9,12 @@ import (
 // transfer is one that the gateway does: the referrer's far leg is kept and joined with somebody else. Two calls take part: this
 // one, and that which the kept leg goes to.
 type transfer struct {
-	by     *leg
-	kept   *leg
-	report *referral
-	to     *call // a search of ours for the target, or the call of the dialog that is replaced
-	done   bool  // the kept leg is where it belongs
+	by       *leg
+	kept     *leg
+	report   *referral
+	to       *call // a search of ours for the target, or the call of the dialog that is replaced
+	done     bool  // the kept leg is where it belongs
+	replaced bool  // not by REFER: by an INVITE that takes the place of by
 }
 
 // referrerGrace is how long a referrer has to hang up by itself once it heard of the success.
@@ -77,8 +78,11 @@ func (c *call) transferred(t *transfer, other string) {
 	c.record.Transfer.Call = other
 	c.log.Info("transferred", "to", other)
 	t.report.notify(200, "")
+	if t.replaced {
+		c.because(replacedBy(other))
+	}
 	c.because(transferredBy(t.by.name))
-	if t.by.state == legGone {
+	if t.replaced || t.by.state == legGone {
 		c.step(callHangUp, nil, nil)
 		return
 	}
