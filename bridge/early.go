@@ -36,9 +36,6 @@ func (c *call) passProgress(br *branch, res *sip.Response) {
 	}
 	c.noteRinging(res.StatusCode, br)
 	c.progress(r)
-	if len(r.body) > 0 && c.caller.media != nil && c.caller.neg.Pending == sdp.Stable {
-		c.caller.media.AnswerSent()
-	}
 }
 
 // progress sends a provisional and repeats it each minute, lest a proxy give up (RFC 3261 §13.3.1.1). Before a browser there is
@@ -52,12 +49,20 @@ func (c *call) progress(r reply) {
 		r.body = nil
 	} else {
 		c.respond(c.caller, c.caller.incoming.tx, r)
+		c.caller.saidEarly(r)
 	}
 	c.again.stop()
 	if c.caller.browser() {
 		return
 	}
 	c.again = c.after(time.Minute, "provisional again", func() { c.progress(r) })
+}
+
+// saidEarly tells media that an answer is out.
+func (l *leg) saidEarly(r reply) {
+	if len(r.body) > 0 && l.media != nil && l.neg.Pending == sdp.Stable {
+		l.media.AnswerSent()
+	}
 }
 
 // earlyMedia joins the legs as the early dialog says, and gives the body for the caller's provisional. A browser takes the first

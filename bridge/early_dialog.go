@@ -18,7 +18,8 @@ type earlyDialog struct {
 	answered bool // reliably, or anew by UPDATE: session descriptions in later responses are passed over (RFC 3262 §5)
 }
 
-// earlyOf is the early dialog of a response with a To-tag, made where it is new; nil without a tag.
+// earlyOf is the early dialog of a response with a To-tag, made where it is new: its route set is then settled (RFC 3261 §12.1.2). Nil
+// without a tag.
 func (br *branch) earlyOf(res *sip.Response) *earlyDialog {
 	tag, _ := res.To().Params.Get("tag")
 	if tag == "" {
@@ -26,10 +27,10 @@ func (br *branch) earlyOf(res *sip.Response) *earlyDialog {
 	}
 	e, known := br.early[tag]
 	if !known {
-		e = &earlyDialog{dialog: br.leg.dialog, neg: br.offered}
+		e = &earlyDialog{dialog: br.leg.dialog.answered(res), neg: br.offered}
 		br.early[tag] = e
 	}
-	e.dialog = e.dialog.answered(res)
+	e.dialog.hear(res)
 	return e
 }
 

@@ -101,6 +101,7 @@ func (l *leg) sendReliably(r reply) {
 		})
 	}
 	send(c.bridge.cfg.T1)
+	l.saidEarly(r)
 }
 
 // prackLost is a caller that asked for reliable provisionals and acknowledges none.

@@ -133,6 +133,30 @@ func TestReliableForks(t *testing.T) {
 	w.check(d.Bye(w.ctx()))
 }
 
+// A PRACK goes by the route set of the dialog's first response, to the target of the latest.
+func TestRouteOfPrack(t *testing.T) {
+	w := newWorld(t, conditions{})
+	_, in := w.ringing(wsstest.InviteOptions{})
+	own := w.agents[0].URI("")
+	own.User = ""
+	own.UriParams.Add("lr", "")
+	target := func(user string) sip.Header {
+		uri := w.agents[0].URI("")
+		uri.User = user
+		return &sip.ContactHeader{Address: uri}
+	}
+	for i, headers := range [][]sip.Header{{target("first"), &sip.RecordRouteHeader{Address: own}}, {target("second")}} {
+		prack, err := in.Reliably(w.ctx(), siptest.Reply{Status: 180, Headers: headers})
+		w.check(err)
+		want := []string{"first", "second"}[i]
+		if got := prack.Request(); got.Recipient.User != want || !strings.Contains(header(got, "Route"), own.Host) {
+			t.Errorf("PRACK to %s by %q, want %s", got.Recipient.String(), header(got, "Route"), want)
+		}
+		w.check(prack.Respond(siptest.Reply{Status: 200}))
+	}
+	w.check(in.Respond(siptest.Reply{Status: 486}))
+}
+
 // What the callee says to a PRACK does not end the call, but that it knows the dialog no more.
 func TestRefusedPrack(t *testing.T) {
 	for _, status := range []int{500, 405, 404, 481} {
