@@ -1,4 +1,4 @@
-.PHONY: run build check lab test fuzz fuzz-media bench-setup bench-media bench-transcode bench-sip
+.PHONY: run build check lab test fuzz fuzz-media bench-setup bench-media bench-transcode bench-sip soak
 
 UNIT = $(shell go list ./... | grep -v /e2e)
 FUZZTIME ?= 60s
@@ -27,6 +27,10 @@ test: lab
 	go test -race $(UNIT)
 	$(MAKE) fuzz-media FUZZTIME=4s
 	go test -race -timeout 20m ./e2e/...
+
+# Ten thousand calls of mixed kinds, after which nothing may be left; make test has some hundreds.
+soak: lab
+	SOAK=10000 go test -run '^TestNothingIsLeft$$' -timeout 40m -v ./e2e
 
 # Every fuzz target whose name matches FUZZ for FUZZTIME.
 fuzz:

@@ -52,9 +52,10 @@ func extension(user string) script {
 		return func(ctx context.Context, x *exten) { x.digits(ctx) }
 	case "606":
 		return func(ctx context.Context, x *exten) {
-			ctx, stop := context.WithTimeout(ctx, x.pbx.cfg.HangupTime)
-			defer stop()
-			x.echo(ctx)
+			x.media.Echo()
+			if x.answer(ctx) {
+				passed(ctx, x.pbx.cfg.HangupTime)
+			}
 		}
 	case "607":
 		return func(_ context.Context, x *exten) { x.pbx.refuse(x.in, sip.StatusBusyHere, "") }
