@@ -3,6 +3,7 @@ package bridge
 import (
 	"crypto/rand"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -28,7 +29,8 @@ type registrar struct {
 	seqs  [1024]atomic.Uint32 // the last CSeq, by hash of the leg's token
 	floor minimums
 
-	mu sync.Mutex // held while a binding is read and written in one
+	mu      sync.Mutex     // held while a binding is read and written in one
+	pending map[string]int // guarded by mu: tokens of the REGISTERs on their way
 }
 
 func newRegistrar(b *Bridge) *registrar {
@@ -36,7 +38,7 @@ func newRegistrar(b *Bridge) *registrar {
 	if len(secret) == 0 {
 		secret = []byte(rand.Text()) // bindings then do not survive a restart
 	}
-	return &registrar{b: b, mint: newTokenMint(b.cfg.Node, secret), now: time.Now}
+	return &registrar{b: b, mint: newTokenMint(b.cfg.Node, secret), now: time.Now, pending: map[string]int{}}
 }
 
 func (b *Bridge) serveRegister(in inbound)      { b.registrar.serve(in) }
@@ -94,9 +96,11 @@ func (r *registrar) carryOn(in inbound, wish registration, to route.Decision) {
 		r.answer(in.tx, registerRejected, reply{status: 501, why: fmt.Sprintf("%q is no pool or trunk that could be a registrar", to.To)})
 		return
 	}
+	r.assignTokens(&wish)
 	x := &exchange{r: r, conn: in.browser, tx: in.tx, wish: wish, tenant: to.Tenant, in: in}
 	x.choose(pool)
 	if len(x.members) == 0 {
+		r.release(wish)
 		r.answer(in.tx, registerRejected, reply{status: 504, why: fmt.Sprintf("pool %q has no members", to.To)})
 		return
 	}
@@ -147,8 +151,8 @@ func (r *registrar) admit(origin string, wish registration) error {
 	if r.b.with.Guard == nil {
 		return nil
 	}
-	for _, c := range wish.contacts {
-		if _, known := r.b.with.Store.ByToken(c.token); known {
+	for _, b := range r.b.with.Store.ByAOR(wish.aor) {
+		if slices.ContainsFunc(wish.contacts, func(c contact) bool { return sameClient(b, c) }) {
 			return nil
 		}
 	}
@@ -193,7 +197,8 @@ func (r *registrar) put(b location.Binding) (oldFlow string, moved bool) {
 	if oldFlow == "" {
 		oldFlow = old.LastFlow
 	}
-	return oldFlow, had && oldFlow != "" && oldFlow != b.Flow
+	heir := had && (old.Instance != b.Instance || old.Instance == "" && userOf(old.Contact) != userOf(b.Contact)) // see assignTokens
+	return oldFlow, had && !heir && oldFlow != "" && oldFlow != b.Flow
 }
 
 // unbind removes what a backend has removed.

@@ -190,6 +190,9 @@ func (x *exchange) event(attempt int, e transaction.Event) {
 		}
 		x.log(slog.LevelWarn, "member does not answer", member, "error", e.Err)
 	}
+	if do != tryAgain {
+		defer x.r.release(x.wish)
+	}
 	switch do {
 	case tryAgain:
 		x.try()

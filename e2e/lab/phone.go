@@ -20,6 +20,7 @@ type Account struct {
 	URL      string  `json:"url"` // of the WebSocket
 	URI      string  `json:"uri"`
 	Password string  `json:"password"`
+	JWT      string  `json:"jwt"`      // JsSIP: authorization_jwt
 	Tone     float64 `json:"tone"`     // Hz
 	Reliable bool    `json:"reliable"` // SIP.js: its INVITEs require 100rel
 	Delayed  bool    `json:"delayed"`  // SIP.js: its INVITEs make no offer
