@@ -194,6 +194,9 @@ func TestDelayedReinvite(t *testing.T) {
 		k.check(err)
 		res, err := out.Await(k.ctx(), 200)
 		k.check(err)
+		if !strings.Contains(string(res.Body()), "a=sendrecv") { // else a hold could not be ended so
+			t.Errorf("%s: offered\n%s", direction, res.Body())
+		}
 		answer, err := k.rtp.AnswerAs(string(res.Body()), direction)
 		k.check(err)
 		_, err = out.Ack(res, answer)
@@ -207,6 +210,8 @@ func TestDelayedReinvite(t *testing.T) {
 			if held == nil || len(k.call.Received()) == heard {
 				t.Error("the browser did not hear of the hold")
 			}
+			_, err = k.call.WaitReceived(k.ctx(), wsstest.Request(sip.ACK)) // the hold is settled
+			k.check(err)
 		}
 	}
 	k.hears(k.call, k.rtp, 1000)

@@ -154,8 +154,8 @@ func (l *leg) refuseOpen(why error) {
 
 // offerInAnswer makes our offer in the 200 to a re-INVITE without one; its ACK carries the answer (RFC 3261 §14.2).
 func (l *leg) offerInAnswer() {
-	before := l.neg
-	neg, _, err := l.ready(l.call.far(l).neg.Heard).Offer(l.call.far(l).neg.Heard)
+	before, wish := l.neg, l.call.far(l).neg.Wish()
+	neg, _, err := l.ready(wish).Offer(wish)
 	if err != nil {
 		l.dropOpen(statusOf(err), err.Error())
 		l.offer(answerSaid)
