@@ -57,6 +57,9 @@ func (c *call) newCallee(t target) *leg {
 	if t.backend != nil {
 		l.backend = t.backend.Name()
 		l.dialog.Target = c.uri
+		if t.uri != "" {
+			l.dialog.Target = t.uri
+		}
 		if t.binding.Contact != "" { // a phone behind it, registered here
 			l.dialog.Target, l.dialog.Routes = t.binding.Contact, strings.FieldsFunc(t.binding.Path, func(r rune) bool { return r == '\n' })
 		}
@@ -142,11 +145,14 @@ func (br *branch) invite(offer []byte) transaction.Outbound {
 	if !l.browser() && l.peering().Reliable == ReliableRequire {
 		out.AppendHeader(sip.NewHeader("Require", option100rel))
 	}
-	for _, h := range append(l.askTimer(), append(c.cross(l, c.in.req.Headers()), c.in.asserted(l.peer)...)...) {
+	for _, h := range append(l.askTimer(), append(c.cross(l, c.in.req.Headers()), c.asserted(l)...)...) {
 		out.AppendHeader(h)
 	}
 	if value := headerValue(c.in.req, "Replaces"); value != "" && br.target.backend != nil { // a dialog of two others
 		out.AppendHeader(sip.NewHeader("Replaces", value))
+	}
+	for _, h := range br.target.diversion {
+		out.AppendHeader(h)
 	}
 	if br.target.credentials {
 		for _, h := range credentials(c.in.req.Headers()) {
@@ -158,18 +164,6 @@ func (br *branch) invite(offer []byte) transaction.Outbound {
 	}
 	setSession(out.Request, offer)
 	return out
-}
-
-// cross gives the headers of the far leg that go to this one.
-func (c *call) cross(to *leg, headers []sip.Header) []sip.Header {
-	from := c.caller
-	if to == c.caller {
-		from = c.callee
-	}
-	if to.browser() && (from == nil || !from.browser()) {
-		return crossingFromBackend(headers)
-	}
-	return crossing(headers)
 }
 
 // setSession gives a message a session description.
@@ -263,7 +257,7 @@ func (br *branch) hangUpLate(*sip.Response) {
 // onRefusal is a final response of 300 and above.
 func (br *branch) onRefusal(res *sip.Response) {
 	br.try.stop()
-	if br.askLonger(res) || br.answered(res) {
+	if br.askLonger(res) || br.answered(res) || br.redirected(res) {
 		return
 	}
 	br.leg.step(legHeardFinal)

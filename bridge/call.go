@@ -42,6 +42,7 @@ type call struct {
 
 	transfer  *transfer // a REFER that we carry out ourselves
 	searching *search   // the call looks for the target of another call's transfer
+	redirects []string  // the addresses of 3xx that were followed
 	taking    *leg      // the caller takes the place of this leg of another call
 }
 

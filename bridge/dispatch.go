@@ -128,7 +128,7 @@ func (b *Bridge) serveCancel(in inbound) {
 		return
 	}
 	b.respond(in.tx, reply{status: 200, tag: c.tag})
-	reason := headerValue(in.req, "Reason")
+	reason := reasonsOf(in.req)
 	c.post("cancel", func() { c.onCancel(reason) })
 }
 

@@ -119,6 +119,10 @@ func (br *branch) refused(res *sip.Response) Termination {
 	}
 	r := refusalOf(res, c.caller.browser())
 	r.headers = c.cross(c.caller, res.Headers())
+	if res.StatusCode < 400 && !c.caller.browser() && br.leg.peering().PassRedirects {
+		r.status, r.phrase = res.StatusCode, res.Reason
+		r.headers = append(r.headers, res.GetHeaders("Contact")...)
+	}
 	return refusedBy(r)
 }
 

@@ -92,7 +92,7 @@ func (l *leg) onBye(in inbound) {
 		l.step(legHeardBye)
 		return
 	}
-	c.because(hungUp(l.name, headerValue(in.req, "Reason")))
+	c.because(hungUp(l.name, reasonsOf(in.req)))
 	l.step(legHeardBye)
 	c.step(callHangUp, nil, nil)
 	c.settle()

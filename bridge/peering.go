@@ -18,7 +18,7 @@ type Peering struct {
 	SessionExpires time.Duration
 	Shared         bool        // audio may come in by a port that many calls share
 	PassRedirects  bool        // a 3xx goes to the caller; else it is followed
-	Trusted        bool        // RFC 3325: it is told who calls, and believed
+	Untrusted      bool        // RFC 3325: what it asserts is not believed, and what is private not told to it
 	Refer          ReferPolicy // what becomes of a REFER that reaches this backend
 	Learn          string      // whom to believe about the source of RTP: "strict", "signalling", "any"; "": as the media engine says
 	Username       string      // of the gateway, where a backend challenges what it vouches for

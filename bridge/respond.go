@@ -77,6 +77,17 @@ func (b *Bridge) respond(tx *transaction.Server, r reply) {
 	}
 }
 
+// reasonsOf are a message's reasons, of all protocols (RFC 3326: SIP, Q.850), as the value of one header.
+func reasonsOf(msg headed) string {
+	var all []string
+	for _, h := range msg.GetHeaders("Reason") {
+		if oneLine(h.Value()) {
+			all = append(all, h.Value())
+		}
+	}
+	return strings.Join(all, ", ")
+}
+
 // reasonHeader is RFC 3326's, with our word for why.
 func reasonHeader(protocol string, cause int, text string) sip.Header {
 	text = strings.NewReplacer(`\`, "", `"`, "'", "\r", " ", "\n", " ").Replace(text)

@@ -95,7 +95,7 @@ func originOf(l *leg) string {
 
 // resemble gives a void leg what offers to another side are made of; nobody is held in them.
 func (l *leg) resemble(kept *leg) {
-	l.profile, l.aor, l.backend, l.policy = kept.profile, kept.aor, kept.backend, kept.policy
+	l.profile, l.aor, l.flow, l.backend, l.policy = kept.profile, kept.aor, kept.flow, kept.backend, kept.policy
 	l.neg = kept.neg.Rollback().Resumed()
 }
 

@@ -36,7 +36,7 @@ type refusal struct {
 // browser it is 480, to a backend 500 (RFC 3261 §16.7 forbids to pass it on). A redirection names addresses that the caller cannot
 // reach, so it is 480 as well.
 func refusalOf(res *sip.Response, toBrowser bool) refusal {
-	out := refusal{status: res.StatusCode, phrase: res.Reason, reason: headerValue(res, "Reason"), headers: crossing(res.Headers())}
+	out := refusal{status: res.StatusCode, phrase: res.Reason, reason: reasonsOf(res), headers: crossing(res.Headers())}
 	switch {
 	case res.StatusCode == http.StatusServiceUnavailable && !toBrowser:
 		out.status, out.phrase = 500, ""

@@ -63,7 +63,7 @@ func (l *leg) ownedBy(in inbound) bool {
 	b := l.call.bridge
 	switch {
 	case in.browser == nil && !l.browser():
-		return in.backend.Pool() == poolOf(l.backend) || b.peering(in.backend.Name()).Trusted && l.peering().Trusted
+		return in.backend.Pool() == poolOf(l.backend) || !b.peering(in.backend.Name()).Untrusted && !l.peering().Untrusted
 	case in.browser == nil || !l.browser():
 		return false
 	}

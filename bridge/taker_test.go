@@ -55,7 +55,7 @@ func sdpOf(res *sip.Response) string { return string(res.Body()) }
 
 // Replaces that names nothing, or what is not the sender's, is refused (RFC 3891 §3), and the call goes on.
 func TestInviteWithReplacesRefused(t *testing.T) {
-	w := newWorld(t, conditions{other: true})
+	w := newWorld(t, conditions{other: true, bridge: Config{Peerings: map[string]Peering{"other": {Untrusted: true}}}})
 	b := w.registered("alice", wsstest.Options{})
 	call, bob := w.dialled(b, "600", w.agents[0], 1000)
 	good := namingDialog(bob.dialog)

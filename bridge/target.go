@@ -24,6 +24,9 @@ type target struct {
 	browser *wss.Conn
 	binding location.Binding
 
+	uri       string       // the Request-URI, where a 3xx named it; "": the caller's
+	diversion []sip.Header // what the 3xx says of its doing
+
 	// The caller's credentials, towards backends.
 	credentials bool             // they go along
 	issuer      *identity.Issuer // to this member: it issued their nonce; on its leg, where that is an INVITE's and free

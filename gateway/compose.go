@@ -248,13 +248,13 @@ func (p Peering) bridge(refer bridge.ReferPolicy) bridge.Peering {
 	}
 	out := bridge.Peering{
 		SDP: policy, Insecure: p.SRTP == "off", DTMF: bridge.DTMF(p.DTMF), Reliable: bridge.Reliable(p.Reliable), SessionExpires: expires,
-		Shared: p.Shared != nil && *p.Shared, Refer: refer, PassRedirects: p.Redirect == "pass", Trusted: refer == bridge.ReferPass, Learn: p.Learn,
+		Shared: p.Shared != nil && *p.Shared, Refer: refer, PassRedirects: p.Redirect == "pass", Untrusted: refer != bridge.ReferPass, Learn: p.Learn,
 	}
 	if p.Refer != "" {
 		out.Refer = bridge.ReferPolicy(p.Refer)
 	}
 	if p.Trust != nil {
-		out.Trusted = *p.Trust
+		out.Untrusted = !*p.Trust
 	}
 	return out
 }

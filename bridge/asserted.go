@@ -1,0 +1,63 @@
+package bridge
+
+import (
+	"github.com/emiago/sipgo/sip"
+)
+
+// Who is told which identity on the network's word (RFC 3325). A browser's own word counts for nothing; what a backend asserts is
+// believed where the backend is trusted, and told to whoever is trusted; to others only where the caller did not ask for privacy.
+
+// cross gives the headers of the far leg that go to this one.
+func (c *call) cross(to *leg, headers []sip.Header) []sip.Header {
+	from := c.caller
+	if to == c.caller {
+		from = c.newest()
+	}
+	if from == nil || from.browser() || from.peering().Untrusted || !to.mayKnow(headers) {
+		return crossing(headers)
+	}
+	return pick(headers, func(lower string) bool { return crosses(lower) || asserts(lower) })
+}
+
+// newest is the callee, or the leg of the branch that was tried last.
+func (c *call) newest() *leg {
+	if c.callee == nil && len(c.branches) > 0 {
+		return c.branches[len(c.branches)-1].leg
+	}
+	return c.callee
+}
+
+// mayKnow says whether the leg's peer may hear whom a message asserts (RFC 3325 §9.3: Privacy: id).
+func (l *leg) mayKnow(headers []sip.Header) bool {
+	return !wantsPrivacy(headers) || !l.browser() && !l.peering().Untrusted
+}
+
+// asserted is the browser's user on our word, for a backend: who proved it to us, or whom the registrar let in on its connection.
+func (c *call) asserted(to *leg) []sip.Header {
+	if to.browser() || !c.caller.browser() || !to.mayKnow(c.in.req.Headers()) {
+		return nil
+	}
+	user := c.in.identity
+	if user == "" {
+		user = c.caller.registeredUser()
+	}
+	if user == "" {
+		return nil
+	}
+	return []sip.Header{sip.NewHeader("P-Asserted-Identity", "<"+user+">")}
+}
+
+// registeredUser is the address of record in whose name a browser calls, where it is registered on the browser's connection; for
+// another From, such as an anonymous one, the connection's only one.
+func (l *leg) registeredUser() string {
+	bindings := l.call.bridge.with.Store.ByFlow(l.flow)
+	for _, binding := range bindings {
+		if binding.AOR == l.aor {
+			return l.aor
+		}
+	}
+	if len(bindings) == 1 {
+		return bindings[0].AOR
+	}
+	return ""
+}
