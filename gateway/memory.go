@@ -9,11 +9,14 @@ import (
 )
 
 const (
-	memoryCheck = 10 * time.Second
+	memoryPace  = time.Second
+	memoryCheck = 10       // paces between two checks
 	memoryWorth = 2 << 20  // bytes: less is not worth a collection
 	memoryLater = 4        // checks after the last one with news: transactions that lingered are over by then (64·T1, 32 s)
 	memoryShare = 50       // percent of what is in use that may become garbage, at least
-	memoryRoom  = 64 << 20 // bytes that may become garbage in any case: a small heap would be collected many times a second
+	memoryOften = 4        // collections a second: more of it becomes garbage before there are more
+	memoryRoom  = 64 << 20 // bytes that become garbage for that at most
+	memoryLeast = 4 << 20  // bytes: the runtime takes no heap for smaller
 )
 
 // memoryFigures are the runtime's, in bytes.
@@ -31,12 +34,15 @@ type settler struct {
 	read   func() memoryFigures
 	settle func()
 	share  func(percent int)
+	paces  int
+	paced  uint64 // written at the latest pace
+	now    int    // the share that was set last
 	before uint64 // written at the latest check
 	later  int    // checks until the second settlement; 0: none is due
 }
 
 func newSettler() *settler {
-	return &settler{read: readMemory, settle: debug.FreeOSMemory, share: func(int) {}}
+	return &settler{read: readMemory, settle: debug.FreeOSMemory, share: func(int) {}, now: memoryShare}
 }
 
 // SettleMemory keeps the process's garbage in bounds and gives memory back after bursts, until ctx ends. GOGC in the environment
@@ -44,26 +50,40 @@ func newSettler() *settler {
 func SettleMemory(ctx context.Context) {
 	s := newSettler()
 	if os.Getenv("GOGC") == "" {
-		defer debug.SetGCPercent(debug.SetGCPercent(garbageShare(0)))
+		defer debug.SetGCPercent(debug.SetGCPercent(memoryShare))
 		s.share = func(percent int) { debug.SetGCPercent(percent) }
 	}
-	every := time.NewTicker(memoryCheck)
+	every := time.NewTicker(memoryPace)
 	defer every.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-every.C:
-			s.check()
+			s.pace()
 		}
 	}
 }
 
+// pace sets the share of garbage by how much was written since the latest pace: with a small heap and thousands of calls a second
+// the runtime would do little else than collect, and what becomes garbage otherwise stays as holes between what is in use.
+func (s *settler) pace() {
+	m := s.read()
+	share := garbageShare(m.live, m.written-s.paced)
+	if s.paced = m.written; abs(share-s.now) > s.now/4 { // each change stops the world for a moment
+		s.now = share
+		s.share(share)
+	}
+	if s.paces++; s.paces%memoryCheck == 0 {
+		s.check(m)
+	}
+}
+
+func abs(n int) int { return max(n, -n) }
+
 // check settles where at least an eighth of what is in use would be gained, for a collection looks at all of that; not during a
 // burst, when the runtime collects by itself soon. What has died since the latest collection no figure tells: that is settled once.
-func (s *settler) check() {
-	m := s.read()
-	s.share(garbageShare(m.live))
+func (s *settler) check(m memoryFigures) {
 	fresh := m.written - s.before
 	s.before = m.written
 	gain := m.heap - min(m.heap, m.live) + m.spare
@@ -80,9 +100,10 @@ func (s *settler) check() {
 	}
 }
 
-// garbageShare is the percent of the live bytes that may become garbage before the next collection.
-func garbageShare(live uint64) int {
-	return max(memoryShare, int(100*memoryRoom/max(live, memoryRoom/10)))
+// garbageShare is the percent of the live bytes that may become garbage before the next collection, when written bytes are
+// allocated in a second.
+func garbageShare(live, written uint64) int {
+	return max(memoryShare, int(100*min(written/memoryOften, memoryRoom)/max(live, memoryLeast)))
 }
 
 func readMemory() memoryFigures {

@@ -1,6 +1,9 @@
 package gateway
 
-import "testing"
+import (
+	"slices"
+	"testing"
+)
 
 func TestSettler(t *testing.T) {
 	const mb = 1 << 20
@@ -20,7 +23,7 @@ func TestSettler(t *testing.T) {
 	} {
 		settled := false
 		s := settler{read: func() memoryFigures { return c.figures }, settle: func() { settled = true }, share: func(int) {}, before: c.before}
-		s.check()
+		s.check(s.read())
 		if settled != c.settles {
 			t.Errorf("%s: settled %v, want %v", name, settled, c.settles)
 		}
@@ -32,9 +35,9 @@ func TestSettlerComesAgain(t *testing.T) {
 	const mb = 1 << 20
 	figures, settled := memoryFigures{live: 40 * mb, heap: 41 * mb, written: 900 * mb}, 0
 	s := settler{read: func() memoryFigures { return figures }, settle: func() { settled++ }, share: func(int) {}}
-	s.check() // all that was ever written is new
+	s.check(s.read()) // all that was ever written is new
 	for check := 1; check <= 20; check++ {
-		s.check()
+		s.check(s.read())
 		want := 0
 		if check >= memoryLater {
 			want = 1
@@ -45,12 +48,40 @@ func TestSettlerComesAgain(t *testing.T) {
 	}
 }
 
+// A large heap, or one to which little is written, has half of it become garbage; a small one in a hurry more.
 func TestGarbageShare(t *testing.T) {
 	const mb = 1 << 20
-	for live, want := range map[uint64]int{0: 1000, 8 * mb: 800, 64 * mb: 100, 128 * mb: 50, 4096 * mb: memoryShare} {
-		if got := garbageShare(live); got != want {
-			t.Errorf("%d MB in use: %d %%, want %d", live/mb, got, want)
+	for _, c := range []struct {
+		live, written uint64
+		want          int
+	}{
+		{0, 0, 50}, {mb, 4 * mb, 50}, {8 * mb, 20 * mb, 62}, {8 * mb, 160 * mb, 500}, {40 * mb, 20 * mb, 50}, {40 * mb, 160 * mb, 100},
+		{16 * mb, 4096 * mb, 400}, {4096 * mb, 4096 * mb, 50},
+	} {
+		if got := garbageShare(c.live, c.written); got != c.want {
+			t.Errorf("%d MB in use, %d MB written: %d %%, want %d", c.live/mb, c.written/mb, got, c.want)
 		}
+	}
+}
+
+// The share follows what is written, not each of its waves; each tenth pace checks.
+func TestSettlerPaces(t *testing.T) {
+	const mb = 1 << 20
+	figures := memoryFigures{live: 40 * mb, heap: 70 * mb}
+	var shares []int
+	settled := 0
+	s := newSettler()
+	s.read, s.settle, s.share = func() memoryFigures { return figures }, func() { settled++ }, func(p int) { shares = append(shares, p) }
+	for _, written := range []uint64{0, 160, 160, 170, 150, 0, 0, 0, 0} {
+		figures.written += written * mb
+		s.pace()
+	}
+	if want := []int{100, memoryShare}; !slices.Equal(shares, want) || settled != 0 {
+		t.Errorf("shares %d, want %d; settled %d times before the check", shares, want, settled)
+	}
+	figures.written, s.before = 640*mb, 640*mb
+	if s.pace(); settled != 1 {
+		t.Errorf("settled %d times in the tenth pace", settled)
 	}
 }
 
