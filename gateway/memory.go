@@ -14,7 +14,7 @@ const (
 	memoryWorth = 2 << 20  // bytes: less is not worth a collection
 	memoryLater = 4        // checks after the last one with news: transactions that lingered are over by then (64·T1, 32 s)
 	memoryShare = 50       // percent of what is in use that may become garbage, at least
-	memoryOften = 4        // collections a second: more of it becomes garbage before there are more
+	memoryOften = 12       // collections a second: more of it becomes garbage before there are more
 	memoryRoom  = 64 << 20 // bytes that become garbage for that at most
 	memoryLeast = 4 << 20  // bytes: the runtime takes no heap for smaller
 )

@@ -55,7 +55,7 @@ func TestGarbageShare(t *testing.T) {
 		live, written uint64
 		want          int
 	}{
-		{0, 0, 50}, {mb, 4 * mb, 50}, {8 * mb, 20 * mb, 62}, {8 * mb, 160 * mb, 500}, {40 * mb, 20 * mb, 50}, {40 * mb, 160 * mb, 100},
+		{0, 0, 50}, {mb, 4 * mb, 50}, {8 * mb, 60 * mb, 62}, {8 * mb, 480 * mb, 500}, {40 * mb, 60 * mb, 50}, {40 * mb, 480 * mb, 100},
 		{16 * mb, 4096 * mb, 400}, {4096 * mb, 4096 * mb, 50},
 	} {
 		if got := garbageShare(c.live, c.written); got != c.want {
@@ -72,14 +72,14 @@ func TestSettlerPaces(t *testing.T) {
 	settled := 0
 	s := newSettler()
 	s.read, s.settle, s.share = func() memoryFigures { return figures }, func() { settled++ }, func(p int) { shares = append(shares, p) }
-	for _, written := range []uint64{0, 160, 160, 170, 150, 0, 0, 0, 0} {
+	for _, written := range []uint64{0, 480, 480, 510, 450, 0, 0, 0, 0} {
 		figures.written += written * mb
 		s.pace()
 	}
 	if want := []int{100, memoryShare}; !slices.Equal(shares, want) || settled != 0 {
 		t.Errorf("shares %d, want %d; settled %d times before the check", shares, want, settled)
 	}
-	figures.written, s.before = 640*mb, 640*mb
+	figures.written, s.before = 1920*mb, 1920*mb
 	if s.pace(); settled != 1 {
 		t.Errorf("settled %d times in the tenth pace", settled)
 	}
