@@ -176,6 +176,13 @@ func (b *Bridge) refuseIdentity(in inbound, claim string, r reply) {
 	b.registrar.answer(in.tx, outcome, r)
 }
 
+// proven says whether a browser's connection proved to be its leg's user's: by what it showed us, or by a registration that was
+// accepted over it.
+func (l *leg) proven(c *wss.Conn) bool {
+	_, covered, _ := l.call.bridge.subjects.of(c, l.aor)
+	return covered || l.registeredUser() == l.aor
+}
+
 // asserted is the caller's identity on our word (RFC 3325 §9.1), for a backend that trusts the gateway.
 func (in inbound) asserted(to peer) []sip.Header {
 	if _, browser := to.(*wss.Conn); browser || in.identity == "" {

@@ -98,7 +98,7 @@ func (br *branch) redirectTarget(uri sip.Uri) (target, bool) {
 	d := b.with.Router.Route(route.Query{
 		From: originOf(c.caller), Domain: strings.ToLower(uri.Host), User: uri.User, Method: string(sip.INVITE), At: time.Now(),
 	})
-	if d.Reject != 0 {
+	if d.Reject != 0 || vouched(c.in, d) && c.in.identity == "" {
 		return target{}, false
 	}
 	in := c.in

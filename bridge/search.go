@@ -24,6 +24,9 @@ func (c *call) search(t *transfer, in inbound, to referTo) (*call, *notRouted) {
 	if decision.Reject != 0 {
 		return nil, &notRouted{decision.Reject, decision.Why}
 	}
+	if vouched(in, decision) && !t.by.proven(in.browser) {
+		return nil, &notRouted{403, "this connection did not prove to be " + t.by.aor}
+	}
 	stages, err := b.targets(in, decision)
 	if err != nil {
 		return nil, err

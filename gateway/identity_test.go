@@ -1,10 +1,18 @@
 package gateway
 
 import (
+	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"tandem/bridge/location"
+	"tandem/wss/wsstest"
 )
 
 func TestIdentityIsChecked(t *testing.T) {
@@ -58,5 +66,57 @@ func TestRegisterModesAreChecked(t *testing.T) {
 	_, err := parse(t, least+"registration: {min-expires: 5m}")
 	if err == nil || !strings.Contains(err.Error(), "registration.min-expires: 5m0s is more than max-expires, 2m0s") {
 		t.Error(err)
+	}
+}
+
+// A token opens the WebSocket, and the store keeps what was registered with it.
+func TestTokenAtTheWebSocket(t *testing.T) {
+	const secret = "a secret of thirty-two characters"
+	store := filepath.Join(t.TempDir(), "bindings.db")
+	text := strings.NewReplacer("listen: 127.0.0.1:0", "listen: http://127.0.0.1:0", "routes: [{from: browsers, to: pbx}",
+		"routes: [{from: browsers, to: browsers, domain: example.com, register: local}").Replace(least) +
+		"media: {listen: 127.0.0.1:0}\nidentity: {tokens: {secret: " + secret + "}}\nregistration: {store: " + store + "}\n"
+	cfg, err := parse(t, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := New(cfg, Options{LogTo: &logLines{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	drain, ended := running(t, g)
+	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.RegisteredClaims{
+		Subject: "alice@example.com", ExpiresAt: jwt.NewNumericDate(time.Now().Add(time.Hour)),
+	}).SignedString([]byte(secret))
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := strings.Replace(g.URLs()[0], "http://", "ws://", 1) + "/sip"
+	b, err := wsstest.Dial(t.Context(), url+"?access_token="+token, wsstest.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	if _, err := b.Register(t.Context(), "alice", ""); err != nil {
+		t.Error(err)
+	}
+	header := http.Header{"Authorization": {"Bearer " + token + "x"}}
+	if _, err := wsstest.Dial(t.Context(), url, wsstest.Options{Header: header}); err == nil || !strings.Contains(err.Error(), "401") {
+		t.Errorf("a forged token: %v", err)
+	}
+	if got := g.figures().WSS.Refused["token"]; got != 1 {
+		t.Errorf("%d tokens refused", got)
+	}
+	drain()
+	if err := inTime(t, ended, "drained"); err != nil {
+		t.Error(err)
+	}
+	kept, err := location.OpenFile(store, time.Now, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer kept.Close()
+	if bindings := kept.ByAOR("sip:alice@example.com"); len(bindings) != 1 || bindings[0].Flow != "" {
+		t.Errorf("kept: %+v", bindings)
 	}
 }
