@@ -120,7 +120,7 @@ func (c *Conn) refuse(req *sip.Request, cause error) {
 		status, phrase = wrong.Status, wrong.Reason
 	}
 	res := transaction.NewResponse(req, status, phrase)
-	if to := res.To(); !to.Params.Has("tag") {
+	if to := res.To(); to != nil && !to.Params.Has("tag") {
 		to.Params.Add("tag", rand.Text())
 	}
 	res.AppendHeader(sip.NewHeader("Reason", fmt.Sprintf("SIP;cause=%d;text=%q", status, phrase)))

@@ -17,13 +17,20 @@ func TestContactForms(t *testing.T) {
 		{"sip:a@b ;expires=60", "b", "60"},
 		{"sip:a@b\t; expires = 60", "b", "60"},
 		{"\"Alice\" <sip:a@b>; expires=60", "b", "60"},
+		{"\"A; <x>, \\\"B=c\" <sip:a@b>;expires=60", "b", "60"},
+		{"<sip:a@b>;note=\"a;b,c=d\";expires=60", "b", "60"},
+		{"<sip:a@b>;note=\"one two\" ;expires=60", "b", "60"},
+		{"<sip:a;b@b>;+sip.instance=\"<urn:uuid:1>\";expires=60, <sip:c@d>", "b", "60"},
 	} {
 		msg, err := Parse([]byte(strings.Replace(request, "CONTACT", row.contact, 1)))
 		if err != nil {
 			t.Errorf("%q: %v", row.contact, err)
 			continue
 		}
-		c := msg.Message.(*sip.Request).Contact()
+		if again, err := Parse(Append(nil, msg)); err != nil || again.Message.(*sip.Request).GetHeaders("Contact")[0].Value() != msg.Message.(*sip.Request).GetHeaders("Contact")[0].Value() {
+			t.Errorf("%q: not the same when read again: %v", row.contact, err)
+		}
+		c := msg.Message.(*sip.Request).GetHeaders("Contact")[0].(*sip.ContactHeader)
 		if expires, _ := c.Params.Get("expires"); c.Address.Host != row.host || expires != row.expires {
 			t.Errorf("%q: host %q, expires %q", row.contact, c.Address.Host, expires)
 		}

@@ -1,8 +1,7 @@
 package transaction
 
 import (
-	"net/netip"
-	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/emiago/sipgo/sip"
@@ -65,99 +64,95 @@ func single(lower string) bool {
 	return false
 }
 
-// tidy repairs what sipgo's parsers keep of legal white space and letter case.
-func tidy(h sip.Header) {
-	switch h := h.(type) {
-	case *sip.ViaHeader:
-		h.Params = tidyParams(h.Params)
-	case *sip.FromHeader:
-		h.Address.Host = strings.TrimRight(h.Address.Host, " \t")
-		h.Params = tidyParams(h.Params)
-	case *sip.ToHeader:
-		h.Address.Host = strings.TrimRight(h.Address.Host, " \t")
-		h.Params = tidyParams(h.Params)
-	case *sip.ContactHeader:
-		h.Address.Host = strings.TrimRight(h.Address.Host, " \t")
-		h.Params = tidyParams(h.Params)
-	case *sip.CSeqHeader:
-		h.MethodName = sip.RequestMethod(strings.Trim(string(h.MethodName), " \t"))
+// parseHeader reads one header line's values into sipgo's types. ok is false where something of it is malformed; list then
+// holds what could be read, and a header that a response must echo as it stands.
+func parseHeader(name, lower, value string) (list []sip.Header, ok bool) {
+	value = strings.Trim(value, " \t")
+	switch lower {
+	case "via":
+		return parseVias(value)
+	case "contact", "route", "record-route", "refer-to", "referred-by", "from", "to":
+		return parseAddresses(name, lower, value)
+	case "call-id":
+		id := sip.CallIDHeader(value)
+		return []sip.Header{&id}, value != "" && !strings.ContainsAny(value, " \t")
+	case "cseq":
+		return parseCSeq(value)
+	case "max-forwards":
+		n, err := strconv.ParseUint(value, 10, 8) // 0 to 255 (RFC 3261 §20.22)
+		hops := sip.MaxForwardsHeader(n)
+		return []sip.Header{&hops}, err == nil
+	case "content-length":
+		n, err := strconv.ParseUint(value, 10, 32)
+		length := sip.ContentLengthHeader(n)
+		return []sip.Header{&length}, err == nil
+	case "content-type":
+		media, _, _ := strings.Cut(value, ";")
+		kind, sub, _ := strings.Cut(media, "/")
+		typ := sip.ContentTypeHeader(value)
+		return []sip.Header{&typ}, isToken(strings.Trim(kind, " \t")) && isToken(strings.Trim(sub, " \t"))
 	}
+	return []sip.Header{sip.NewHeader(name, value)}, true
 }
 
-func tidyParams(params sip.HeaderParams) sip.HeaderParams {
-	for i := range params {
-		kv := &params[i]
-		kv.K = strings.Trim(kv.K, " \t")
-		kv.V = strings.Trim(kv.V, " \t")
-		for _, known := range []string{"tag", "branch", "rport", "received"} {
-			if strings.EqualFold(kv.K, known) {
-				kv.K = known
+func parseVias(value string) (list []sip.Header, ok bool) {
+	ok = true
+	for _, item := range split(value, ',') {
+		v, sound := parseVia(item)
+		if v != nil {
+			list = append(list, v)
+		}
+		ok = ok && sound
+	}
+	return list, ok
+}
+
+// parseCSeq reads number and method; the number is below 2^31 (RFC 3261 §8.1.1.5).
+func parseCSeq(value string) ([]sip.Header, bool) {
+	number, method, _ := strings.Cut(strings.ReplaceAll(value, "\t", " "), " ")
+	method = strings.Trim(method, " ")
+	n, err := strconv.ParseUint(number, 10, 31)
+	if err != nil || !isToken(method) {
+		return []sip.Header{sip.NewHeader("CSeq", value)}, false
+	}
+	return []sip.Header{&sip.CSeqHeader{SeqNo: uint32(n), MethodName: sip.RequestMethod(method)}}, true
+}
+
+func parseAddresses(name, lower, value string) (list []sip.Header, ok bool) {
+	if lower == "contact" && value == "*" {
+		return []sip.Header{&sip.ContactHeader{Address: sip.Uri{Wildcard: true, Host: "*"}}}, true
+	}
+	items := []string{value}
+	if lower == "contact" || lower == "route" || lower == "record-route" {
+		items = split(value, ',')
+	}
+	for _, item := range items {
+		a, sound := parseAddress(item)
+		if !sound {
+			if lower == "from" || lower == "to" {
+				list = append(list, sip.NewHeader(name, value))
 			}
+			return list, false
 		}
+		list = append(list, a.header(lower))
 	}
-	return slices.DeleteFunc(params, func(kv sip.HeaderKV) bool { return kv.K == "" && kv.V == "" })
+	return list, true
 }
 
-// sound refuses what sipgo's lenient parsers let through and its writer would turn into something else.
-func sound(h sip.Header) bool {
-	switch h := h.(type) {
-	case *sip.ViaHeader:
-		return soundVia(h)
-	case *sip.FromHeader:
-		return soundURI(&h.Address) && soundParams(h.Params)
-	case *sip.ToHeader:
-		return soundURI(&h.Address) && soundParams(h.Params)
-	case *sip.ContactHeader:
-		return h.Address.Wildcard || soundURI(&h.Address) && soundParams(h.Params)
-	case *sip.RouteHeader:
-		return soundURI(&h.Address)
-	case *sip.RecordRouteHeader:
-		return soundURI(&h.Address)
-	case *sip.ReferToHeader:
-		return soundURI(&h.Address)
-	case *sip.ReferredByHeader:
-		return soundURI(&h.Address) && soundParams(h.Params)
+func (a address) header(lower string) sip.Header {
+	switch lower {
+	case "from":
+		return &sip.FromHeader{DisplayName: a.display, Address: a.uri, Params: a.params}
+	case "to":
+		return &sip.ToHeader{DisplayName: a.display, Address: a.uri, Params: a.params}
+	case "contact":
+		return &sip.ContactHeader{DisplayName: a.display, Address: a.uri, Params: a.params}
+	case "route":
+		return &sip.RouteHeader{Address: a.uri}
+	case "record-route":
+		return &sip.RecordRouteHeader{Address: a.uri}
+	case "refer-to":
+		return &sip.ReferToHeader{Address: a.uri}
 	}
-	return true
-}
-
-func soundVia(v *sip.ViaHeader) bool {
-	return strings.EqualFold(v.ProtocolName, "SIP") && v.ProtocolVersion == "2.0" && isToken(v.Transport) &&
-		soundHost(v.Host) && v.Port >= 0 && v.Port < 1<<16 && soundParams(v.Params)
-}
-
-func soundURI(u *sip.Uri) bool {
-	switch u.Scheme {
-	case "sip", "sips":
-		return soundHost(u.Host) && u.Port >= 0 && u.Port < 1<<16 && !strings.ContainsAny(u.User+u.Password, " \t<>\"") &&
-			soundParams(u.UriParams) && soundParams(u.Headers)
-	}
-	return isToken(u.Scheme) && u.Raw() != "" && !strings.ContainsAny(u.Raw(), " \t<>\"")
-}
-
-func soundHost(host string) bool {
-	bare, bracket := strings.CutPrefix(host, "[")
-	if bracket {
-		bare = strings.TrimSuffix(bare, "]")
-	}
-	if strings.Contains(bare, ":") {
-		addr, err := netip.ParseAddr(bare)
-		return err == nil && addr.Zone() == ""
-	}
-	for i := range len(bare) {
-		c := bare[i]
-		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' || c == '-' || c == '_') {
-			return false
-		}
-	}
-	return bare != "" && !bracket
-}
-
-func soundParams(params sip.HeaderParams) bool {
-	for _, kv := range params {
-		if kv.K == "" || strings.ContainsAny(kv.K, " \t<>\"=;,?") || strings.Count(kv.V, "\"")%2 != 0 {
-			return false
-		}
-	}
-	return true
+	return &sip.ReferredByHeader{DisplayName: a.display, Address: a.uri, Params: a.params}
 }

@@ -31,8 +31,8 @@ func bad(format string, args ...any) *ParseError {
 // Parse reads one whole message (a datagram or a WebSocket message): first line, headers, body. A missing Content-Length
 // means the rest of data (RFC 3261 §18.3, RFC 7118); a Content-Length beyond data is an error; less cuts the body.
 // Empty lines before the first are passed over (§7.5), compact header names become long ones, folded lines one line.
-// Errors are *ParseError and name what is wrong; where err is not nil and the message is a request whose headers could be
-// read (Via, From, To, Call-ID, CSeq are there), msg is still set so that the door can answer with a Reason.
+// Errors are *ParseError and name what is wrong; where err is not nil and the message is a request whose top Via could be
+// read, msg is still set so that the door can answer with a Reason. Any other header may then be missing or malformed.
 // Nothing of data is kept.
 func Parse(data []byte) (msg Message, err error) {
 	if len(data) > maxMessage {
@@ -42,15 +42,15 @@ func Parse(data []byte) (msg Message, err error) {
 		data = data[2:]
 	}
 	head, body, ok := bytes.Cut(data, []byte("\r\n\r\n"))
-	if !ok {
-		return Message{}, bad("No Empty Line After The Headers")
-	}
 	if perr := checkHead(head); perr != nil {
 		return Message{}, perr
 	}
 	first, rest, _ := strings.Cut(string(head), "\r\n")
 	p := headParser{lines: unfold(rest)}
 	p.firstLine(first)
+	if !ok {
+		p.fail(bad("No Empty Line After The Headers"))
+	}
 	if p.msg == nil {
 		return Message{}, p.err
 	}
@@ -77,7 +77,7 @@ func checkHead(head []byte) *ParseError {
 			return bad("Line Feed Without Carriage Return")
 		case c == '\r' && (i+1 == len(head) || head[i+1] != '\n'):
 			return bad("Carriage Return Without Line Feed")
-		case c == 0:
+		case c == 0 && (i == 0 || head[i-1] != '\\'): // a quoted pair may be NUL (§25.1)
 			return bad("NUL In The Headers")
 		}
 	}
@@ -100,7 +100,7 @@ func unfold(head string) []string {
 	return lines
 }
 
-// headParser reads the headers through sipgo's parsers, and goes on after a bad one so that the request can be answered.
+// headParser reads first line and headers, and goes on after a bad one so that the request can be answered.
 type headParser struct {
 	lines []string
 	msg   sip.Message
@@ -124,6 +124,15 @@ func (p *headParser) firstLine(line string) {
 		p.statusLine(a, b, c)
 	default:
 		p.requestLine(a, b, c)
+		p.guessRequest(line)
+	}
+}
+
+// guessRequest finds the method of a request line with spaces that do not belong there, so that it can be answered.
+func (p *headParser) guessRequest(line string) {
+	words := strings.Fields(line)
+	if p.msg == nil && len(words) >= 3 && isToken(words[0]) && isVersion(words[len(words)-1]) {
+		p.msg = sip.NewRequest(sip.RequestMethod(words[0]), sip.Uri{})
 	}
 }
 
@@ -148,7 +157,7 @@ func (p *headParser) requestLine(method, uri, version string) {
 		return
 	}
 	var recipient sip.Uri
-	if err := sip.ParseUri(uri, &recipient); err != nil || recipient.Wildcard || strings.ContainsAny(uri, "\t<>\"") {
+	if !parseURI(uri, &recipient) || len(recipient.Headers) > 0 { // §19.1.1: a Request-URI has no headers
 		p.fail(bad("Malformed Request-URI"))
 		recipient = sip.Uri{}
 	}
@@ -174,7 +183,6 @@ func (p *headParser) headers() {
 		p.fail(bad("Too Many Headers"))
 		p.lines = p.lines[:maxHeaders]
 	}
-	parsers := sip.HeadersParser(sip.DefaultHeadersParser())
 	seen := make(map[string]bool, 8)
 	count := 0
 	for _, line := range p.lines {
@@ -193,21 +201,15 @@ func (p *headParser) headers() {
 			}
 			seen[lower] = true
 		}
-		list, err := parsers.ParseHeader(nil, []byte(name+":"+value))
-		if err != nil {
+		list, ok := parseHeader(name, lower, value)
+		if !ok {
 			p.fail(bad("Malformed %s", name))
-			continue
 		}
 		if count += len(list); count > maxHeaders {
 			p.fail(bad("Too Many Headers"))
 			return
 		}
 		for _, h := range list {
-			tidy(h)
-			if !sound(h) {
-				p.fail(bad("Malformed %s", name))
-				continue
-			}
 			p.msg.AppendHeader(h)
 		}
 	}
@@ -230,16 +232,13 @@ func (p *headParser) check() {
 	if req, ok := m.(*sip.Request); ok && cseq != nil && cseq.MethodName != req.Method {
 		p.fail(bad("CSeq Method Differs From The Request's"))
 	}
-	if cseq != nil && !isToken(string(cseq.MethodName)) {
-		p.fail(bad("Malformed CSeq"))
-	}
 }
 
-// answerable says whether a response to the request could be built and would find its way.
+// answerable says whether a response to the request would find its way; it has of the headers what the request has
+// (RFC 4475 §3.3.1).
 func (p *headParser) answerable() bool {
 	req, ok := p.msg.(*sip.Request)
-	return ok && req.Method != sip.ACK && req.Via() != nil && soundVia(req.Via()) && req.From() != nil && req.To() != nil &&
-		req.CallID() != nil && req.CSeq() != nil
+	return ok && req.Method != sip.ACK && len(req.GetHeaders("Via")) > 0
 }
 
 func (p *headParser) body(body []byte) {
