@@ -48,6 +48,7 @@ func dialogOfInvite(req *sip.Request, localTag, token string) Dialog {
 	for _, h := range req.GetHeaders("Record-Route") {
 		d.Routes = append(d.Routes, h.Value())
 	}
+	d.Target = from.Address.String() // RFC 2543 needs no Contact
 	d.hear(req)
 	return d
 }

@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"errors"
 	"net/netip"
 
 	"github.com/emiago/sipgo/sip"
@@ -65,8 +64,12 @@ func (b *Bridge) ServeBackend(from *sipside.Backend, tx *transaction.Server) {
 
 // serve gives a request to its call, or opens one, or answers at once. It never blocks.
 func (b *Bridge) serve(in inbound) {
-	if err := checkRequest(in.req); err != nil {
-		b.respond(in.tx, reply{status: 400, why: err.Error()})
+	if fault := transaction.Validate(in.req, transaction.Served{Extensions: b.peering(in.backendName()).extensions()}); fault != nil {
+		b.respond(in.tx, refusedFor(fault))
+		return
+	}
+	if in.tx.Looped() {
+		b.respond(in.tx, reply{status: 482, why: "our own request has come back"})
 		return
 	}
 	switch in.req.Method {
@@ -92,23 +95,6 @@ func (b *Bridge) serve(in inbound) {
 	default:
 		b.respond(in.tx, notAllowed(in.req.Method))
 	}
-}
-
-// checkRequest refuses what the rest could not work with (RFC 3261 §8.1.1).
-func checkRequest(req *sip.Request) error {
-	switch {
-	case req.From() == nil || req.To() == nil:
-		return errors.New("From or To is missing")
-	case req.CallID() == nil || req.CallID().Value() == "":
-		return errors.New("Call-ID is missing")
-	case req.CSeq() == nil || req.CSeq().MethodName != req.Method:
-		return errors.New("CSeq is missing or names another method")
-	case req.Via() == nil:
-		return errors.New("Via is missing")
-	case !req.From().Params.Has("tag"):
-		return errors.New("From has no tag")
-	}
-	return nil
 }
 
 func (b *Bridge) serveCancel(in inbound) {
@@ -146,6 +132,15 @@ func capabilities(p Peering) []sip.Header {
 		sip.NewHeader("Accept", "application/sdp"),
 		sip.NewHeader("Supported", p.extensions()),
 	}
+}
+
+// refusedFor is the answer to a request with a fault.
+func refusedFor(f *transaction.Fault) reply {
+	r := reply{status: f.Status, why: f.Why, headers: f.Headers}
+	if f.Status == 501 { // RFC 3261 §8.2.1: what would have been served
+		r.headers = []sip.Header{sip.NewHeader("Allow", allowed)}
+	}
+	return r
 }
 
 func notAllowed(method sip.RequestMethod) reply {

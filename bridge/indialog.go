@@ -26,10 +26,6 @@ func (c *call) onRequest(l *leg, in inbound) {
 		return
 	}
 	c.hearSessionID(l, in.req)
-	if r, bad := badExtension(in.req, l.peering().extensions()); bad && in.req.Method != sip.BYE {
-		c.respond(l, in.tx, r)
-		return
-	}
 	c.serve(l, in)
 }
 

@@ -91,18 +91,6 @@ func (b *Bridge) refuseInvite(in inbound) (reply, bool) {
 		b.counters.overloaded()
 		return reply{status: 503, why: "the gateway is overloaded", headers: []sip.Header{retryAfter()}}, true
 	}
-	if hops := req.MaxForwards(); hops != nil && hops.Val() == 0 {
-		return reply{status: 483, why: "Max-Forwards is used up"}, true
-	}
-	if r, bad := badExtension(req, b.peering(in.backendName()).extensions()); bad {
-		return r, true
-	}
-	if scheme := req.Recipient.Scheme; scheme != "sip" && scheme != "sips" && scheme != "tel" && scheme != "" {
-		return reply{status: 416, why: "URI scheme " + scheme}, true
-	}
-	if req.Contact() == nil {
-		return reply{status: 400, why: "Contact is missing"}, true
-	}
 	if _, err := sessionBody(req); err != nil {
 		return reply{status: statusOf(err), why: err.Error(), headers: []sip.Header{sip.NewHeader("Accept", "application/sdp")}}, true
 	}
@@ -120,24 +108,6 @@ func (b *Bridge) refuseInvite(in inbound) (reply, bool) {
 // retryAfter spreads those who come again over some seconds.
 func retryAfter() sip.Header {
 	return sip.NewHeader("Retry-After", strconv.Itoa(2+rand.IntN(9)))
-}
-
-// badExtension refuses what the peer requires and we do not know (RFC 3261 §8.2.2.3).
-func badExtension(req *sip.Request, supported string) (reply, bool) {
-	var unknown []string
-	for _, option := range listed(req, "Require") {
-		if !listHas(splitList(supported), option) {
-			unknown = append(unknown, option)
-		}
-	}
-	if len(unknown) == 0 {
-		return reply{}, false
-	}
-	return reply{
-		status:  420,
-		why:     "not supported: " + joined(unknown),
-		headers: []sip.Header{sip.NewHeader("Unsupported", joined(unknown))},
-	}, true
 }
 
 // openCall makes the call with its caller leg; far is the backend it goes to, "" for a browser.

@@ -29,7 +29,7 @@ func TestRegisterIsRejected(t *testing.T) {
 		{"browsers register nobody", "sip:browsers.example", "sip:a@x", "", 501, "Reason", "browsers"},
 		{"unknown extension", "sip:example.com", "sip:a@x", "Require: outbound, gruu\r\nProxy-Require: privacy\r\n", 420, "Unsupported", "privacy, gruu"},
 		{"no hop left", "sip:example.com", "sip:a@x", "Max-Forwards: 0\r\n", 483, "", ""},
-		{"no sip: address of record", "sip:example.com", "tel:+4930", "", 416, "Reason", "sip:"},
+		{"no sip: address of record", "sip:example.com", "tel:+4930", "", 400, "Reason", "sip:"},
 		{"Contact * that expires later", "sip:example.com", "sip:a@x", "Contact: *\r\nExpires: 10\r\n", 400, "Reason", "Expires: 0"},
 		{"Contact * with another", "sip:example.com", "sip:a@x", "Contact: *\r\nContact: <sip:a@x.invalid>\r\nExpires: 0\r\n", 400, "Reason", "alone"},
 		{"too many Contacts", "sip:example.com", "sip:a@x", contacts, 400, "Reason", "more than 8"},

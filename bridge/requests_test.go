@@ -52,7 +52,7 @@ func TestBadRequests(t *testing.T) {
 			"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=rtpmap:96 VP8/90000\r\n"), 488, "Reason"},
 		{"no Contact", sip.INVITE, "600", func(req *sip.Request) { req.RemoveHeader("Contact") }, 400, "Reason"},
 		{"no From tag", sip.INVITE, "600", func(req *sip.Request) { req.From().Params = sip.NewParams() }, 400, "Reason"},
-		{"unknown method", "FETCH", "600", nil, 405, "Allow"},
+		{"unknown method", "FETCH", "600", nil, 501, "Allow"},
 		{"MESSAGE", sip.MESSAGE, "600", nil, 405, "Allow"},
 		{"SUBSCRIBE", sip.SUBSCRIBE, "600", nil, 405, "Allow"},
 		{"OPTIONS", sip.OPTIONS, "600", nil, 200, "Allow"},

@@ -143,8 +143,8 @@ func setParam(params *sip.HeaderParams, name, value string) {
 }
 
 // reply is the flow of a request's responses on a stream: the connection that the request came by or, once that is gone,
-// a new one to received and sent-by's port (RFC 3261 §18.2.2). Its identity differs from the connection's, so that the
-// loss of the connection ends no server transaction.
+// a new one to received and sent-by's port (RFC 3261 §18.2.2). Its identity is the peer's host, not the connection: a CANCEL,
+// an ACK or a repetition may come over another one (§17.2.3), and the loss of the connection ends no server transaction.
 type reply struct {
 	conn   *conn
 	sentBy netip.AddrPort
@@ -164,8 +164,10 @@ func (r *reply) Send(data []byte) error {
 	return c.Send(data)
 }
 
-func (r *reply) Reliable() bool   { return true }
-func (r *reply) Identity() string { return r.conn.id + "/reply" }
+func (r *reply) Reliable() bool { return true }
+func (r *reply) Identity() string {
+	return string(r.conn.transport) + "/" + r.conn.peer.Addr().String()
+}
 
 // tlsName is the name that a peer's certificate must show.
 func tlsName(t transport, host string) string {

@@ -257,3 +257,31 @@ func TestConnectionsOfAPeerAreBounded(t *testing.T) {
 		t.Error("one that ended makes room for one")
 	}
 }
+
+// RFC 3261 §17.2.3 and §9.2: what belongs to a transaction is known by branch and sent-by; the connection may be another.
+func TestCancelAndAckOverOtherConnections(t *testing.T) {
+	d, _ := streamDoor(t, testLimits())
+	const via = "SIP/2.0/TCP 127.0.0.1:1;branch=z9hG4bKmoved"
+	first := dialDoor(t, "127.0.0.1", d.Addrs()[1])
+	first.send(wire("INVITE", via, "", ""))
+	invite := receive(t, "the INVITE", d.requests)
+	second := dialDoor(t, "127.0.0.1", d.Addrs()[1])
+	second.send(wire("CANCEL", via, "", ""))
+	cancel := receive(t, "the CANCEL", d.requests)
+	if cancel.tx.Cancels() != invite.tx {
+		t.Fatal("the CANCEL of another connection does not know its INVITE")
+	}
+	respond(t, cancel, 200)
+	respond(t, invite, 487)
+	for peer, want := range map[*streamPeer]string{second: "SIP/2.0 200", first: "SIP/2.0 487"} {
+		if text := peer.read(); !strings.HasPrefix(text, want) {
+			t.Errorf("%q, want %s", text, want)
+		}
+	}
+	third := dialDoor(t, "127.0.0.1", d.Addrs()[1])
+	third.send(wire("ACK", via, "", ""))
+	eventually(t, "the ACK has ended the INVITE", func() bool { return d.Stats().Transactions.Servers == 0 })
+	if n := d.Stats().Transactions.Unacked; n != 0 {
+		t.Errorf("%d refusals without an ACK", n)
+	}
+}

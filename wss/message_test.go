@@ -118,7 +118,7 @@ func TestMalformed(t *testing.T) {
 	}{
 		"not SIP":         {"GET / HTTP/1.1\r\nHost: x\r\n\r\n", 0},
 		"binary rubbish":  {"\x00\x01\x02\x03", 0},
-		"no empty line":   {strings.TrimSuffix(good, "\r\n\r\n"), 0},
+		"no empty line":   {strings.TrimSuffix(good, "\r\n\r\n"), 400},
 		"body cut off":    {strings.Replace(good, "Content-Length: 0", "Content-Length: 10", 1), 400},
 		"CSeq of another": {strings.Replace(good, "1 OPTIONS", "1 INVITE", 1), 400},
 		"version 3":       {strings.Replace(good, "SIP/2.0\r\n", "SIP/3.0\r\n", 1), 505},

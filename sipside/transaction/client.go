@@ -42,6 +42,14 @@ func (l *Layer) newClient(key clientKey, out Outbound, flow Flow, on func(Event)
 // Request is the request as sent, its Via included. Read only.
 func (c *Client) Request() Outbound { return c.out }
 
+// asks says whether the request is for this Request-URI.
+func (c *Client) asks(uri string) bool {
+	if c.out.RequestURI != "" {
+		return c.out.RequestURI == uri
+	}
+	return c.out.Recipient.String() == uri
+}
+
 // Flow is where the request went.
 func (c *Client) Flow() Flow { return c.flow }
 

@@ -99,11 +99,27 @@ func (l *Layer) receiveRequest(msg Message, req *sip.Request, flow Flow, serve H
 	if req.Method == sip.CANCEL {
 		s.cancels = l.servers[key.invite()]
 	}
+	s.looped = l.isOurs(msg, req)
 	l.servers[key] = s
 	l.join(flow, s)
 	l.mu.Unlock()
 	s.begin()
 	l.serve(s, serve)
+}
+
+// isOurs finds a running request of ours by a lower Via. Called with mu held.
+func (l *Layer) isOurs(msg Message, req *sip.Request) bool {
+	vias := req.GetHeaders("Via")
+	for _, h := range vias[1:] {
+		via, ok := h.(*sip.ViaHeader)
+		if !ok {
+			continue
+		}
+		if c := l.clients[clientKey{branch: via.Params.GetOr("branch", ""), method: req.Method}]; c != nil && c.asks(msg.RequestURI) {
+			return true
+		}
+	}
+	return false
 }
 
 // receiveAck gives an ACK to the INVITE that it belongs to; the ACK of a 2xx belongs to the call.

@@ -14,6 +14,7 @@ type Server struct {
 	req     *sip.Request
 	flow    Flow
 	cancels *Server
+	looped  bool
 
 	// guarded by mu
 	last    []byte // the last response
@@ -41,6 +42,10 @@ func (s *Server) Flow() Flow { return s.flow }
 
 // Cancels is, for a CANCEL, the INVITE transaction that it matches (RFC 3261 §9.2); nil where none does.
 func (s *Server) Cancels() *Server { return s.cancels }
+
+// Looped says whether the request is one of ours that came back as it was (RFC 3261 §16.3 step 4): a Via of it below the top
+// is that of a request which still runs, and its Request-URI has not changed. With another one it is a spiral, which is legal.
+func (s *Server) Looped() bool { return s.looped }
 
 // Respond sends a response from any goroutine. A 2xx to an INVITE may be given again and again (the call repeats it
 // until the ACK, RFC 3261 §13.3.1.4); any other response after a final one is ErrTerminated. The error of a failed

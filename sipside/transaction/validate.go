@@ -29,7 +29,7 @@ func Validate(req *sip.Request, s Served) *Fault {
 	if req.Method == sip.ACK || req.Method == sip.CANCEL { // §8.2.2.3: they are never refused for what they want
 		return nil
 	}
-	for _, check := range [...]rule{knownMethod, sipScheme, sipUser, hopsLeft, knownExtension, knownEncoding, namedBody, wantedAnswer} {
+	for _, check := range [...]rule{knownMethod, sipScheme, sipUser, hopsLeft, knownExtension, knownEncoding, namedBody, wantedAnswer, namedTarget} {
 		if fault := check(req, s); fault != nil {
 			return fault
 		}
@@ -141,6 +141,19 @@ func wantedAnswer(req *sip.Request, _ Served) *Fault {
 		}
 	}
 	return &Fault{Status: 406, Why: "an answer is application/sdp", Headers: []sip.Header{sip.NewHeader("Accept", sdpType)}}
+}
+
+// namedTarget is §8.1.1.3 and §8.1.1.8 for what makes a dialog: a From-tag and a Contact. Peers of RFC 2543, known by their
+// branch, need neither (RFC 4475 §3.4.1).
+func namedTarget(req *sip.Request, _ Served) *Fault {
+	switch id, modern := strings.CutPrefix(req.Via().Params.GetOr("branch", ""), sip.RFC3261BranchMagicCookie); {
+	case !modern || id == "":
+	case tag(req.From()) == "":
+		return &Fault{Status: 400, Why: "From has no tag"}
+	case req.Method == sip.INVITE && req.Contact() == nil:
+		return &Fault{Status: 400, Why: "Contact is missing"}
+	}
+	return nil
 }
 
 const sdpType = "application/sdp"
