@@ -65,6 +65,9 @@ func (b *Bridge) ServeBackend(from *sipside.Backend, tx *transaction.Server) {
 // serve gives a request to its call, or opens one, or answers at once. It never blocks.
 func (b *Bridge) serve(in inbound) {
 	if fault := transaction.Validate(in.req, transaction.Served{Extensions: b.peering(in.backendName()).extensions()}); fault != nil {
+		if in.req.Method == sip.REGISTER {
+			b.counters.register(registerRejected)
+		}
 		b.respond(in.tx, refusedFor(fault))
 		return
 	}
