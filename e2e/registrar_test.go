@@ -152,6 +152,31 @@ func TestLocalRegistrar(t *testing.T) {
 	}
 }
 
+// A desk phone registers at the gateway, too: a route says so of where it comes from.
+func TestPhoneRegistersHere(t *testing.T) {
+	s := knowing(t, strings.Replace(knowingUsers, "127.0.0.10:5060", "127.0.0.1:5060", 1)+`
+routes:
+  - {from: browsers, domain: example.com, to: browsers, register: local}
+  - {from: pbx, to: browsers, register: local}
+`)
+	lab.Baresip{Codec: "PCMA/8000/1", Registrar: "127.0.0.20:5060"}.Start(t)
+	tom := lab.StartChromium(t).Open(t).Phone(t, lab.JsSIP, s.account("tom", aliceTone))
+	lab.Eventually(t, 10*time.Second, "both are registered", func() error {
+		if status := tom.Register(); status != 200 {
+			return fmt.Errorf("tom: %d", status)
+		}
+		if n := s.Bridge().Stats().Registrations; n != 2 {
+			return fmt.Errorf("%d registrations", n)
+		}
+		return nil
+	})
+	c := tom.Call("baresip")
+	c.Wait("answered", 10*time.Second)
+	c.Hears(lab.ToneHz)
+	c.Hangup()
+	s.quiet(t)
+}
+
 // A page that is reloaded again and again is a new client to the PBX each time, and cannot un-register the one that it was: it
 // takes that one's place there, so that a PBX that allows two contacts refuses none of them, long before an expiry.
 func TestReloads(t *testing.T) {

@@ -38,6 +38,7 @@ type Baresip struct {
 	Encryption string // mediaenc: "srtp" (optional), "srtp-mand", "srtp-mandf", "dtls_srtp"; default none
 	NAT        string // medianat: "ice"
 	Mux        bool   // rtcp-mux
+	Registrar  string // address and port where it registers as baresip@example.com; default: nowhere
 	Echo       bool   // what it hears; else it plays a tone of ToneHz for half a minute
 }
 
@@ -92,7 +93,11 @@ func (b Baresip) configure(t testing.TB, dir string) {
 	if b.Mux {
 		mux = "yes"
 	}
-	account := fmt.Sprintf("<sip:baresip@%s>;regint=0;answermode=auto;audio_codecs=%s", b.Addr, b.Codec)
+	who := fmt.Sprintf("<sip:baresip@%s>;regint=0", b.Addr)
+	if b.Registrar != "" {
+		who = fmt.Sprintf(`<sip:baresip@example.com>;outbound="sip:%s";regint=60`, b.Registrar)
+	}
+	account := fmt.Sprintf("%s;answermode=auto;audio_codecs=%s", who, b.Codec)
 	if b.Encryption != "" {
 		account += ";mediaenc=" + b.Encryption
 	}
