@@ -81,7 +81,7 @@ func (l *learner) refusal(from *sockaddr, clock int64) DropReason {
 		return dropNone
 	case !l.allowed(key, from, clock):
 		return DropSource
-	case l.locked && (!l.open || clock-l.heard < lockSilent):
+	case l.locked && (!l.open && key != l.told || clock-l.heard < lockSilent):
 		return DropInjected
 	}
 	return dropNone

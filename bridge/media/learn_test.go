@@ -89,6 +89,34 @@ func TestLearnerAfterNewDescription(t *testing.T) {
 	}
 }
 
+// A phone that moves by a re-INVITE may send a few packets more from where it was; the address of its SDP is heard all the same
+// once these end, and nobody else is.
+func TestLearnerHearsTheDescribedAddressAtLast(t *testing.T) {
+	l := learner{mode: learnSignalling, signalling: netip.MustParseAddr("10.0.0.9")}
+	before, after := netip.MustParseAddrPort("10.0.0.1:4000"), netip.MustParseAddrPort("10.0.0.1:5000")
+	old, told, other := sockaddrOf(before), sockaddrOf(after), sockaddrOf(netip.MustParseAddrPort("10.0.0.9:6000"))
+	l.expect(before, 100)
+	l.expect(after, 100)
+	for range lockAfter {
+		l.judge(&old, 1, 0)
+	}
+	for _, step := range []struct {
+		from *sockaddr
+		at   int64
+		want DropReason
+	}{
+		{&told, lockSilent - 1, DropInjected},
+		{&other, lockSilent, DropInjected},
+		{&told, lockSilent, dropNone}, {&told, lockSilent, dropNone}, {&told, lockSilent, dropNone}, {&told, lockSilent, dropNone},
+		{&old, lockSilent, DropInjected},
+		{&old, 9 * lockSilent, DropInjected},
+	} {
+		if got, _ := l.judge(step.from, 1, step.at); got != step.want {
+			t.Fatalf("%v at %d: %v, want %v", step.from.addrPort(), step.at, got, step.want)
+		}
+	}
+}
+
 // rtpCall is two phones joined by RTP legs.
 func rtpCall(t *testing.T, e *Engine) (legs [2]*Leg, phones [2]*phone) {
 	t.Helper()

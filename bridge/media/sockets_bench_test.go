@@ -16,16 +16,19 @@ import (
 	"tandem/bridge/sdp"
 )
 
-// BenchmarkSockets is the packet path with everything: N WebRTC↔RTP calls of 20 ms voice with real sockets, a pair for each call.
+// BenchmarkSockets is the packet path with everything: N WebRTC↔RTP calls of 20 ms voice with real sockets, a pair for each call
+// or one for all.
 // The traffic comes from a process of its own, so that this one's CPU time is the gateway's. Run with -benchtime 1x.
 func BenchmarkSockets(b *testing.B) {
 	for _, profile := range srtpProfiles() {
 		for _, calls := range []int{20, 100, 500, 1000} {
-			b.Run(fmt.Sprintf("%s/%d", profileName(uint16(profile)), calls), func(b *testing.B) {
-				for b.Loop() {
-					measureSockets(b, uint16(profile), calls, "adaptive")
-				}
-			})
+			for _, shared := range []bool{false, true} {
+				b.Run(fmt.Sprintf("%s/%d/shared=%t", profileName(uint16(profile)), calls, shared), func(b *testing.B) {
+					for b.Loop() {
+						measureSockets(b, uint16(profile), calls, "adaptive", shared)
+					}
+				})
+			}
 		}
 	}
 }
@@ -36,14 +39,14 @@ func BenchmarkTick(b *testing.B) {
 		for _, tick := range []string{"0", "250us", "500us", "1ms", "adaptive"} {
 			b.Run(fmt.Sprintf("%d/%s", calls, tick), func(b *testing.B) {
 				for b.Loop() {
-					measureSockets(b, uint16(srtpProfiles()[0]), calls, tick)
+					measureSockets(b, uint16(srtpProfiles()[0]), calls, tick, false)
 				}
 			})
 		}
 	}
 }
 
-func measureSockets(b *testing.B, profile uint16, calls int, tick string) {
+func measureSockets(b *testing.B, profile uint16, calls int, tick string, shared bool) {
 	e := open(b, func(c *Config) { c.Tick = tick })
 	sockets := [2]*net.UDPConn{}
 	for i := range sockets {
@@ -56,7 +59,7 @@ func measureSockets(b *testing.B, profile uint16, calls int, tick string) {
 	phones := sockets[1].LocalAddr().(*net.UDPAddr).AddrPort().Port()
 	spec := trafficSpec{Gateway: e.Addrs()[0], Profile: profile, Warm: 2 * time.Second, Length: benchLength(), Slot: 200 * time.Microsecond}
 	for i := range calls {
-		spec.Calls = append(spec.Calls, newTrafficCall(b, e, profile, i, phones))
+		spec.Calls = append(spec.Calls, newTrafficCall(b, e, profile, i, phones, shared))
 	}
 	t := startTraffic(b, sockets, spec)
 	t.expect(b, "ready")
@@ -89,7 +92,7 @@ func benchLength() time.Duration {
 }
 
 // newTrafficCall opens a call whose keys are known beforehand: all zero.
-func newTrafficCall(b *testing.B, e *Engine, profile uint16, i int, phones uint16) trafficCall {
+func newTrafficCall(b *testing.B, e *Engine, profile uint16, i int, phones uint16, shared bool) trafficCall {
 	key, salt, err := profileSizes(profile)
 	if err != nil {
 		b.Fatal(err)
@@ -101,7 +104,7 @@ func newTrafficCall(b *testing.B, e *Engine, profile uint16, i int, phones uint1
 		SRTP: &SRTPState{Profile: profile, LocalKey: make([]byte, key), LocalSalt: make([]byte, salt),
 			RemoteKey: make([]byte, key), RemoteSalt: make([]byte, salt)},
 	}})
-	phone := newLeg(b, e, LegSpec{Profile: sdp.RTP, Call: "call", Leg: "b"})
+	phone := newLeg(b, e, LegSpec{Profile: sdp.RTP, Call: "call", Leg: "b", Shared: shared})
 	phone.SetRemote(sdp.Remote{Streams: []sdp.RemoteStream{{RTP: netip.AddrPortFrom(phoneAddr(i), phones)}}})
 	e.Join(browser, phone, opusPlan())
 	return trafficCall{Ufrag: c.Ufrag, Password: c.Password, Port: phone.Local().Ports[0]}
