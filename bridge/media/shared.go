@@ -5,8 +5,6 @@ import (
 	"slices"
 	"sync"
 
-	"golang.org/x/sys/unix"
-
 	"tandem/bridge/sdp"
 )
 
@@ -33,20 +31,18 @@ type sharedSocket struct {
 }
 
 // claim is who has a peer's address on a shared socket, and who wants it too: nothing tells two peers at one address apart, so
-// the first keeps it until it lets go.
+// the first keeps it until it lets go. Only a peer whose signalling comes from there goes before one who merely names it in its
+// SDP: else a trunk could keep another's calls silent.
 type claim struct {
 	owner   *Leg
 	waiting []*Leg
 }
 
-const sharedBuffer = browserReceiveBuffer
-
 // share makes a pair that is bound a shared one and has the worker read it.
 func (w *worker) share(pair portPair) *sharedPair {
 	p := &sharedPair{port: pair.port}
 	for i, fd := range []int{pair.rtp, pair.rtcp} {
-		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, sharedBuffer)
-		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, sharedBuffer)
+		widen(fd)
 		p.ends[i] = &sharedSocket{fd: fd, rtcp: i == 1, worker: w, claims: map[source]*claim{}, sharedTable: newSharedTable()}
 	}
 	w.post(func(w *worker) {
@@ -68,6 +64,14 @@ func (s *sharedSocket) claim(key source, l *Leg) bool {
 		s.worker.post(func(*worker) { s.admit(key, l) })
 		return true
 	case c.owner == l:
+		return true
+	case l.livesAt(key) && !c.owner.livesAt(key):
+		former := c.owner
+		c.owner, c.waiting = l, append(c.waiting, former)
+		s.worker.post(func(w *worker) {
+			s.dismiss(w, key, former, lastHeard{})
+			s.admit(key, l)
+		})
 		return true
 	case !slices.Contains(c.waiting, l):
 		c.waiting = append(c.waiting, l)
@@ -97,6 +101,12 @@ func (s *sharedSocket) release(key source, l *Leg, last lastHeard) {
 		s.dismiss(w, key, l, last)
 		s.admit(key, next)
 	})
+}
+
+// livesAt says whether the leg's signalling comes from the address's host.
+func (l *Leg) livesAt(key source) bool {
+	host := sharedKey(netip.AddrPortFrom(l.spec.Signalling, key.port))
+	return l.spec.Signalling.IsValid() && host == key
 }
 
 // sharedKey is how an address is known on a shared socket; the zero one stands for none.

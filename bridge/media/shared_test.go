@@ -177,6 +177,30 @@ func TestSharedPortConflict(t *testing.T) {
 	}
 }
 
+// A peer that names in its SDP where another lives keeps nobody silent, and hears nothing of that one.
+func TestSharedPortIsNotSquatted(t *testing.T) {
+	e := open(t, func(c *Config) { c.Workers = 1 })
+	c := newSharedCall(t, e, false)
+	for _, learn := range []string{"signalling", "strict"} {
+		squatter := newLeg(t, e, LegSpec{Profile: sdp.RTP, Shared: true, Learn: learn, Signalling: netip.MustParseAddr("192.0.2.1")})
+		lives := newPhone(t, c.l.Local())
+		squatter.SetRemote(lives.remote())
+		squatter.Export()
+		lives.sequence, c.phone = c.phone.sequence, lives
+		c.hears(lives.remote())
+		c.bothWays(t, learn)
+		if in := squatter.Stats().PacketsIn; in != 0 {
+			t.Errorf("the squatter heard %d packets", in)
+		}
+		squatter.Close()
+		c.bothWays(t, "after the squatter")
+		c.phone = newPhone(t, c.l.Local())
+		c.phone.sequence = lives.sequence
+		c.hears(c.phone.remote())
+		c.bothWays(t, "elsewhere")
+	}
+}
+
 // A new call at an ended one's address is heard at once, but by its own stream only.
 func TestSharedPortDrains(t *testing.T) {
 	e := open(t, func(c *Config) { c.Workers, c.Limits.Drain = 1, 300*time.Millisecond })

@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	browserReceiveBuffer = 4 << 20
-	browserSendBuffer    = 4 << 20
+	sharedReceiveBuffer = 4 << 20
+	sharedSendBuffer    = 4 << 20
 )
 
 // listenBrowsers binds one socket for each worker to the same address (SO_REUSEPORT) and gives the address.
@@ -29,11 +29,23 @@ func listenBrowsers(at netip.AddrPort, count, dscp int) ([]int, netip.AddrPort, 
 			closeAll(fds)
 			return nil, at, fmt.Errorf("media: listen %s: %w", at, err)
 		}
-		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, browserReceiveBuffer)
-		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, browserSendBuffer)
+		widen(fd)
 		fds = append(fds, fd)
 	}
 	return fds, at, nil
+}
+
+// widen gives a socket that many calls share room for what comes while the worker has no processor: with CAP_NET_ADMIN as much
+// as it wants, else as net.core.rmem_max and wmem_max allow, which is some 20 ms of 500 calls by default.
+func widen(fd int) {
+	for _, o := range [][3]int{
+		{unix.SO_RCVBUFFORCE, unix.SO_RCVBUF, sharedReceiveBuffer},
+		{unix.SO_SNDBUFFORCE, unix.SO_SNDBUF, sharedSendBuffer},
+	} {
+		if unix.SetsockoptInt(fd, unix.SOL_SOCKET, o[0], o[2]) != nil {
+			_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, o[1], o[2])
+		}
+	}
 }
 
 // freeAddr finds a port that nobody has. Binding port 0 with SO_REUSEPORT could share another engine's.
