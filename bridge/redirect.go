@@ -5,11 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/emiago/sipgo/sip"
-
-	"tandem/bridge/route"
 )
 
 // maxRedirects is how many 3xx one call follows.
@@ -95,9 +92,7 @@ func (br *branch) redirectTarget(uri sip.Uri) (target, bool) {
 			return target{backend: member}, true
 		}
 	}
-	d := b.with.Router.Route(route.Query{
-		From: originOf(c.caller), Domain: strings.ToLower(uri.Host), User: uri.User, Method: string(sip.INVITE), At: time.Now(),
-	})
+	d := b.with.Router.Route(inviteQuery(originOf(c.caller), uri))
 	if d.Reject != 0 || vouched(c.in, d) && c.in.identity == "" {
 		return target{}, false
 	}

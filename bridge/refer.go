@@ -1,8 +1,12 @@
 package bridge
 
 import (
+	"strings"
+	"time"
+
 	"github.com/emiago/sipgo/sip"
 
+	"tandem/bridge/route"
 	"tandem/sipside/transaction"
 )
 
@@ -28,7 +32,7 @@ func (l *leg) onRefer(in inbound) {
 		c.respond(l, in.tx, reply{status: 491, why: "the call is not established"})
 	case to.replaces != nil:
 		l.findReplaced(in, to)
-	case far.takesRefer():
+	case far.takesRefer() && l.maySend(to, far):
 		l.passRefer(in, to, to.value)
 	default:
 		c.transferTo(l, in, to, nil)
@@ -38,6 +42,18 @@ func (l *leg) onRefer(in inbound) {
 // takesRefer says whether the peer is a backend that transfers itself.
 func (l *leg) takesRefer() bool {
 	return !l.browser() && l.peering().Refer == ReferPass && l.dialog.allows(sip.REFER)
+}
+
+// maySend says whether the routes would have the target called at the pool that is to transfer: it looks at no host, and knows
+// nothing of what the referrer may not call.
+func (l *leg) maySend(to referTo, far *leg) bool {
+	d := l.call.bridge.with.Router.Route(inviteQuery(originOf(l), to.uri))
+	return d.Reject == 0 && d.To == poolOf(far.backend)
+}
+
+// inviteQuery asks the routes about an INVITE of our own making.
+func inviteQuery(origin string, to sip.Uri) route.Query {
+	return route.Query{From: origin, Domain: strings.ToLower(to.Host), User: to.User, Method: string(sip.INVITE), At: time.Now()}
 }
 
 // replaced is the other dialog of an attended transfer, as its own call sees it.

@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"strings"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
@@ -79,9 +78,7 @@ func (b *Bridge) transferRoute(t *transfer, in inbound) route.Decision {
 	}
 	var d route.Decision
 	for _, origin := range origins {
-		d = b.with.Router.Route(route.Query{
-			From: origin, Domain: strings.ToLower(in.req.Recipient.Host), User: in.req.Recipient.User, Method: string(sip.INVITE), At: time.Now(),
-		})
+		d = b.with.Router.Route(inviteQuery(origin, in.req.Recipient))
 		if d.Reject == 0 {
 			return d
 		}

@@ -218,6 +218,20 @@ func (c *Call) Hangup() { c.phone.t.Helper(); c.do("hangup") }
 func (c *Call) Hold()   { c.phone.t.Helper(); c.do("hold") }
 func (c *Call) Resume() { c.phone.t.Helper(); c.do("resume") }
 
+// Transfer sends the far side to another address and gives the status that the library heard last: the outcome.
+func (c *Call) Transfer(target string) (status int) {
+	c.phone.t.Helper()
+	c.phone.Tab.Do(c.phone.t, &status, "lab.refer", c.phone.name, c.id, target, -1)
+	return status
+}
+
+// TransferTo sends it to the far side of another call of the phone.
+func (c *Call) TransferTo(other *Call) (status int) {
+	c.phone.t.Helper()
+	c.phone.Tab.Do(c.phone.t, &status, "lab.refer", c.phone.name, c.id, "", other.id)
+	return status
+}
+
 // Digits sends DTMF, "info" or "rfc4733".
 func (c *Call) Digits(digits, how string) {
 	c.phone.t.Helper()

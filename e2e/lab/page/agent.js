@@ -65,6 +65,7 @@ const lab = {
   hangup(name, id) { return agents[name].hangup(agents[name].calls.all[id]); },
   hold(name, id) { return agents[name].hold(agents[name].calls.all[id], true); },
   resume(name, id) { return agents[name].hold(agents[name].calls.all[id], false); },
+  refer(name, id, target, other) { return agents[name].refer(agents[name].calls.all[id], target, agents[name].calls.all[other]); },
   digits(name, id, digits, how) { return agents[name].digits(agents[name].calls.all[id], digits, how); },
   firstPacket(name, id) { return firstPacket(agents[name].calls.all[id]); },
   state(name, id) {
@@ -104,9 +105,9 @@ const lab = {
     const c = agents[name].calls.all[id];
     const lines = [];
     if (c && c.pc) for (const s of (await c.pc.getStats()).values()) {
-      if (s.type === 'inbound-rtp') lines.push(`in: ssrc ${s.ssrc} packets ${s.packetsReceived} lost ${s.packetsLost} energy ${s.totalAudioEnergy.toFixed(3)} concealed ${s.concealedSamples} of ${s.totalSamplesReceived}`);
+      if (s.type === 'inbound-rtp') lines.push(`in: ssrc ${s.ssrc} packets ${s.packetsReceived} lost ${s.packetsLost} energy ${(s.totalAudioEnergy || 0).toFixed(3)} concealed ${s.concealedSamples} of ${s.totalSamplesReceived}`);
       if (s.type === 'outbound-rtp') lines.push(`out: ssrc ${s.ssrc} packets ${s.packetsSent}`);
-      if (s.type === 'media-source') lines.push(`source: energy ${s.totalAudioEnergy.toFixed(3)} level ${s.audioLevel}`);
+      if (s.type === 'media-source') lines.push(`source: energy ${(s.totalAudioEnergy || 0).toFixed(3)} level ${s.audioLevel}`);
     }
     return lines.join('; ');
   },

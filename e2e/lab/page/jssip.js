@@ -60,5 +60,15 @@ class JsSIPAgent {
       if (!ok) reject(new Error('JsSIP refuses to ' + (on ? 'hold' : 'resume')));
     });
   }
+  // refer resolves with the status of the NOTIFY that ends it
+  refer(call, target, other) {
+    return new Promise((resolve) => {
+      const done = (e) => resolve(e.status_line ? e.status_line.status_code : e.request ? 200 : 0);
+      call.session.refer(other ? other.session.remote_identity.uri : target, {
+        replaces: other ? other.session : undefined,
+        eventHandlers: { requestFailed: () => resolve(0), accepted: done, failed: done },
+      });
+    });
+  }
   digits(call, digits, how) { call.session.sendDTMF(digits, { transportType: how === 'info' ? 'INFO' : 'RFC2833', duration: 120, interToneGap: 120 }); }
 }

@@ -78,6 +78,19 @@ class SIPJSAgent {
       }).catch(reject);
     });
   }
+  // refer resolves with the status of the NOTIFY that ends it
+  refer(call, target, other) {
+    return new Promise((resolve, reject) => {
+      call.session.refer(other ? other.session : libs.SIP.UserAgent.makeURI(target), {
+        onNotify: (n) => {
+          n.accept();
+          const status = Number(n.request.body.split(' ')[1]);
+          if (status >= 200) resolve(status);
+        },
+        requestDelegate: { onReject: (r) => resolve(r.message.statusCode) },
+      }).catch(reject);
+    });
+  }
   async digits(call, digits, how) {
     for (const d of digits) {
       if (how === 'info') await call.session.info({ requestOptions: { body: { contentDisposition: 'render', contentType: 'application/dtmf-relay', content: `Signal=${d}\r\nDuration=120` } } });
