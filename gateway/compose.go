@@ -111,6 +111,7 @@ func (c Config) sipside(o Options, server *certificates, log *slog.Logger) (sips
 		Advertise: c.SIP.Advertise,
 		ClientTLS: &tls.Config{MinVersion: tls.VersionTLS12},
 		DSCP:      dscp(c.SIP.DSCP, sipside.DSCPNone),
+		DNS:       c.SIP.Resolver,
 		Timers:    o.Timers,
 		Trace:     o.Trace,
 		Log:       log,

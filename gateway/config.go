@@ -55,6 +55,8 @@ type SIP struct {
 	Key         string      `yaml:"key"`
 	DSCP        *int        `yaml:"dscp"` // of what is sent; default 24, CS3
 	CA          string      `yaml:"ca"`   // PEM file: who may sign the certificates of backends; default: the system's
+	// the name server that is asked for NAPTR, SRV, A and AAAA (RFC 3263); default: the system's
+	Resolver netip.AddrPort `yaml:"resolver"`
 }
 
 // Media is the packets' part.

@@ -1,6 +1,7 @@
 package sipside
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -26,7 +27,7 @@ type Backend struct {
 
 	serve transaction.Handler // set by Serve before anything is read
 
-	addrs           atomic.Pointer[[]netip.Addr]
+	places          atomic.Pointer[[]place] // sorted
 	down            atomic.Bool
 	latency         atomic.Int64 // nanoseconds
 	requests, fails atomic.Uint64
@@ -106,39 +107,63 @@ func (b *Backend) Contact(user string) sip.Uri {
 		peer = addrs[0]
 	}
 	uri := sip.Uri{Scheme: "sip", User: user}
-	uri.Host, uri.Port = b.e.ourAddress(b.target.transport, peer)
+	via := b.transport()
+	uri.Host, uri.Port = b.e.ourAddress(via, peer)
 	switch {
 	case b.uri.IsEncrypted(): // RFC 3261 §8.1.1.8; sips says TLS already
 		uri.Scheme = "sips"
-	case b.target.transport != udp:
-		uri.UriParams = sip.HeaderParams{{K: "transport", V: strings.ToLower(string(b.target.transport))}}
+	case via != udp:
+		uri.UriParams = sip.HeaderParams{{K: "transport", V: strings.ToLower(string(via))}}
 	}
 	return uri
 }
 
-// addresses are the addresses that the backend is known to have now.
-func (b *Backend) addresses() []netip.Addr {
-	if addrs := b.addrs.Load(); addrs != nil {
-		return *addrs
+// located are the servers that the backend is known to have now.
+func (b *Backend) located() []place {
+	if places := b.places.Load(); places != nil {
+		return *places
 	}
 	return nil
 }
 
-// resolve looks the backend's host up, waiting for the answer, and says whether its addresses changed.
+// addresses are those of its servers.
+func (b *Backend) addresses() []netip.Addr {
+	var addrs []netip.Addr
+	for _, p := range b.located() {
+		if !slices.Contains(addrs, p.addr.Addr()) {
+			addrs = append(addrs, p.addr.Addr())
+		}
+	}
+	return addrs
+}
+
+// transport is how the backend is reached, as far as is known.
+func (b *Backend) transport() transport {
+	if places := b.located(); len(places) > 0 {
+		return places[0].transport
+	}
+	return b.target.transport
+}
+
+// resolve looks the backend's servers up, waiting for the answer, and says whether they changed.
 func (b *Backend) resolve() (changed bool, err error) {
-	addrs, err := b.lookUp()
-	if err != nil || slices.Equal(addrs, b.addresses()) {
+	places, err := b.lookUp()
+	slices.SortFunc(places, func(a, b place) int {
+		return cmp.Or(cmp.Compare(a.priority, b.priority), cmp.Compare(a.group, b.group), a.addr.Compare(b.addr))
+	})
+	if err != nil || slices.Equal(places, b.located()) {
 		return false, err
 	}
-	b.addrs.Store(&addrs)
+	b.places.Store(&places)
 	return true, nil
 }
 
-func (b *Backend) lookUp() ([]netip.Addr, error) {
+func (b *Backend) lookUp() ([]place, error) {
 	if addr, ok := b.target.literal(); ok {
-		return []netip.Addr{addr.Addr()}, nil
+		return []place{{transport: b.target.transport, addr: addr}}, nil
 	}
-	return b.e.names.wait(b.target.host)
+	places, err := b.e.names.wait(b.target)
+	return slices.Clone(places), err
 }
 
 func (b *Backend) isName() bool {

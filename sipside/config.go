@@ -66,7 +66,8 @@ type Config struct {
 	Timers    transaction.Config
 	Trace     transaction.Trace
 	Log       *slog.Logger
-	Resolver  Resolver // default: the system's
+	DNS       netip.AddrPort // the name server for NAPTR, SRV, A and AAAA; default: the system's
+	Resolver  Resolver       // in the place of all DNS: addresses only
 }
 
 const maxWeight = 100

@@ -8,32 +8,40 @@ import (
 	"sync"
 	"time"
 
+	"github.com/emiago/sipgo/sip"
+
 	"tandem/sipside/transaction"
 )
 
-// deferred is the flow of one request (and of its CANCEL and ACK) whose way is not known yet: a name must be looked up
-// first, or a request too large for UDP tries TCP and falls back. What is sent meanwhile waits; the transaction sees one
-// flow and one request.
+// deferred is the flow of one request (and of its CANCEL and ACK) whose way is not known yet: a name must be looked up first,
+// it has several servers, or a request too large for UDP tries TCP and falls back. What is sent meanwhile waits; the
+// transaction sees one flow and one request.
 type deferred struct {
-	// static after construction
-	e        *Endpoints
-	id       string
-	hop      target
-	backend  *Backend
-	learn    bool   // the hop is not the backend's own address
-	fallback []byte // sent-by over TCP, to be replaced where UDP is taken after all; nil where there is no choice
-	viaUDP   []byte
+	// static after start
+	e       *Endpoints
+	id      string
+	hop     target
+	places  []place // nil: to be looked up
+	backend *Backend
+	learn   bool   // the hop is not the backend's own address
+	large   bool   // above UDP's limit
+	written []byte // the sent-by in the request, to be replaced where another transport is taken
 
 	mu      sync.Mutex
+	left    []place          // guarded by mu; still to be tried
 	way     transaction.Flow // guarded by mu; nil until decided
-	rewrite bool             // guarded by mu
+	via     []byte           // guarded by mu; the way's sent-by
+	silence int              // guarded by mu; repetitions of the request over this way
 	err     error            // guarded by mu
 	sent    [][]byte         // guarded by mu; waiting, or on a reliable way what need not be repeated
 }
 
 var _ transaction.Flow = (*deferred)(nil)
 
-const maxDeferred = 16 // a request, its CANCEL and its ACK, with room
+const (
+	maxDeferred = 16 // a request, its CANCEL and its ACK, with room
+	maxSilence  = 3  // repetitions by UDP without a response until the next server is tried: 3.5 s (RFC 3261 §17.1.1.2)
+)
 
 var errDeferredFull = errors.New("sipside: too many messages wait for their way")
 
@@ -50,6 +58,10 @@ func (d *deferred) Send(data []byte) error {
 		return d.err
 	}
 	if d.way != nil && !d.way.Reliable() {
+		if d.isSilent(data) {
+			d.way, d.sent = nil, [][]byte{data}
+			return d.start()
+		}
 		return d.forward(data)
 	}
 	for _, earlier := range d.sent {
@@ -67,10 +79,20 @@ func (d *deferred) Send(data []byte) error {
 	return d.forward(data)
 }
 
+// isSilent counts the repetitions of the first message and says whether it is time for the next server (RFC 3263 §4.3).
+// Called with mu held.
+func (d *deferred) isSilent(data []byte) bool {
+	if len(d.left) == 0 || len(d.sent) == 0 || !bytes.Equal(d.sent[0], data) {
+		return false
+	}
+	d.silence++
+	return d.silence >= maxSilence
+}
+
 // forward sends over the way. Called with mu held; neither way blocks.
 func (d *deferred) forward(data []byte) error {
-	if d.rewrite {
-		data = bytes.Replace(data, d.fallback, d.viaUDP, 1)
+	if !bytes.Equal(d.via, d.written) {
+		data = bytes.Replace(data, d.written, d.via, 1)
 	}
 	return d.way.Send(data)
 }
@@ -83,33 +105,71 @@ func (d *deferred) start() error {
 	return nil
 }
 
+// decide takes the first server that can be reached; called again, the next one.
 func (d *deferred) decide() {
-	addr, err := d.e.lookUp(d.hop)
-	if err != nil {
-		d.fail(err)
-		return
+	err := d.lookUp()
+	for err == nil {
+		d.mu.Lock()
+		p := d.left[0]
+		d.left = d.left[1:]
+		last := len(d.left) == 0
+		d.mu.Unlock()
+		failed := d.take(p, last)
+		if failed == nil {
+			return
+		}
+		d.e.log.Debug("server not reached", "backend", d.backend.name, "address", p.addr.String(), "error", failed)
+		if last {
+			err = failed
+		}
 	}
-	if d.learn {
-		d.e.sources.learn(addr.Addr(), d.backend)
-	}
-	switch {
-	case d.hop.transport != udp:
-		d.overStream(d.hop, addr)
-	case d.fallback == nil || !d.tryTCP(addr):
-		d.overUDP(addr)
-	}
+	d.fail(err)
 }
 
-// lookUp gives a target's address, waiting for the name server where needed.
-func (e *Endpoints) lookUp(t target) (netip.AddrPort, error) {
-	if addr, ok := t.literal(); ok {
-		return addr, nil
+// lookUp finds the servers, once, waiting for the name server where needed.
+func (d *deferred) lookUp() error {
+	d.mu.Lock()
+	tried := d.left != nil
+	d.mu.Unlock()
+	if tried {
+		return nil
 	}
-	addrs, err := e.names.wait(t.host)
+	places, err := d.places, error(nil)
+	if places == nil {
+		places, err = d.e.names.wait(d.hop)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.left = places
+	return err
+}
+
+// take tries one server. Where there are others, a stream has to be connected.
+func (d *deferred) take(p place, last bool) error {
+	if d.learn {
+		d.e.sources.learn(p.addr.Addr(), d.backend)
+	}
+	if p.transport == udp {
+		if d.large && d.tryTCP(p.addr) {
+			return nil
+		}
+		u, err := d.e.udpFor(p.addr.Addr())
+		if err != nil {
+			return err
+		}
+		return d.settle(u.flow(p.addr), p)
+	}
+	c, err := d.e.to(connKey{p.transport, p.addr, tlsName(p.transport, d.hop.host)})
 	if err != nil {
-		return netip.AddrPort{}, err
+		return err
 	}
-	return netip.AddrPortFrom(addrs[0], t.port), nil
+	if !last {
+		<-c.ready // closed at the latest when dialling has taken too long
+	}
+	if !c.attach(d) {
+		return c.cause()
+	}
+	return d.settle(c, p)
 }
 
 // tryTCP takes TCP where it connects in time (RFC 3261 §18.1.1), and remembers where it does not.
@@ -125,8 +185,7 @@ func (d *deferred) tryTCP(addr netip.AddrPort) bool {
 	defer late.Stop()
 	select {
 	case <-c.ready:
-		if c.attach(d) {
-			d.settle(c, false)
+		if c.attach(d) && d.settle(c, place{transport: tcp, addr: addr}) == nil {
 			return true
 		}
 	case <-late.C:
@@ -137,41 +196,19 @@ func (d *deferred) tryTCP(addr netip.AddrPort) bool {
 	return false
 }
 
-func (d *deferred) overStream(hop target, addr netip.AddrPort) {
-	c, err := d.e.to(connKey{hop.transport, addr, hop.tlsName()})
-	switch {
-	case err != nil:
-		d.fail(err)
-	case !c.attach(d):
-		d.fail(c.cause())
-	default:
-		d.settle(c, false)
-	}
-}
-
-func (d *deferred) overUDP(addr netip.AddrPort) {
-	u, err := d.e.udpFor(addr.Addr())
-	if err != nil {
-		d.fail(err)
-		return
-	}
-	d.settle(u.flow(addr), d.fallback != nil)
-}
-
 // settle sets the way and sends what waits.
-func (d *deferred) settle(way transaction.Flow, rewrite bool) {
+func (d *deferred) settle(way transaction.Flow, p place) error {
+	via := &sip.ViaHeader{ProtocolName: "SIP", ProtocolVersion: "2.0"}
+	d.e.address(via, p.transport, p.addr.Addr())
 	d.mu.Lock()
-	d.way, d.rewrite = way, rewrite
-	var err error
+	defer d.mu.Unlock()
+	d.way, d.via, d.silence = way, sentBy(via), 0
 	for _, data := range d.sent {
-		if err = d.forward(data); err != nil {
-			break
+		if err := d.forward(data); err != nil {
+			return err
 		}
 	}
-	d.mu.Unlock()
-	if err != nil {
-		d.fail(err)
-	}
+	return nil
 }
 
 func (d *deferred) fail(err error) {

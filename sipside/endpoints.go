@@ -66,6 +66,7 @@ type limits struct {
 	write      time.Duration // for one message
 	message    time.Duration // from a message's first byte to its last
 	idle       time.Duration // a connection without a message
+	keepalive  time.Duration // between double CRLFs on a connection that we opened (RFC 5626 §3.5.1)
 	linger     time.Duration // to read a last answer
 	lookUp     time.Duration // one DNS look-up
 	names      time.Duration // how long an answer of it is fresh
@@ -75,7 +76,7 @@ func defaultLimits() limits {
 	return limits{
 		head: 32 << 10, body: 60 << 10, queue: 256,
 		dial: 5 * time.Second, switchover: 500 * time.Millisecond, write: 5 * time.Second,
-		message: 10 * time.Second, idle: 10 * time.Minute, linger: time.Second,
+		message: 10 * time.Second, idle: 10 * time.Minute, keepalive: 100 * time.Second, linger: time.Second,
 		lookUp: 2 * time.Second, names: 30 * time.Second,
 	}
 }
@@ -123,12 +124,13 @@ func newEndpoints(cfg Config, lim limits) *Endpoints {
 	e.refusals.until = map[netip.AddrPort]time.Time{}
 	e.sources.hops = map[netip.Addr]hop{}
 	resolver := cfg.Resolver
+	var servers nameServers
 	if resolver == nil {
-		resolver = net.DefaultResolver
+		resolver, servers = net.DefaultResolver, newNameServers(cfg.DNS)
 	}
 	e.names = names{
-		resolver: resolver, usable: e.reaches, timeout: lim.lookUp, ttl: lim.names,
-		spawn: e.spawn, ctx: e.ctx, known: map[string]*answer{},
+		resolver: resolver, servers: servers, usable: e.reaches, timeout: lim.lookUp, ttl: lim.names,
+		spawn: e.spawn, ctx: e.ctx, known: map[target]*answer{},
 	}
 	return e
 }

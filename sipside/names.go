@@ -8,26 +8,27 @@ import (
 	"time"
 )
 
-// names caches A and AAAA look-ups. A stale answer is served while a new one is fetched, so that a slow or dead name
+// names caches the servers of targets (RFC 3263) for as long as their records' TTL. A stale answer is served while a new one is fetched, so that a slow or dead name
 // server does not cut a backend off.
 type names struct {
 	// static after construction
 	resolver Resolver
+	servers  nameServers
 	usable   func(netip.Addr) bool // a family that some listener can reach
 	timeout  time.Duration
-	ttl      time.Duration
+	ttl      time.Duration // where no record says one
 	spawn    func(func()) bool
 	ctx      context.Context // ends with the endpoints
 
 	mu    sync.Mutex
-	known map[string]*answer // guarded by mu; at most maxNames
+	known map[target]*answer // guarded by mu; at most maxNames
 }
 
 // answer is one name's state; ready is closed once the first look-up is over.
 type answer struct {
 	ready chan struct{}
 	// guarded by names.mu
-	addrs    []netip.Addr
+	places   []place
 	err      error
 	expires  time.Time
 	fetching bool
@@ -35,17 +36,17 @@ type answer struct {
 
 const maxNames = 1024
 
-// cached gives the addresses if they are known already; it starts a look-up where they are not or are old.
-func (n *names) cached(host string) ([]netip.Addr, bool) {
-	a := n.find(host)
+// cached gives the servers, in the order for one request, if they are known already; it starts a look-up where they are not or are old.
+func (n *names) cached(t target) ([]place, bool) {
+	a := n.find(t)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return a.addrs, len(a.addrs) > 0
+	return drawn(a.places), len(a.places) > 0
 }
 
-// wait gives the addresses of a name, waiting for a look-up where needed. It never gives an empty list without error.
-func (n *names) wait(host string) ([]netip.Addr, error) {
-	a := n.find(host)
+// wait gives the servers of a target, waiting for a look-up where needed. It never gives an empty list without error.
+func (n *names) wait(t target) ([]place, error) {
+	a := n.find(t)
 	select {
 	case <-a.ready:
 	case <-n.ctx.Done():
@@ -53,24 +54,24 @@ func (n *names) wait(host string) ([]netip.Addr, error) {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if len(a.addrs) == 0 {
-		return nil, fmt.Errorf("look up %s: %w", host, a.err)
+	if len(a.places) == 0 {
+		return nil, fmt.Errorf("look up %s: %w", t.host, a.err)
 	}
-	return a.addrs, nil
+	return drawn(a.places), nil
 }
 
 // find gives a name's state and sees to it that a look-up runs where one is due.
-func (n *names) find(host string) *answer {
+func (n *names) find(t target) *answer {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	a := n.known[host]
-	if a == nil || (len(a.addrs) == 0 && !a.fetching && time.Now().After(a.expires)) {
+	a := n.known[t]
+	if a == nil || (len(a.places) == 0 && !a.fetching && time.Now().After(a.expires)) {
 		a = &answer{ready: make(chan struct{})}
 		n.evict()
-		n.known[host] = a
+		n.known[t] = a
 	}
 	if !a.fetching && time.Now().After(a.expires) {
-		a.fetching = n.spawn(func() { n.fetch(host, a) })
+		a.fetching = n.spawn(func() { n.fetch(t, a) })
 		if !a.fetching && a.expires.IsZero() {
 			a.err, a.expires = errClosed, time.Now()
 			close(a.ready)
@@ -81,27 +82,24 @@ func (n *names) find(host string) *answer {
 
 // evict makes room for one more name. Called with mu held.
 func (n *names) evict() {
-	for host, a := range n.known {
+	for t, a := range n.known {
 		if len(n.known) < maxNames {
 			return
 		}
 		if !a.fetching {
-			delete(n.known, host)
+			delete(n.known, t)
 		}
 	}
 }
 
-func (n *names) fetch(host string, a *answer) {
+func (n *names) fetch(t target, a *answer) {
 	ctx, cancel := context.WithTimeout(n.ctx, n.timeout)
 	defer cancel()
-	found, err := n.resolver.LookupNetIP(ctx, "ip", host)
-	var addrs []netip.Addr
-	for _, addr := range found {
-		if addr = addr.Unmap(); n.usable(addr) {
-			addrs = append(addrs, addr)
-		}
+	places, ttl, err := n.locate(ctx, t)
+	if ttl == 0 {
+		ttl = n.ttl
 	}
-	if err == nil && len(addrs) == 0 {
+	if err == nil && len(places) == 0 {
 		err = fmt.Errorf("no address of a family that sip.listen has")
 	}
 	n.mu.Lock()
@@ -109,9 +107,9 @@ func (n *names) fetch(host string, a *answer) {
 	first := a.expires.IsZero()
 	a.fetching = false
 	a.err = err
-	a.expires = time.Now().Add(n.ttl)
-	if len(addrs) > 0 {
-		a.addrs = addrs
+	a.expires = time.Now().Add(max(min(ttl, longestTTL), min(n.ttl, shortestTTL)))
+	if len(places) > 0 {
+		a.places = places
 	} else {
 		a.expires = time.Now().Add(n.ttl / 6) // a failure is asked again sooner
 	}

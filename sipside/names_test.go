@@ -127,7 +127,7 @@ func TestNamesAreBounded(t *testing.T) {
 	cfg.Resolver = &directory{}
 	d := openDoor(t, cfg, testLimits())
 	for i := range maxNames + 200 {
-		_, _ = d.names.wait(strings.Repeat("x", i%60+1) + string(rune('a'+i%26)) + strings.Repeat("y", i/60+1))
+		_, _ = d.names.wait(target{host: strings.Repeat("x", i%60+1) + string(rune('a'+i%26)) + strings.Repeat("y", i/60+1)})
 	}
 	d.names.mu.Lock()
 	defer d.names.mu.Unlock()

@@ -33,6 +33,8 @@ type target struct {
 	transport transport
 	host      string // a name in lower case, or an address without brackets
 	port      uint16
+	// what RFC 3263 leaves to the name server: neither of them
+	fixedPort, fixedTransport bool
 }
 
 func (t target) hostPort() string { return net.JoinHostPort(t.host, strconv.Itoa(int(t.port))) }
@@ -46,7 +48,8 @@ func (t target) literal() (netip.AddrPort, bool) {
 	return netip.AddrPortFrom(addr.Unmap(), t.port), true
 }
 
-// targetOf reads a URI by RFC 3263 §4.1 and §4.2 as far as they need no NAPTR and SRV: scheme, transport, maddr, port.
+// targetOf reads a URI by RFC 3263 §4.1 and §4.2: scheme, transport, maddr, port. Transport and port are the defaults where
+// the URI leaves them to the name server (names.locate).
 func targetOf(uri sip.Uri) (target, error) {
 	t := target{transport: udp, host: uri.Host}
 	switch strings.ToLower(uri.Scheme) {
@@ -57,6 +60,7 @@ func targetOf(uri sip.Uri) (target, error) {
 		return t, fmt.Errorf("%s: neither a sip nor a sips URI", uri.String())
 	}
 	if name, ok := param(uri.UriParams, "transport"); ok {
+		t.fixedTransport = true
 		asked := transport(strings.ToUpper(name))
 		switch {
 		case asked == tcp && t.transport == tlsT: // RFC 3261 §26.2.2: sips over TCP is TLS
@@ -76,7 +80,7 @@ func targetOf(uri sip.Uri) (target, error) {
 	if uri.Port < 0 || uri.Port > 65535 {
 		return t, fmt.Errorf("%s: port %d is out of range", uri.String(), uri.Port)
 	}
-	t.port = uint16(uri.Port)
+	t.port, t.fixedPort = uint16(uri.Port), uri.Port != 0
 	if t.port == 0 {
 		t.port = t.transport.defaultPort()
 	}

@@ -177,11 +177,9 @@ func tlsName(t transport, host string) string {
 	return host
 }
 
-func (t target) tlsName() string { return tlsName(t.transport, t.host) }
-
 // sent counts and traces a message that went out; a keepalive's answer is none.
 func (e *Endpoints) sent(data []byte, t transport, local, to netip.AddrPort) {
-	if len(data) <= len("\r\n") {
+	if len(data) <= len("\r\n\r\n") {
 		return
 	}
 	e.messagesOut.Add(1)

@@ -46,61 +46,63 @@ func (e *Endpoints) passageFor(b *Backend, out transaction.Outbound) (passage, e
 	if err != nil {
 		return passage{}, fmt.Errorf("sipside: next hop: %w", err)
 	}
-	via := e.newVia(hop)
+	places, known := e.placesOf(hop)
+	if known {
+		hop.transport = places[0].transport
+	}
+	via := e.newVia(hop.transport, firstAddr(places))
 	out.PrependHeader(via)
 	learn := hop.host != b.target.host
-	addr, known := e.addressOf(hop)
-	if known && learn {
-		e.sources.learn(addr.Addr(), b)
-	}
-	if hop.transport == udp && e.wireSize(out) > maxUDPRequest {
-		return e.largePassage(b, out, via, hop, learn)
-	}
-	if !known {
-		return passage{out, e.newDeferred(b, hop, learn)}, nil
-	}
-	if hop.transport == udp {
-		u, err := e.udpFor(addr.Addr())
-		if err != nil {
-			return passage{}, err
+	for _, p := range places {
+		if learn {
+			e.sources.learn(p.addr.Addr(), b)
 		}
-		return passage{out, u.flow(addr)}, nil
 	}
-	c, err := e.to(connKey{hop.transport, addr, hop.tlsName()})
-	if err != nil {
-		return passage{}, err
-	}
-	return passage{out, c}, nil
-}
-
-// largePassage sends what is too large for UDP by TCP to the same host and port. Where there is no connection yet, a
-// deferred flow tries, and takes UDP where TCP does not connect.
-func (e *Endpoints) largePassage(b *Backend, out transaction.Outbound, via *sip.ViaHeader, hop target, learn bool) (passage, error) {
-	addr, known := e.addressOf(hop)
-	if known && e.refusals.recent(addr) {
-		u, err := e.udpFor(addr.Addr())
-		if err != nil {
-			return passage{}, err
+	d := e.newDeferred(b, hop, places, learn)
+	d.large = hop.transport == udp && e.wireSize(out) > maxUDPRequest
+	if known && len(places) == 1 {
+		if flow, err := e.directly(d, places[0]); flow != nil || err != nil {
+			return passage{out, flow}, err
 		}
-		return passage{out, u.flow(addr)}, nil
 	}
-	viaUDP := sentBy(via)
-	overTCP := hop
-	overTCP.transport = tcp
-	e.address(via, overTCP)
-	if known {
-		if c := e.established(connKey{transport: tcp, addr: addr}); c != nil {
+	if d.large && known && len(places) == 1 {
+		if c := e.established(connKey{transport: tcp, addr: places[0].addr}); c != nil {
+			e.address(via, tcp, firstAddr(places))
 			return passage{out, c}, nil
 		}
 	}
-	d := e.newDeferred(b, hop, learn)
-	d.fallback, d.viaUDP = sentBy(via), viaUDP
+	if d.large { // RFC 3261 §18.1.1: by TCP, and by UDP where that does not connect
+		e.address(via, tcp, firstAddr(places))
+	}
+	d.written = sentBy(via)
 	return passage{out, d}, nil
 }
 
-func (e *Endpoints) newDeferred(b *Backend, hop target, learn bool) *deferred {
+// directly is the flow to a target's only server; nil where it has to be found out whether TCP connects.
+func (e *Endpoints) directly(d *deferred, p place) (transaction.Flow, error) {
+	if p.transport != udp {
+		return e.to(connKey{p.transport, p.addr, tlsName(p.transport, d.hop.host)})
+	}
+	if d.large && !e.refusals.recent(p.addr) {
+		return nil, nil
+	}
+	u, err := e.udpFor(p.addr.Addr())
+	if err != nil {
+		return nil, err
+	}
+	return u.flow(p.addr), nil
+}
+
+func firstAddr(places []place) netip.Addr {
+	if len(places) == 0 {
+		return netip.Addr{}
+	}
+	return places[0].addr.Addr()
+}
+
+func (e *Endpoints) newDeferred(b *Backend, hop target, places []place, learn bool) *deferred {
 	id := "deferred#" + strconv.FormatUint(e.connections.serial.Add(1), 10)
-	return &deferred{e: e, id: id, hop: hop, backend: b, learn: learn}
+	return &deferred{e: e, id: id, hop: hop, places: places, backend: b, learn: learn}
 }
 
 // shallowCopy is a request of our own with the caller's header values: only the list of headers changes here, and the
@@ -114,20 +116,23 @@ func shallowCopy(req *sip.Request) *sip.Request {
 	return out
 }
 
-// newVia is the Via of a request to a hop, with a branch that nobody can guess: a response is matched by it.
-func (e *Endpoints) newVia(hop target) *sip.ViaHeader {
+// newVia is the Via of a request, with a branch that nobody can guess: a response is matched by it. A connection is offered for
+// the peer's own requests (RFC 5923 §5).
+func (e *Endpoints) newVia(t transport, peer netip.Addr) *sip.ViaHeader {
 	via := &sip.ViaHeader{ProtocolName: "SIP", ProtocolVersion: "2.0", Params: sip.NewParams()}
 	via.Params = append(via.Params,
 		sip.HeaderKV{K: "branch", V: sip.RFC3261BranchMagicCookie + rand.Text()}, sip.HeaderKV{K: "rport"})
-	e.address(via, hop)
+	if t != udp {
+		via.Params = append(via.Params, sip.HeaderKV{K: "alias"})
+	}
+	e.address(via, t, peer)
 	return via
 }
 
-// address sets transport and sent-by of a Via towards a hop.
-func (e *Endpoints) address(via *sip.ViaHeader, hop target) {
-	addr, _ := e.addressOf(hop)
-	via.Transport = string(hop.transport)
-	via.Host, via.Port = e.ourAddress(hop.transport, addr.Addr())
+// address sets transport and sent-by of a Via towards a peer.
+func (e *Endpoints) address(via *sip.ViaHeader, t transport, peer netip.Addr) {
+	via.Transport = string(t)
+	via.Host, via.Port = e.ourAddress(t, peer)
 }
 
 // sentBy is how a Via begins on the wire.
@@ -186,16 +191,12 @@ func (e *Endpoints) udpFor(peer netip.Addr) (*udpListener, error) {
 	return u, nil
 }
 
-// addressOf gives a target's address if that needs no waiting.
-func (e *Endpoints) addressOf(t target) (netip.AddrPort, bool) {
+// placesOf gives a target's servers if that needs no waiting, in the order in which to try them.
+func (e *Endpoints) placesOf(t target) ([]place, bool) {
 	if addr, ok := t.literal(); ok {
-		return addr, true
+		return []place{{transport: t.transport, addr: addr}}, true
 	}
-	addrs, ok := e.names.cached(t.host)
-	if !ok {
-		return netip.AddrPort{}, false
-	}
-	return netip.AddrPortFrom(addrs[0], t.port), true
+	return e.names.cached(t)
 }
 
 // wireSize is the length of a request on the wire.

@@ -98,8 +98,8 @@ func (s *sources) forgetOne(now time.Time) {
 func (s *sources) rebuild(backends []*Backend) {
 	table := &memberTable{exact: map[netip.AddrPort]*Backend{}, hosts: map[netip.Addr]*Backend{}}
 	for _, b := range backends {
-		for _, addr := range b.addresses() {
-			at := netip.AddrPortFrom(addr, b.target.port)
+		for _, p := range b.located() {
+			at, addr := p.addr, p.addr.Addr()
 			if table.exact[at] == nil {
 				table.exact[at] = b
 			}

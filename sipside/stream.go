@@ -220,10 +220,14 @@ func (c *conn) refuse(sock net.Conn, bad *frameError, in arrival) error {
 
 // write sends what is queued until the connection ends.
 func (c *conn) write(sock net.Conn) {
+	alive, stop := c.keepalives()
+	defer stop()
 	for {
 		select {
 		case <-c.gone:
 			return
+		case <-alive:
+			_ = c.Send([]byte("\r\n\r\n")) // a failure ends the connection by itself
 		case data := <-c.queue:
 			if data == nil {
 				c.finish(sock)
@@ -237,6 +241,16 @@ func (c *conn) write(sock net.Conn) {
 			c.e.sent(data, c.transport, sock.LocalAddr().(*net.TCPAddr).AddrPort(), c.peer)
 		}
 	}
+}
+
+// keepalives ticks on a connection that we opened, so that no NAT or firewall forgets it (RFC 5626 §4.4.1: 95 to 120 s). A peer
+// that does not answer them is let be: few outside RFC 5626 do, and OPTIONS probes say who lives.
+func (c *conn) keepalives() (<-chan time.Time, func()) {
+	if c.key == (connKey{}) {
+		return nil, func() {}
+	}
+	ticker := time.NewTicker(c.e.limits.keepalive)
+	return ticker.C, ticker.Stop
 }
 
 // finish says that no more will be sent.

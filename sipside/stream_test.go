@@ -2,6 +2,7 @@ package sipside
 
 import (
 	"fmt"
+	"io"
 	"net/netip"
 	"strings"
 	"testing"
@@ -283,5 +284,31 @@ func TestCancelAndAckOverOtherConnections(t *testing.T) {
 	eventually(t, "the ACK has ended the INVITE", func() bool { return d.Stats().Transactions.Servers == 0 })
 	if n := d.Stats().Transactions.Unacked; n != 0 {
 		t.Errorf("%d refusals without an ACK", n)
+	}
+}
+
+func TestOurConnectionsAreKeptOpen(t *testing.T) {
+	lim := testLimits()
+	lim.keepalive = 20 * time.Millisecond
+	d, pbx := streamDoor(t, lim)
+	got, on := events()
+	if _, err := d.Backend("pbx").Request(request(t, "OPTIONS", "sip:bob@example.com", ""), on); err != nil {
+		t.Fatal(err)
+	}
+	peer := pbx.accept()
+	text := peer.read()
+	for range 3 {
+		ping := make([]byte, 4)
+		if _, err := io.ReadFull(peer.in, ping); err != nil || string(ping) != "\r\n\r\n" {
+			t.Fatalf("%q, %v", ping, err)
+		}
+		peer.send("\r\n")
+	}
+	peer.send(answerTo(t, text, 200, "OK"))
+	if e := receive(t, "the response", got); e.Err != nil {
+		t.Error(e.Err)
+	}
+	if n := d.Stats().MessagesOut; n != 1 {
+		t.Errorf("%d messages sent: a keepalive is none", n)
 	}
 }
