@@ -33,7 +33,7 @@ func (l *leg) onRefer(in inbound) {
 	case to.replaces != nil:
 		l.findReplaced(in, to)
 	case far.takesRefer() && l.maySend(to, far):
-		l.passRefer(in, to, to.value)
+		l.passRefer(in, to, to.value, nil)
 	default:
 		c.transferTo(l, in, to, nil)
 	}
@@ -111,14 +111,14 @@ func (l *leg) replacedFound(in inbound, to referTo, rep replaced) {
 	case rep.status != 0:
 		l.acceptRefer(in).notify(rep.status, "")
 	case far.takesRefer() && rep.backend == far.backend:
-		l.passRefer(in, to, naming(rep.far.Target, rep.far.replacesOf()))
+		l.passRefer(in, to, naming(rep.far.Target, rep.far.replacesOf()), rep.leg)
 	default:
 		c.transferTo(l, in, to, rep.leg)
 	}
 }
 
 // passRefer sends the REFER on to the far leg's peer; where that does not know the method after all, the gateway transfers.
-func (l *leg) passRefer(in inbound, to referTo, value string) {
+func (l *leg) passRefer(in inbound, to referTo, value string, instead *leg) {
 	c := l.call
 	far := c.far(l)
 	out := far.dialog.request(sip.REFER)
@@ -139,7 +139,7 @@ func (l *leg) passRefer(in inbound, to referTo, value string) {
 			c.respond(l, in.tx, reply{status: 480, why: "the far side did not answer"})
 		case res.StatusCode == 405 || res.StatusCode == 501:
 			l.referred--
-			c.transferTo(l, in, to, nil)
+			c.transferTo(l, in, to, instead)
 		default:
 			r := reply{status: res.StatusCode, reason: res.Reason, headers: pick(res.Headers(), func(lower string) bool { return lower == "refer-sub" })}
 			if !res.IsSuccess() {

@@ -67,7 +67,7 @@ func (b *Bridge) Snapshot(id string) (Snapshot, error) {
 }
 
 func (c *call) snapshot() (Snapshot, error) {
-	if c.state != callUp || !c.caller.settled() || !c.callee.settled() {
+	if c.state != callUp || c.transfer != nil || !c.caller.settled() || !c.callee.settled() {
 		return Snapshot{}, fmt.Errorf("%w: %q", ErrNotNow, c.id)
 	}
 	record := c.record
