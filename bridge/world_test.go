@@ -49,9 +49,10 @@ type world struct {
 
 // conditions change a world before it opens.
 type conditions struct {
-	members int  // default 1
-	dead    bool // one more member, where nobody listens
-	other   bool // a trunk beside the pool
+	members int        // default 1
+	link    *lossyLink // between the gateway and the only member
+	dead    bool       // one more member, where nobody listens
+	other   bool       // a trunk beside the pool
 	bridge  Config
 	media   media.Limits
 	order   string
@@ -120,7 +121,11 @@ func (w *world) openSIP(with conditions, log *slog.Logger) {
 		w.check(err)
 		w.agents = append(w.agents, agent)
 		w.t.Cleanup(func() { agent.Close() })
-		pool.Members = append(pool.Members, sipside.Member{URI: agent.URI("")})
+		uri := agent.URI("")
+		if with.link != nil {
+			uri = with.link.between(w.t, uri)
+		}
+		pool.Members = append(pool.Members, sipside.Member{URI: uri})
 	}
 	if with.dead {
 		pool.Members = append(pool.Members, sipside.Member{URI: closedPort(w.t)})
