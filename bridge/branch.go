@@ -47,36 +47,52 @@ func (c *call) openBranch(t target) {
 
 // newCallee is a branch's leg: a dialog of its own, or that of the challenged INVITE which this one answers.
 func (c *call) newCallee(t target) *leg {
-	ids, in := c.bridge.ids, c.in.req
 	l := &leg{name: byCallee, profile: sdp.RTP, peer: t.peer(), state: legCalling}
-	l.dialog = Dialog{
-		CallID: ids.callID(), LocalTag: ids.tag(), Token: ids.token(),
-		LocalName: in.From().DisplayName, LocalURI: in.From().Address.String(),
-		RemoteName: in.To().DisplayName, RemoteURI: in.To().Address.String(),
-	}
+	l.dialog = c.bridge.dialogTowards(c.in.req, t, c.uri)
 	if t.backend != nil {
 		l.backend = t.backend.Name()
-		l.dialog.Target = c.uri
-		if t.uri != "" {
-			l.dialog.Target = t.uri
-		}
-		if t.binding.Contact != "" { // a phone behind it, registered here
-			l.dialog.Target, l.dialog.Routes = t.binding.Contact, strings.FieldsFunc(t.binding.Path, func(r rune) bool { return r == '\n' })
-		}
-		if by := t.issuer; by != nil && by.CallID != "" { // CSeq + 1 on the same leg
-			l.dialog.CallID, l.dialog.LocalTag, l.dialog.LocalSeq = by.CallID, by.FromTag, by.CSeq
-		}
 	} else {
 		l.profile, l.flow, l.aor = sdp.WebRTC, t.browser.Flow(), t.binding.AOR
-		l.dialog.Target = t.binding.Contact
-		l.dialog.LocalURI = forBrowser(in.From().Address, "")
-		l.dialog.RemoteURI = forBrowser(in.To().Address, t.binding.AOR)
 	}
 	c.adopt(l)
 	l.digits, l.policy = c.bridge.peering(l.backend).DTMF, c.bridge.policy(l.backend, c.caller.backend)
 	l.policy.Transcode = l.policy.Transcode && c.caller.policy.Transcode // it takes both legs
 	l.conn, l.log = l.peer.Name(), newLegLog(l)
 	return l
+}
+
+// dialogTowards is our half of the dialog, or of the request without one, that carries a request on to a target: one of its own, or
+// that of the challenged request which this one answers. uri is the Request-URI towards backends.
+func (b *Bridge) dialogTowards(in *sip.Request, t target, uri string) Dialog {
+	d := Dialog{
+		CallID: b.ids.callID(), LocalTag: b.ids.tag(), Token: b.ids.token(), Target: uri,
+		LocalName: in.From().DisplayName, LocalURI: in.From().Address.String(),
+		RemoteName: in.To().DisplayName, RemoteURI: in.To().Address.String(),
+	}
+	if t.backend == nil {
+		d.Target = t.binding.Contact
+		d.LocalURI = forBrowser(in.From().Address, "")
+		d.RemoteURI = forBrowser(in.To().Address, t.binding.AOR)
+		return d
+	}
+	if t.uri != "" {
+		d.Target = t.uri
+	}
+	if t.binding.Contact != "" { // a phone behind it, registered here
+		d.Target, d.Routes = t.binding.Contact, strings.FieldsFunc(t.binding.Path, func(r rune) bool { return r == '\n' })
+	}
+	if by := t.issuer; by != nil && by.CallID != "" { // CSeq + 1 on the same leg
+		d.CallID, d.LocalTag, d.LocalSeq = by.CallID, by.FromTag, by.CSeq
+	}
+	return d
+}
+
+// hopsLeft is the Max-Forwards with which a request goes on.
+func hopsLeft(req *sip.Request) sip.MaxForwardsHeader {
+	if h := req.MaxForwards(); h != nil && h.Val() > 0 && h.Val() <= 70 {
+		return sip.MaxForwardsHeader(h.Val() - 1)
+	}
+	return 69
 }
 
 // forBrowser is a URI as a browser's library takes it: JsSIP answers 416 to a To that is not sip:.
@@ -136,10 +152,7 @@ func (br *branch) invite(offer []byte) transaction.Outbound {
 	c, l := br.call, br.leg
 	out := l.dialog.request(sip.INVITE)
 	l.dialog.InviteSeq = l.dialog.LocalSeq
-	hops := sip.MaxForwardsHeader(69)
-	if h := c.in.req.MaxForwards(); h != nil && h.Val() > 0 && h.Val() <= 70 {
-		hops = sip.MaxForwardsHeader(h.Val() - 1)
-	}
+	hops := hopsLeft(c.in.req)
 	out.ReplaceHeader(&hops)
 	l.dress(out.Request)
 	if !l.browser() && l.peering().Reliable == ReliableRequire {

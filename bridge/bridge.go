@@ -104,14 +104,15 @@ type Bridge struct {
 	ids  minter
 
 	// safe for concurrent use
-	calls     *registry
-	registrar *registrar
-	subjects  *subjects
-	judging   chan struct{} // one for each request whose credentials are judged over the network
-	waiting   sync.Map      // by *transaction.Server: the requests that wait for that
-	counters  *counters
-	overload  *overload
-	draining  atomic.Bool
+	calls         *registry
+	subscriptions *subscriptions
+	registrar     *registrar
+	subjects      *subjects
+	judging       chan struct{} // one for each request whose credentials are judged over the network
+	waiting       sync.Map      // by *transaction.Server: the requests that wait for that
+	counters      *counters
+	overload      *overload
+	draining      atomic.Bool
 }
 
 // New makes a bridge without calls.
@@ -129,6 +130,7 @@ func New(cfg Config, with Wiring) *Bridge {
 		judging:  make(chan struct{}, maxJudged),
 	}
 	b.registrar = newRegistrar(b)
+	b.subscriptions = newSubscriptions(b)
 	return b
 }
 

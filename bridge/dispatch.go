@@ -92,7 +92,9 @@ func (b *Bridge) serve(in inbound) {
 	case sip.INVITE:
 		b.serveInvite(in)
 	case sip.OPTIONS:
-		b.respond(in.tx, reply{status: 200, headers: capabilities(b.peering(in.backendName()))})
+		b.serveOptions(in)
+	case sip.MESSAGE, sip.SUBSCRIBE, sip.PUBLISH, sip.NOTIFY:
+		b.serveErrand(in)
 	case sip.BYE, sip.INFO, sip.UPDATE, sip.PRACK:
 		b.respond(in.tx, reply{status: 481, why: "outside a dialog"})
 	default:
@@ -122,10 +124,24 @@ func (b *Bridge) serveCancel(in inbound) {
 }
 
 func (b *Bridge) serveInDialog(key dialogKey, in inbound) {
+	if s, from := b.subscriptions.find(key); s != nil {
+		s.serve(from, in)
+		return
+	}
 	l := b.calls.dialog(key)
 	if l == nil || !l.post(string(in.req.Method), func() { l.call.onRequest(l, in) }) {
 		b.respond(in.tx, reply{status: 481})
 	}
+}
+
+// serveOptions answers for ourselves, and to a backend that asks about a browser's Contact (a qualifying registrar does) for the
+// browser: whether its connection is there.
+func (b *Bridge) serveOptions(in inbound) {
+	if bound, known := b.with.Store.ByToken(in.req.Recipient.User); known && in.backend != nil && !bound.Behind && bound.Flow == "" {
+		b.respond(in.tx, reply{status: 480, why: "the browser's connection is gone"})
+		return
+	}
+	b.respond(in.tx, reply{status: 200, headers: capabilities(b.peering(in.backendName()))})
 }
 
 // capabilities are the headers of a 200 to OPTIONS (RFC 3261 §11.2), towards a peer.
@@ -160,6 +176,7 @@ func (b *Bridge) BrowserGone(c *wss.Conn) {
 	for _, call := range b.calls.onFlow(flow) {
 		call.post("flow-gone", func() { call.onFlowGone(flow) })
 	}
+	b.subscriptions.gone(flow)
 	b.registrationsGone(c)
 	b.subjects.forget(c)
 }
@@ -170,6 +187,7 @@ func (b *Bridge) flowMoved(aor, oldFlow, newFlow string) {
 	if oldFlow == newFlow || oldFlow == "" {
 		return
 	}
+	b.subscriptions.moved(aor, oldFlow, newFlow)
 	for _, call := range b.calls.onFlow(oldFlow) {
 		call.post("flow-moved", func() { call.onFlowMoved(aor, oldFlow, newFlow) })
 	}

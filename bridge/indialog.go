@@ -46,6 +46,8 @@ func (c *call) serve(l *leg, in inbound) {
 		l.onRefer(in)
 	case sip.NOTIFY:
 		l.onNotify(in)
+	case sip.MESSAGE:
+		l.passMessage(in)
 	case sip.OPTIONS:
 		c.respond(l, in.tx, reply{status: 200, headers: l.capabilities()})
 	default:

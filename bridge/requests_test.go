@@ -53,8 +53,16 @@ func TestBadRequests(t *testing.T) {
 		{"no Contact", sip.INVITE, "600", func(req *sip.Request) { req.RemoveHeader("Contact") }, 400, "Reason"},
 		{"no From tag", sip.INVITE, "600", func(req *sip.Request) { req.From().Params = sip.NewParams() }, 400, "Reason"},
 		{"unknown method", "FETCH", "600", nil, 501, "Allow"},
-		{"MESSAGE", sip.MESSAGE, "600", nil, 405, "Allow"},
-		{"SUBSCRIBE", sip.SUBSCRIBE, "600", nil, 405, "Allow"},
+		{"MESSAGE without hops", sip.MESSAGE, "600", func(req *sip.Request) {
+			none := sip.MaxForwardsHeader(0)
+			req.ReplaceHeader(&none)
+		}, 483, "Reason"},
+		{"MESSAGE that a route rejects", sip.MESSAGE, "900123", nil, 403, "Reason"},
+		{"MESSAGE of an unknown extension", sip.MESSAGE, "600", set("Require", "magic"), 420, "Unsupported"},
+		{"SUBSCRIBE without Event", sip.SUBSCRIBE, "600", nil, 489, "Reason"},
+		{"SUBSCRIBE without Contact", sip.SUBSCRIBE, "600", set("Event", "presence"), 400, "Reason"},
+		{"NOTIFY of a browser's", sip.NOTIFY, "600", set("Event", "presence"), 481, "Reason"},
+		{"NOTIFY within no dialog", sip.NOTIFY, "600", func(req *sip.Request) { req.To().Params.Add("tag", "gone") }, 481, ""},
 		{"OPTIONS", sip.OPTIONS, "600", nil, 200, "Allow"},
 		{"BYE outside a dialog", sip.BYE, "600", nil, 481, "Reason"},
 		{"INVITE within no dialog", sip.INVITE, "600", func(req *sip.Request) { req.To().Params.Add("tag", "gone") }, 481, ""},

@@ -11,7 +11,7 @@ import (
 
 // Methods that we serve, in the form of the Allow header. UPDATE is answered, and sent to backends that allow it; never to
 // browsers.
-const allowed = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER, NOTIFY"
+const allowed = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER, NOTIFY, MESSAGE, SUBSCRIBE, PUBLISH"
 
 // Reply is what a response says beyond what its request determines.
 type reply struct {

@@ -20,6 +20,7 @@ func (b *Bridge) Shutdown(ctx context.Context) (err error) {
 			c.post("shutdown", c.onShutdown)
 		}
 	}
+	b.subscriptions.close()
 	patience := time.NewTimer(farewell)
 	defer patience.Stop()
 	select {

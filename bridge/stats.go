@@ -11,6 +11,7 @@ import (
 type Stats struct {
 	Calls         int // running, those included whose BYE is not answered yet (32 s at most)
 	Registrations int
+	Subscriptions int
 	CallsStarted  uint64
 	CallsEnded    map[string]uint64 // by reason
 	Registers     map[string]uint64 // by outcome
@@ -64,15 +65,16 @@ func (b *Bridge) Stats() Stats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := Stats{
-		Calls:        b.calls.len(),
-		CallsStarted: c.started,
-		CallsEnded:   maps.Clone(c.ended),
-		Registers:    maps.Clone(c.registers),
-		Failovers:    c.failovers,
-		Panics:       c.panics,
-		Overloads:    c.overloads,
-		Recordings:   maps.Clone(c.recordings),
-		Unrecorded:   c.unrecorded,
+		Calls:         b.calls.len(),
+		Subscriptions: b.subscriptions.len(),
+		CallsStarted:  c.started,
+		CallsEnded:    maps.Clone(c.ended),
+		Registers:     maps.Clone(c.registers),
+		Failovers:     c.failovers,
+		Panics:        c.panics,
+		Overloads:     c.overloads,
+		Recordings:    maps.Clone(c.recordings),
+		Unrecorded:    c.unrecorded,
 	}
 	if counted, ok := b.with.Store.(interface{ Len() int }); ok {
 		s.Registrations = counted.Len()

@@ -75,6 +75,7 @@ func (s scrape) calls(f figures) {
 	b := f.Bridge
 	s.gauge("calls", "Calls that run.", float64(b.Calls))
 	s.gauge("registrations", "Bindings of browsers that have not expired.", float64(b.Registrations))
+	s.gauge("subscriptions", "Subscriptions (RFC 6665) that run.", float64(b.Subscriptions))
 	s.counter("calls_started_total", "Calls begun.", b.CallsStarted)
 	s.counters("calls_ended_total", "Calls ended, by why.", "reason", b.CallsEnded)
 	s.counters("registers_total", "REGISTER requests of browsers, by outcome.", "outcome", b.Registers)

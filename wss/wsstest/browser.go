@@ -35,6 +35,7 @@ type Browser struct {
 	err        error
 	pending    map[string]*exchange // by branch and method
 	dialogs    map[string]*Call     // by Call-ID
+	subscribed map[string]bool      // Call-IDs of subscriptions
 	user       string               // address of record without sip:
 	password   string
 	registered uint32 // CSeq of the last REGISTER

@@ -68,9 +68,22 @@ func method(msg sip.Message) sip.RequestMethod {
 	return "?"
 }
 
+// Subscribed lets the browser accept the NOTIFYs of a subscription, its own or that of the page before it was reloaded.
+func (b *Browser) Subscribed(callID string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.subscribed == nil {
+		b.subscribed = map[string]bool{}
+	}
+	b.subscribed[callID] = true
+}
+
 // Do sends a request, answers a challenge once (again if stale) and gives the final response. Each attempt has a new branch and
 // CSeq + 1; req is changed accordingly.
 func (b *Browser) Do(ctx context.Context, req *sip.Request) (*sip.Response, error) {
+	if req.Method == sip.SUBSCRIBE {
+		b.Subscribed(string(*req.CallID()))
+	}
 	for tried := false; ; tried = true {
 		res, err := b.once(ctx, req)
 		if err != nil {

@@ -48,9 +48,11 @@ func (b *Browser) onRequest(req *sip.Request, data []byte) {
 		return
 	}
 	b.mu.Lock()
-	c := b.dialogs[string(*req.CallID())]
+	c, subscribed := b.dialogs[string(*req.CallID())], b.subscribed[string(*req.CallID())]
 	b.mu.Unlock()
 	switch {
+	case subscribed && req.Method == sip.NOTIFY:
+		_ = b.Send(respond(req, sip.StatusOK, "OK", ""))
 	case c != nil && (req.To().Params.Has("tag") || req.Method == sip.CANCEL):
 		c.onRequest(req)
 	case req.Method == sip.ACK:
