@@ -74,9 +74,7 @@ func (b *Bridge) serveErrand(in inbound) {
 // refuseErrand says what is wrong with a request before it is routed.
 func (b *Bridge) refuseErrand(in inbound) (reply, bool) {
 	req := in.req
-	switch hops := req.MaxForwards(); {
-	case hops != nil && hops.Val() == 0:
-		return reply{status: 483, why: "Max-Forwards is used up"}, true
+	switch {
 	case b.draining.Load():
 		return reply{status: 503, why: "the gateway shuts down", headers: []sip.Header{retryAfter()}}, true
 	case req.Method == sip.NOTIFY && in.browser != nil, req.Method == sip.PUBLISH && in.browser == nil:
@@ -85,12 +83,6 @@ func (b *Bridge) refuseErrand(in inbound) (reply, bool) {
 		return reply{status: 489, why: "Event is missing"}, true // RFC 6665 §7.2.1
 	case req.Method == sip.SUBSCRIBE && req.Contact() == nil:
 		return reply{status: 400, why: "Contact is missing"}, true
-	}
-	if scheme := req.Recipient.Scheme; !slices.Contains([]string{"", "sip", "sips", "tel", "im", "pres"}, scheme) {
-		return reply{status: 416, why: "URI scheme " + scheme}, true
-	}
-	if r, bad := badExtension(req, supported+", eventlist"); bad {
-		return r, true
 	}
 	if b.with.Guard != nil {
 		if err := b.with.Guard.Admit(in.origin(), aorOf(req.From().Address), req.Method); err != nil {

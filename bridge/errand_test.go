@@ -188,3 +188,28 @@ func TestPublish(t *testing.T) {
 		t.Errorf("arrived:\n%s", got)
 	}
 }
+
+// A MESSAGE within a call reaches who is at its other end.
+func TestMessageInCall(t *testing.T) {
+	w := newWorld(t, conditions{})
+	b := w.registered("alice", wsstest.Options{})
+	c, err := b.Invite(w.ctx(), "600", wsstest.InviteOptions{})
+	w.check(err)
+	d := w.answered(w.agents[0], w.rtp(), 500)
+	w.check(c.Wait(w.ctx(), wsstest.Confirmed))
+	done := make(chan int, 1)
+	go func() {
+		res, err := c.Request(w.ctx(), sip.MESSAGE, "text/plain", []byte("hello"))
+		if err != nil {
+			t.Error(err)
+		}
+		done <- res.StatusCode
+	}()
+	in, err := d.Expect(w.ctx(), sip.MESSAGE)
+	w.check(err)
+	w.check(in.Respond(siptest.Reply{Status: 202}))
+	if status := <-done; status != 202 || string(in.Request().Body()) != "hello" {
+		t.Errorf("answered %d to\n%s", status, in.Request())
+	}
+	w.check(c.Bye(w.ctx()))
+}

@@ -10,10 +10,10 @@ import (
 
 // What requests without a session carry across: headers, bodies of any kind, and those of events (RFC 6665, 3903).
 
-// tellsOfEvents says which headers belong to events and the bodies about them.
+// tellsOfEvents says which headers belong to events and the bodies about them. What a request requires is its receiver's matter.
 func tellsOfEvents(lower string) bool {
 	switch lower {
-	case "event", "o", "allow-events", "u", "subscription-state", "accept", "expires", "min-expires", "sip-etag", "sip-if-match",
+	case "require", "event", "o", "allow-events", "u", "subscription-state", "accept", "expires", "min-expires", "sip-etag", "sip-if-match",
 		"suppress-if-match":
 		return true
 	}
