@@ -68,7 +68,7 @@ func (s *subscriptions) open(in inbound) *subscription {
 func (s *subscription) tries(t *try) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.all.remove(s.far.key())
+	s.all.remove(&s.far)
 	s.far = party{peer: t.target.peer(), dialog: t.dialog}
 	if t.target.browser != nil {
 		s.far.flow, s.far.aor = t.target.browser.Flow(), t.target.binding.AOR
@@ -93,6 +93,13 @@ func (s *subscription) accepted(t *try, res *sip.Response) {
 		s.pass(n.from, n.in)
 	}
 	s.early = nil
+	if s.in.browser != nil {
+		select {
+		case <-s.in.browser.Done(): // BrowserGone may have come before
+			go s.all.gone(s.near.flow) // it takes mu
+		default:
+		}
+	}
 }
 
 // answer passes a final response back to a party. The caller holds mu.
@@ -124,7 +131,7 @@ func (s *subscription) serve(from *party, in inbound) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	b := s.all.b
-	if !s.all.owns(from, in) {
+	if !s.all.owns(s, from, in) {
 		b.respond(in.tx, reply{status: 481, why: "not a party to this subscription"})
 		return
 	}
@@ -252,8 +259,8 @@ func (s *subscription) endLocked() {
 			t.Stop()
 		}
 	}
-	s.all.remove(s.near.key())
-	s.all.remove(s.far.key())
+	s.all.remove(&s.near)
+	s.all.remove(&s.far)
 	for _, n := range s.early {
 		s.all.b.respond(n.in.tx, reply{status: 481})
 	}

@@ -1,8 +1,12 @@
 package bridge
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"time"
+
+	"tandem/wss"
 )
 
 // subscriptions are those that run, found by their dialogs. Safe for concurrent use; a subscription may call it with its own lock
@@ -11,7 +15,8 @@ type subscriptions struct {
 	b *Bridge
 
 	mu      sync.Mutex
-	dialogs map[dialogKey]seat // guarded by mu
+	dialogs map[dialogKey]seat            // guarded by mu, as is what follows
+	flows   map[string]map[dialogKey]seat // by a browser's connection
 }
 
 // seat is where a party sits.
@@ -21,7 +26,7 @@ type seat struct {
 }
 
 func newSubscriptions(b *Bridge) *subscriptions {
-	return &subscriptions{b: b, dialogs: map[dialogKey]seat{}}
+	return &subscriptions{b: b, dialogs: map[dialogKey]seat{}, flows: map[string]map[dialogKey]seat{}}
 }
 
 // len counts the notifiers' dialogs: each subscription has one.
@@ -44,16 +49,35 @@ func (s *subscriptions) seats() []seat {
 	return out
 }
 
+// add makes a party known, by its dialog and where it is a browser by its connection. The subscription's lock is held.
 func (s *subscriptions) add(sub *subscription, p *party) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.dialogs[p.key()] = seat{sub, p}
+	if p.browser() {
+		if s.flows[p.flow] == nil {
+			s.flows[p.flow] = map[dialogKey]seat{}
+		}
+		s.flows[p.flow][p.key()] = seat{sub, p}
+	}
 }
 
-func (s *subscriptions) remove(key dialogKey) {
+// remove forgets a party. The subscription's lock is held.
+func (s *subscriptions) remove(p *party) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.dialogs, key)
+	delete(s.dialogs, p.key())
+	delete(s.flows[p.flow], p.key())
+	if len(s.flows[p.flow]) == 0 {
+		delete(s.flows, p.flow)
+	}
+}
+
+// onFlow are the parties on a connection.
+func (s *subscriptions) onFlow(flow string) []seat {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Values(s.flows[flow]))
 }
 
 func (s *subscriptions) find(key dialogKey) (*subscription, *party) {
@@ -63,8 +87,8 @@ func (s *subscriptions) find(key dialogKey) (*subscription, *party) {
 	return at.subscription, at.party
 }
 
-// owns says whether a request comes from where a party may send: as leg.owns does.
-func (s *subscriptions) owns(p *party, in inbound) bool {
+// owns says whether a request comes from where a party may send: as leg.owns does. The subscription's lock is held.
+func (s *subscriptions) owns(sub *subscription, p *party, in inbound) bool {
 	if in.browser == nil || !p.browser() {
 		return in.browser == nil && !p.browser()
 	}
@@ -73,19 +97,29 @@ func (s *subscriptions) owns(p *party, in inbound) bool {
 	}
 	for _, binding := range s.b.with.Store.ByFlow(in.browser.Flow()) {
 		if binding.AOR == p.aor {
-			p.flow, p.peer = in.browser.Flow(), in.browser
+			s.move(sub, p, in.browser)
 			return true
 		}
 	}
 	return false
 }
 
+// move lets a party go on over another connection. The subscription's lock is held.
+func (s *subscriptions) move(sub *subscription, p *party, to *wss.Conn) {
+	s.remove(p)
+	p.flow, p.peer = to.Flow(), to
+	s.add(sub, p)
+	if sub.grace != nil {
+		sub.grace.Stop()
+	}
+}
+
 // gone is a browser's connection that is lost: its subscriptions wait for it a while, and are then ended at their notifiers.
 func (s *subscriptions) gone(flow string) {
-	for _, at := range s.seats() {
+	for _, at := range s.onFlow(flow) {
 		sub := at.subscription
 		sub.mu.Lock()
-		if at.party.flow == flow {
+		if at.party.flow == flow && !sub.over {
 			at.party.peer = nil
 			if sub.grace != nil {
 				sub.grace.Stop()
@@ -102,14 +136,11 @@ func (s *subscriptions) moved(aor, oldFlow, newFlow string) {
 	if conn == nil {
 		return
 	}
-	for _, at := range s.seats() {
+	for _, at := range s.onFlow(oldFlow) {
 		sub := at.subscription
 		sub.mu.Lock()
-		if at.party.flow == oldFlow && at.party.aor == aor {
-			at.party.flow, at.party.peer = newFlow, conn
-			if sub.grace != nil {
-				sub.grace.Stop()
-			}
+		if at.party.flow == oldFlow && at.party.aor == aor && !sub.over {
+			s.move(sub, at.party, conn)
 		}
 		sub.mu.Unlock()
 	}
