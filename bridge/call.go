@@ -189,6 +189,7 @@ func (c *call) endLegs() {
 		if l.bye == "" {
 			l.bye = header
 		}
+		l.dropOpen(487, "the call ended")
 		l.step(legEnd)
 	}
 	for _, l := range c.legs() {

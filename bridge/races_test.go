@@ -45,10 +45,10 @@ func TestByeCrossesReinvite(t *testing.T) {
 		w.check(again.Respond(siptest.Reply{Status: answered}))
 		bye, err := caller.Expect(w.ctx(), sip.BYE)
 		w.check(err)
-		w.check(bye.Respond(siptest.Reply{Status: 200}))
-		if status := <-held; status != 487 {
+		if status := <-held; status != 487 { // at once: the BYE may stay without an answer
 			t.Errorf("the re-INVITE is answered %d", status)
 		}
+		w.check(bye.Respond(siptest.Reply{Status: 200}))
 		w.until("no call to run", func() bool { return w.bridge.Stats().Calls == 0 })
 		w.until("no transaction to be left", func() bool { return w.sip.Stats().Transactions.Clients == 0 })
 	}
