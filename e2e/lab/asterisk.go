@@ -43,8 +43,10 @@ type AsteriskConfig struct {
 	Peer   string // the gateway's address and SIP port: then there is an endpoint "tandem", a peer without users
 	Trunk  AsteriskMedia
 
-	Trusted []string // more users, without digest: they are who their From says
-	Keeping int      // users' max_contacts, and a further contact is refused; default: 1, and the newest replaces the oldest
+	Trusted   []string // more users, without digest: they are who their From says
+	Mailboxes bool     // users have mailboxes: NOTIFY unasked until a phone subscribes
+
+	Keeping int // users' max_contacts, and a further contact is refused; default: 1, and the newest replaces the oldest
 }
 
 // StartAsterisk runs a PBX at a loopback address until the test ends.

@@ -67,6 +67,12 @@ const lab = {
   resume(name, id) { return agents[name].hold(agents[name].calls.all[id], false); },
   refer(name, id, target, other) { return agents[name].refer(agents[name].calls.all[id], target, agents[name].calls.all[other]); },
   digits(name, id, digits, how) { return agents[name].digits(agents[name].calls.all[id], digits, how); },
+  // the final status
+  message(name, target, text) { return agents[name].message(target, text); },
+  subscribe(name, target, event, accept) { return agents[name].subscribe(target, event, accept); },
+  unsubscribe(name) { return agents[name].unsubscribe(); },
+  // what came by MESSAGE and NOTIFY: {event, body}
+  notices(name) { return agents[name].notices; },
   firstPacket(name, id) { return firstPacket(agents[name].calls.all[id]); },
   state(name, id) {
     const c = agents[name].calls.all[id];

@@ -13,6 +13,9 @@ class JsSIPAgent {
     this.ua.on('newRTCSession', ({ originator, session, request }) => {
       if (originator === 'remote') this.watch(this.calls.add('in', session), session, request);
     });
+    this.notices = [];
+    this.ua.on('newMessage', ({ originator, request }) => { if (originator === 'remote') this.notices.push({ event: 'MESSAGE', body: request.body }); });
+    this.ua.on('sipEvent', ({ event, request }) => this.notices.push({ event: event.event, body: request.body }));
   }
   start() {
     return new Promise((resolve, reject) => {
@@ -51,6 +54,16 @@ class JsSIPAgent {
     this.watch(call, call.session);
     return call;
   }
+  message(target, text) {
+    return new Promise((resolve) => this.ua.sendMessage(target, text, { eventHandlers: {
+      succeeded: (e) => resolve(e.response.status_code), failed: (e) => resolve(e.response ? e.response.status_code : 0) } }));
+  }
+  subscribe(target, event, accept) {
+    this.subscriber = this.ua.subscribe(target, event, accept, { expires: 60 });
+    this.subscriber.on('notify', (isFinal, request, body) => this.notices.push({ event, body: body || '' }));
+    this.subscriber.subscribe();
+  }
+  unsubscribe() { this.subscriber.terminate(); }
   answer(call) { call.session.answer({ mediaStream: this.tone.stream, pcConfig: { iceServers: [] } }); }
   hangup(call) { call.session.terminate(); }
   hold(call, on) {

@@ -18,8 +18,13 @@ class SIPJSAgent {
       sipExtension100rel: options.reliable ? SIP.SIPExtension.Required : SIP.SIPExtension.Unsupported,
       sessionDescriptionHandlerFactory: SIP.Web.defaultSessionDescriptionHandlerFactory(() => Promise.resolve(this.tone.stream.clone())), // it stops the tracks at the end of a call
       sessionDescriptionHandlerFactoryOptions: { peerConnectionConfiguration: { iceServers: [] }, iceGatheringTimeout: 1000 },
-      delegate: { onInvite: (session) => this.incoming(session) },
+      delegate: {
+        onInvite: (session) => this.incoming(session),
+        onMessage: (m) => { this.notices.push({ event: 'MESSAGE', body: m.request.body }); m.accept(); },
+        onNotify: (n) => this.noted(n),
+      },
     });
+    this.notices = [];
     this.registerer = new SIP.Registerer(this.agent, { expires: 600 });
   }
   start() { return this.agent.start(); }
@@ -62,6 +67,19 @@ class SIPJSAgent {
     } }).catch((e) => { call.state = 'ended'; call.cause = String(e); });
     return call;
   }
+  noted(n) { this.notices.push({ event: n.request.getHeader('Event'), body: n.request.body }); n.accept(); }
+  message(target, text) {
+    const { SIP } = libs;
+    return new Promise((resolve) => new SIP.Messager(this.agent, SIP.UserAgent.makeURI(target), text).message({ requestDelegate: {
+      onAccept: (r) => resolve(r.message.statusCode), onReject: (r) => resolve(r.message.statusCode) } }));
+  }
+  subscribe(target, event, accept) {
+    const { SIP } = libs;
+    this.subscriber = new SIP.Subscriber(this.agent, SIP.UserAgent.makeURI(target), event, { expires: 60, extraHeaders: ['Accept: ' + accept] });
+    this.subscriber.delegate = { onNotify: (n) => this.noted(n) };
+    return this.subscriber.subscribe();
+  }
+  unsubscribe() { return this.subscriber.unsubscribe(); }
   answer(call) { return call.session.accept({ sessionDescriptionHandlerOptions: { constraints: { audio: true, video: false } } }); }
   hangup(call) {
     const { SIP } = libs;
