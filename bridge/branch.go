@@ -23,6 +23,7 @@ type branch struct {
 	tag     string       // of the 2xx; "" before it
 	over    bool         // ended, or given up: what it still says does not concern the caller
 	answer  sip.Header   // the gateway's own credentials, which a backend asked for
+	answers int          // how often it asked
 }
 
 // tryNext opens the branches of the next stage.
@@ -167,7 +168,7 @@ func (br *branch) invite(offer []byte) transaction.Outbound {
 	for _, h := range br.target.diversion {
 		out.AppendHeader(h)
 	}
-	if br.target.credentials {
+	if br.target.credentials && !c.bridge.peering(l.backend).Own {
 		for _, h := range credentials(c.in.req.Headers()) {
 			out.AppendHeader(h)
 		}

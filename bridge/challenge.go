@@ -7,6 +7,7 @@ import (
 
 	"tandem/bridge/identity"
 	"tandem/sipside"
+	"tandem/sipside/transaction"
 )
 
 // Digest passes through: the challenge of a backend to the browser, the browser's credentials to the backend that challenged.
@@ -31,31 +32,70 @@ func credentials(hs []sip.Header) []sip.Header {
 var errNoCredentials = errors.New("no credentials for this backend")
 
 // ownCredentials answer a backend's challenge with what its pool's configuration says, for requests that the gateway vouches for.
-func (b *Bridge) ownCredentials(to *sipside.Backend, res *sip.Response, method, uri string) (sip.Header, error) {
+func (b *Bridge) ownCredentials(to *sipside.Backend, res *sip.Response, method, uri string, body []byte) (sip.Header, error) {
 	p := b.peering(to.Name())
 	if p.Username == "" {
 		return nil, errNoCredentials
 	}
-	return identity.Answer(res, p.Username, p.Password, method, uri)
+	return identity.Answer(res, p.Username, p.Password, method, uri, body)
 }
 
-// answered sends a branch's INVITE again with the gateway's own credentials where a backend asks for them in a call that the
-// gateway vouches for: once, on the same leg.
+// ownAnswer says whether a backend's challenges are for the gateway: a trunk's with credentials always, a pool's where the gateway
+// vouches for the user.
+func (b *Bridge) ownAnswer(backend, identity string) bool {
+	p := b.peering(backend)
+	return p.Own || identity != "" && p.Username != ""
+}
+
+func asksCredentials(res *sip.Response) bool {
+	return res != nil && (res.StatusCode == sip.StatusUnauthorized || res.StatusCode == sip.StatusProxyAuthRequired)
+}
+
+// answered sends a branch's INVITE again with the gateway's own credentials where a backend asks the gateway for them: on the same
+// leg, once, and once more where the nonce was stale.
 func (br *branch) answered(res *sip.Response) bool {
 	c, l := br.call, br.leg
-	asks := res.StatusCode == sip.StatusUnauthorized || res.StatusCode == sip.StatusProxyAuthRequired
 	calling := l.state == legCalling || l.state == legProceeding
-	if !asks || c.in.identity == "" || br.target.backend == nil || br.answer != nil || br.over || !calling {
+	if !asksCredentials(res) || br.target.backend == nil || br.over || !calling || !c.bridge.ownAnswer(l.backend, c.in.identity) {
 		return false
 	}
+	if br.answers > 0 && (br.answers > 1 || !sipside.StaleNonce(res)) {
+		return false
+	}
+	br.answers++
+	sent := br.offered.Repeat()
 	var err error
-	if br.answer, err = c.bridge.ownCredentials(br.target.backend, res, string(sip.INVITE), l.dialog.Target); err != nil {
+	if br.answer, err = c.bridge.ownCredentials(br.target.backend, res, string(sip.INVITE), l.dialog.Target, sent); err != nil {
 		return false
 	}
 	l.step(legAgain)
 	br.early = map[string]*earlyDialog{}
-	if err := br.sendInvite(br.offered.Repeat()); err != nil {
+	if err := br.sendInvite(sent); err != nil {
 		c.post("INVITE failure", func() { br.failed(err) })
 	}
+	return true
+}
+
+// again sends a request within a dialog once more where a backend asks the gateway for its credentials: with the next CSeq. It says
+// whether it did; the caller is the call.
+func (l *leg) again(out transaction.Outbound, res *sip.Response, on func(transaction.Event)) bool {
+	b := l.call.bridge
+	backend, ok := l.peer.(*sipside.Backend)
+	if !ok || !asksCredentials(res) || !b.ownAnswer(l.backend, l.call.in.identity) || len(credentials(out.Headers())) > 0 {
+		return false
+	}
+	h, err := b.ownCredentials(backend, res, string(out.Method), l.dialog.Target, out.Body())
+	if err != nil {
+		return false
+	}
+	out.Request = out.Request.Clone()
+	out.RemoveHeader("Via")
+	l.dialog.LocalSeq++
+	out.CSeq().SeqNo = l.dialog.LocalSeq
+	if out.Method == sip.INVITE {
+		l.dialog.InviteSeq = l.dialog.LocalSeq
+	}
+	out.AppendHeader(h)
+	l.exchange(out, on)
 	return true
 }

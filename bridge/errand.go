@@ -167,7 +167,7 @@ func (e *errand) request(t *try) transaction.Outbound {
 	for _, h := range e.in.asserted(t.target.peer()) {
 		out.AppendHeader(h)
 	}
-	if t.target.credentials {
+	if t.target.credentials && !e.b.peering(t.target.peer().Name()).Own {
 		for _, h := range credentials(req.Headers()) {
 			out.AppendHeader(h)
 		}
@@ -219,11 +219,10 @@ func (t *try) stop() {
 
 // ownCredentials answers a backend's challenge where the gateway vouches for the sender, once. The caller holds mu.
 func (e *errand) ownCredentials(t *try, res *sip.Response) bool {
-	asks := res != nil && (res.StatusCode == sip.StatusUnauthorized || res.StatusCode == sip.StatusProxyAuthRequired)
-	if !asks || e.in.identity == "" || t.target.backend == nil || t.answer != nil || e.over {
+	if !asksCredentials(res) || t.target.backend == nil || t.answer != nil || e.over || !e.b.ownAnswer(t.target.backend.Name(), e.in.identity) {
 		return false
 	}
-	h, err := e.b.ownCredentials(t.target.backend, res, string(e.in.req.Method), t.dialog.Target)
+	h, err := e.b.ownCredentials(t.target.backend, res, string(e.in.req.Method), t.dialog.Target, e.in.req.Body())
 	t.answer = h
 	return err == nil
 }

@@ -131,8 +131,11 @@ func (c *call) challenge(br *branch, res *sip.Response) Termination {
 	if c.in.identity != "" && br.target.backend != nil {
 		br.leg.log.Error("the backend does not trust this gateway; register: vouch needs that, or username and password of its pool")
 	}
-	if c.in.identity != "" || !c.caller.browser() || br.target.backend == nil {
-		// The gateway's own credentials towards a trunk are a later matter; a backend has none for another's realm.
+	own := br.target.backend != nil && c.bridge.peering(br.leg.backend).Own
+	if own {
+		br.leg.log.Error("the trunk does not take the gateway's credentials: see its username and password")
+	}
+	if own || c.in.identity != "" || !c.caller.browser() || br.target.backend == nil { // a backend has no credentials for another's realm
 		return Termination{Reason: "refused", By: byCallee, Status: 403, Header: reasonValue(res.StatusCode, "the callee's side asks for credentials")}
 	}
 	d := br.leg.dialog

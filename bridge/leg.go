@@ -166,6 +166,11 @@ func (l *leg) send(out transaction.Outbound, on func(transaction.Event)) {
 		return
 	}
 	l.dress(out.Request)
+	l.exchange(out, on)
+}
+
+// exchange sends a dressed request; a challenge that is the gateway's to answer is answered.
+func (l *leg) exchange(out transaction.Outbound, on func(transaction.Event)) {
 	method := string(out.Method)
 	_, err := l.peer.Request(out, func(ev transaction.Event) {
 		l.post(method+" response", func() {
@@ -173,7 +178,9 @@ func (l *leg) send(out transaction.Outbound, on func(transaction.Event)) {
 				l.hearReprovisional(ev.Response)
 				return
 			}
-			on(ev)
+			if !l.again(out, ev.Response, on) {
+				on(ev)
+			}
 		})
 	})
 	if err != nil {

@@ -23,6 +23,7 @@ type Peering struct {
 	Learn          string      // whom to believe about the source of RTP: "strict", "signalling", "any"; "": as the media engine says
 	Username       string      // of the gateway, where a backend challenges what it vouches for
 	Password       string
+	Own            bool // its challenges are the gateway's to answer, whoever calls
 }
 
 // DTMF is how a backend wants digits and sends them.

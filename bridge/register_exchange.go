@@ -257,7 +257,7 @@ func (x *exchange) answerOurselves(res *sip.Response) step {
 	if x.answer != nil {
 		return answerDistrusted
 	}
-	h, err := x.r.b.ownCredentials(x.members[x.at], res, string(sip.REGISTER), x.tx.RequestURI())
+	h, err := x.r.b.ownCredentials(x.members[x.at], res, string(sip.REGISTER), x.tx.RequestURI(), nil)
 	if err != nil {
 		return answerDistrusted
 	}

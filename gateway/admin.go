@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"tandem/bridge"
+	"tandem/sipside"
 )
 
 // observed is what the operator's listener tells of.
@@ -135,6 +136,21 @@ type backendStatus struct {
 	Pool      string  `json:"pool"`
 	Alive     bool    `json:"alive"`
 	LatencyMS float64 `json:"latency_ms"` // of the last answered probe
+
+	Registration *registrationStatus `json:"registration,omitempty"` // of trunks that are registered at
+}
+
+type registrationStatus struct {
+	Registered bool `json:"registered"`
+	Status     int  `json:"status"` // of the last final response to a REGISTER; 0: none came
+}
+
+// registrationOf is nil for a backend that is not registered at.
+func registrationOf(b sipside.BackendStats) *registrationStatus {
+	if !b.Registers {
+		return nil
+	}
+	return &registrationStatus{b.Registered, b.RegisterStatus}
 }
 
 func newStatus(of observed) status {
@@ -148,6 +164,7 @@ func newStatus(of observed) status {
 	for _, b := range f.SIP.Backends {
 		s.Backends = append(s.Backends, backendStatus{
 			Name: b.Name, Pool: b.Pool, Alive: b.Alive, LatencyMS: float64(b.Latency.Microseconds()) / 1000,
+			Registration: registrationOf(b),
 		})
 	}
 	return s

@@ -17,7 +17,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/emiago/sipgo/sip"
+
 	"tandem/bridge"
+	"tandem/bridge/identity"
 	"tandem/bridge/media"
 	"tandem/bridge/route"
 	"tandem/bridge/sdp"
@@ -134,9 +137,25 @@ func (c Config) sipside(o Options, server *certificates, log *slog.Logger) (sips
 		cfg.Pools = append(cfg.Pools, c.Pools[name].sipside(name))
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Trunks)) {
-		cfg.Trunks = append(cfg.Trunks, sipside.TrunkConfig{Name: name, URI: c.Trunks[name].URI.Uri})
+		cfg.Trunks = append(cfg.Trunks, c.Trunks[name].sipside(name))
 	}
 	return cfg, nil
+}
+
+func (t Trunk) sipside(name string) sipside.TrunkConfig {
+	cfg := sipside.TrunkConfig{Name: name, URI: t.URI.Uri, Account: sipside.Account{Username: t.Username, Register: t.Register}}
+	for _, n := range t.Addresses {
+		cfg.Sources = append(cfg.Sources, n.Prefix)
+	}
+	if t.Expires != nil {
+		cfg.Account.Expires = *t.Expires
+	}
+	if t.Password != "" {
+		cfg.Account.Answer = func(res *sip.Response, method, uri string, body []byte) (sip.Header, error) {
+			return identity.Answer(res, t.Username, t.Password, method, uri, body)
+		}
+	}
+	return cfg
 }
 
 func (p Pool) sipside(name string) sipside.PoolConfig {
@@ -219,7 +238,9 @@ func (c Config) peerings() map[string]bridge.Peering {
 		all[name] = peering
 	}
 	for name, t := range c.Trunks {
-		all[name] = c.Media.RTP.peering(t.Peering, bridge.ReferLocal)
+		peering := c.Media.RTP.peering(t.Peering, bridge.ReferLocal)
+		peering.Username, peering.Password, peering.Own = t.Username, t.Password, t.Username != ""
+		all[name] = peering
 	}
 	return all
 }

@@ -51,11 +51,7 @@ var laterKeys = map[string]string{
 
 	"pools.*.shared-location": "shared-location is not in this version",
 
-	"trunks.*.register": "registering at a trunk is not in this version; the trunk has to know this gateway by its address",
-	"trunks.*.username": "credentials for a trunk are not in this version; the trunk has to know this gateway by its address",
-	"trunks.*.password": "credentials for a trunk are not in this version; the trunk has to know this gateway by its address",
-	"trunks.*.refer":    "refer is not in this version",
-	"trunks.*.network":  "networks are not in this version",
+	"trunks.*.network": "networks are not in this version",
 }
 
 func (d *decoder) fail(path string, tk *token.Token, format string, args ...any) {

@@ -241,6 +241,7 @@ func (g *Gateway) drain() {
 		}
 	}()
 	g.log.Info("draining", "calls", g.bridge.Stats().Calls, "limit", g.cfg.shutdownTimeout())
+	g.sip.Unregister(ctx)
 	if err := g.bridge.Shutdown(ctx); err != nil {
 		g.log.Warn("running calls were ended", "error", err)
 	}

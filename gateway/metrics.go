@@ -110,6 +110,10 @@ func (s scrape) backends(f figures) {
 		s.gauge("backend_latency_seconds", "Round trip of the last answered probe.", b.Latency.Seconds(), labels...)
 		s.counter("backend_requests_total", "Requests sent to the backend.", b.Requests, labels...)
 		s.counter("backend_failures_total", "Requests to the backend that failed.", b.Fails, labels...)
+		if b.Registers {
+			s.gauge("trunk_registered", "1 while the gateway is registered at the trunk.", oneIf(b.Registered), labels...)
+			s.gauge("trunk_register_status", "Last final response to a REGISTER of the gateway; 0: none came.", float64(b.RegisterStatus), labels...)
+		}
 	}
 }
 

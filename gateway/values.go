@@ -164,3 +164,24 @@ func (p *Probe) UnmarshalText(text []byte) error {
 	*p = Probe{}
 	return nil
 }
+
+// Network is a range of addresses; a plain address is a range of one.
+type Network struct{ netip.Prefix }
+
+// UnmarshalText reads "ADDRESS" or "ADDRESS/BITS".
+func (n *Network) UnmarshalText(text []byte) error {
+	if addr, err := netip.ParseAddr(string(text)); err == nil && addr.Zone() == "" {
+		addr = addr.Unmap()
+		n.Prefix = netip.PrefixFrom(addr, addr.BitLen())
+		return nil
+	}
+	prefix, err := netip.ParsePrefix(string(text))
+	if err != nil {
+		return fmt.Errorf("%q is neither an address nor a range such as 203.0.113.16/28", text)
+	}
+	if prefix != prefix.Masked() {
+		return fmt.Errorf("%s has bits behind its length; the range is %s", prefix, prefix.Masked())
+	}
+	n.Prefix = prefix
+	return nil
+}

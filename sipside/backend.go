@@ -25,6 +25,9 @@ type Backend struct {
 	target target
 	wake   chan struct{} // a suspicion: probe now
 
+	sources   []netip.Prefix // besides its servers' addresses: where its requests may come from
+	registrar *registrar     // nil: no binding is kept there
+
 	serve transaction.Handler // set by Serve before anything is read
 
 	places          atomic.Pointer[[]place] // sorted
@@ -173,8 +176,12 @@ func (b *Backend) isName() bool {
 
 // stats is a snapshot of the backend's figures.
 func (b *Backend) stats() BackendStats {
-	return BackendStats{
+	s := BackendStats{
 		Name: b.name, Pool: b.pool.name, Alive: b.Alive(), Latency: time.Duration(b.latency.Load()),
 		Requests: b.requests.Load(), Fails: b.fails.Load(),
 	}
+	if r := b.registrar; r != nil {
+		s.Registers, s.Registered, s.RegisterStatus = true, r.registered.Load(), int(r.status.Load())
+	}
+	return s
 }

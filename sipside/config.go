@@ -45,8 +45,10 @@ type PoolConfig struct {
 
 // TrunkConfig is one plain SIP trunk.
 type TrunkConfig struct {
-	Name string
-	URI  sip.Uri
+	Name    string
+	URI     sip.Uri
+	Sources []netip.Prefix // whence its requests may come, besides the addresses of URI
+	Account Account
 }
 
 // Resolver looks host names up; *net.Resolver meets it.

@@ -35,6 +35,7 @@ type Endpoints struct {
 	ctx     context.Context // ends with Close
 	cancel  context.CancelFunc
 	serving chan struct{} // closed by Serve, after which Backend.serve may be called
+	leaving chan struct{} // closed by Unregister
 
 	names       names
 	sources     sources
@@ -107,7 +108,7 @@ func newEndpoints(cfg Config, lim limits) *Endpoints {
 		advertise: strings.Trim(cfg.Advertise, "[]"), clientTLS: cfg.ClientTLS, dscp: cfg.dscp(),
 		pools: map[string]*Pool{}, byName: map[string]*Backend{},
 		trace: cfg.Trace, log: cfg.Log, limits: lim, scratch: newScratch(),
-		serving: make(chan struct{}),
+		serving: make(chan struct{}), leaving: make(chan struct{}),
 	}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
@@ -163,7 +164,12 @@ func (e *Endpoints) addBackends(cfg Config) {
 	}
 	for _, t := range cfg.Trunks {
 		pool := &Pool{name: t.Name}
-		e.addBackend(pool, newBackend(e, pool, t.Name, t.URI), 1)
+		b := newBackend(e, pool, t.Name, t.URI)
+		b.sources = t.Sources
+		if t.Account.Register {
+			b.registrar = newRegistrar(b, t.Account)
+		}
+		e.addBackend(pool, b, 1)
 	}
 }
 
@@ -216,6 +222,9 @@ func (e *Endpoints) Serve(ctx context.Context, h Handler) error {
 	for _, b := range e.backends {
 		if b.watched() {
 			e.spawn(b.watch)
+		}
+		if b.registrar != nil {
+			e.spawn(b.registrar.run)
 		}
 	}
 	var err error

@@ -1,7 +1,9 @@
 package sipside
 
 import (
+	"cmp"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +21,13 @@ type sources struct {
 type memberTable struct {
 	exact map[netip.AddrPort]*Backend
 	hosts map[netip.Addr]*Backend
+	nets  []network // the longest prefix first
+}
+
+// network is a range of addresses of one trunk.
+type network struct {
+	prefix  netip.Prefix
+	backend *Backend
 }
 
 // hop is an address that a backend's dialog sent us to (a remote target or a route): requests in a dialog and responses
@@ -54,6 +63,11 @@ func (s *sources) of(from netip.AddrPort, viaPort uint16) (*Backend, standing) {
 	}
 	if b := table.hosts[from.Addr()]; b != nil {
 		return b, member
+	}
+	for _, n := range table.nets {
+		if n.prefix.Contains(from.Addr()) {
+			return n.backend, member
+		}
 	}
 	s.mu.RLock()
 	h, ok := s.hops[from.Addr()]
@@ -98,6 +112,9 @@ func (s *sources) forgetOne(now time.Time) {
 func (s *sources) rebuild(backends []*Backend) {
 	table := &memberTable{exact: map[netip.AddrPort]*Backend{}, hosts: map[netip.Addr]*Backend{}}
 	for _, b := range backends {
+		for _, prefix := range b.sources {
+			table.nets = append(table.nets, network{prefix.Masked(), b})
+		}
 		for _, p := range b.located() {
 			at, addr := p.addr, p.addr.Addr()
 			if table.exact[at] == nil {
@@ -108,5 +125,6 @@ func (s *sources) rebuild(backends []*Backend) {
 			}
 		}
 	}
+	slices.SortStableFunc(table.nets, func(a, b network) int { return cmp.Compare(b.prefix.Bits(), a.prefix.Bits()) })
 	s.members.Store(table)
 }

@@ -22,6 +22,9 @@ type BackendStats struct {
 	Alive           bool
 	Latency         time.Duration // of the last answered probe
 	Requests, Fails uint64        // probes not counted; Fails: timeouts and lost flows
+	Registers       bool          // a binding of ours is to be kept there
+	Registered      bool          // it is there
+	RegisterStatus  int           // of the last final response to a REGISTER; 0: none came
 }
 
 // Stats may be called at any time.
