@@ -25,14 +25,14 @@ lab:
 test: lab
 	go build ./...
 	go test -race $(UNIT)
-	$(MAKE) fuzz-media FUZZTIME=4s
+	$(MAKE) fuzz-media FUZZTIME=10000x
 	go test -race -timeout 20m ./e2e/...
 
 # Ten thousand calls of mixed kinds, after which nothing may be left; make test has some hundreds.
 soak: lab
 	SOAK=10000 go test -run '^TestNothingIsLeft$$' -timeout 40m -v ./e2e
 
-# Every fuzz target whose name matches FUZZ for FUZZTIME.
+# Every fuzz target whose name matches FUZZ for FUZZTIME: a duration, or a count as 20000x.
 fuzz:
 	@grep -rno --include=*_test.go '^func Fuzz[A-Za-z]*' . | sed 's/:[0-9]*:func / /' | while read -r file target; do \
 		echo "$$target" | grep -qE '$(FUZZ)' || continue; \
