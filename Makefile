@@ -24,7 +24,7 @@ lab:
 
 test: lab
 	go build ./...
-	go test -race $(UNIT)
+	go test -race -parallel 8 $(UNIT) # tests of calls wait more than they work
 	$(MAKE) fuzz-media FUZZTIME=10000x
 	go test -race -timeout 20m ./e2e/...
 

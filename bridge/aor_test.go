@@ -10,6 +10,7 @@ import (
 )
 
 func TestAddressOfRecord(t *testing.T) {
+	t.Parallel()
 	tests := []struct{ uri, want string }{
 		{"sip:alice@example.com", "sip:alice@example.com"},
 		{"sip:al%69ce@example.com", "sip:alice@example.com"},
@@ -50,6 +51,7 @@ func TestAddressOfRecord(t *testing.T) {
 
 // Who registered in one spelling is called in another.
 func TestSpellingsReachTheSameBrowser(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{})
 	b := w.registered("al%69ce", wsstest.Options{})
 	at := w.sip.Addrs()[0]

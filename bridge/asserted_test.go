@@ -12,6 +12,7 @@ import (
 
 // A backend is told who calls on the gateway's word, never on the browser's; an untrusted one not what is private (RFC 3325).
 func TestAssertedIdentityOfABrowser(t *testing.T) {
+	t.Parallel()
 	claim := sip.NewHeader("P-Asserted-Identity", "<sip:boss@example.com>")
 	private := sip.NewHeader("Privacy", "id")
 	for name, c := range map[string]struct {
@@ -26,6 +27,7 @@ func TestAssertedIdentityOfABrowser(t *testing.T) {
 		"private to others":      {"700", []sip.Header{private, claim}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t, conditions{other: true, bridge: Config{Peerings: map[string]Peering{"other": {Untrusted: true}}}})
 			b := w.registered("alice", wsstest.Options{})
 			call, err := b.Invite(w.ctx(), c.user, wsstest.InviteOptions{Headers: c.headers})
@@ -53,6 +55,7 @@ func TestAssertedIdentityOfABrowser(t *testing.T) {
 
 // What a backend asserts reaches a browser where the backend is trusted.
 func TestAssertedIdentityOfABackend(t *testing.T) {
+	t.Parallel()
 	for _, untrusted := range []bool{false, true} {
 		w := newWorld(t, conditions{bridge: Config{Peerings: map[string]Peering{"pbx": {Untrusted: untrusted}}}})
 		b := w.registered("alice", wsstest.Options{})

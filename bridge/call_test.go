@@ -13,6 +13,7 @@ import (
 
 // A browser calls a backend: every step of the ladder, what the legs share and what they do not, a tone in each direction.
 func TestBrowserCallsBackend(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{})
 	b := w.registered("alice", wsstest.Options{})
 	call, err := b.Invite(w.ctx(), "600", wsstest.InviteOptions{Headers: []sip.Header{
@@ -101,8 +102,10 @@ func (w *world) checkInvite(call *wsstest.Call, in *siptest.Incoming) {
 
 // A backend calls a browser; the browser hangs up, and in a second call the backend.
 func TestBackendCallsBrowser(t *testing.T) {
+	t.Parallel()
 	for _, by := range []string{"browser", "backend"} {
 		t.Run(by, func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t, conditions{})
 			b := w.registered("alice", wsstest.Options{})
 			m := w.rtp()
@@ -146,11 +149,13 @@ func TestBackendCallsBrowser(t *testing.T) {
 
 // What a backend refuses reaches the browser, but for what is about the backend itself.
 func TestRefusalsCross(t *testing.T) {
+	t.Parallel()
 	tests := []struct{ backend, browser int }{
 		{486, 486}, {404, 404}, {603, 603}, {480, 480}, {500, 500}, {503, 480}, {302, 480}, {488, 488}, {408, 408},
 	}
 	for _, test := range tests {
 		t.Run(phrase(test.backend), func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t, conditions{})
 			b := w.browser(wsstest.Options{})
 			call, err := b.Invite(w.ctx(), "600", wsstest.InviteOptions{Session: wsstest.FixedAudio()})
@@ -175,6 +180,7 @@ func TestRefusalsCross(t *testing.T) {
 
 // A browser gives up: the backend hears CANCEL, the browser 487.
 func TestCancel(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{})
 	b := w.browser(wsstest.Options{})
 	call, err := b.Invite(w.ctx(), "609", wsstest.InviteOptions{Session: wsstest.FixedAudio()})
@@ -200,6 +206,7 @@ func TestCancel(t *testing.T) {
 
 // CANCEL waits for a provisional, and a 200 that crosses it is ACKed and hung up.
 func TestCancelCrossesAnswer(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{bridge: Config{TryTimeout: 10 * time.Second}})
 	b := w.browser(wsstest.Options{})
 	call, err := b.Invite(w.ctx(), "600", wsstest.InviteOptions{Session: wsstest.FixedAudio()})

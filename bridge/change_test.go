@@ -18,6 +18,7 @@ import (
 
 // The PBX holds the browser and plays music to it; its own side hears nothing meanwhile. After the resume both talk.
 func TestMusicOnHold(t *testing.T) {
+	t.Parallel()
 	k := newTalk(t, conditions{}, wsstest.Options{})
 	for _, by := range []sip.RequestMethod{sip.INVITE, sip.UPDATE} {
 		res, err := k.backend.Request(k.ctx(), by, "application/sdp", k.rtp.Offer("sendonly"))
@@ -41,6 +42,7 @@ func TestMusicOnHold(t *testing.T) {
 // The browser holds and the PBX answers with music all the same, as Asterisk may for a held peer's own sake: nothing reaches the browser,
 // and after the resume both talk.
 func TestMusicForTheHolder(t *testing.T) {
+	t.Parallel()
 	k := newTalk(t, conditions{}, wsstest.Options{})
 	offers := make(chan string, 1)
 	go k.answerReinvite(offers)
@@ -58,8 +60,10 @@ func TestMusicForTheHolder(t *testing.T) {
 
 // The far side moves: its media comes from and goes to another place, which concerns nobody but this leg.
 func TestFarSideMoves(t *testing.T) {
+	t.Parallel()
 	for _, by := range []sip.RequestMethod{sip.INVITE, sip.UPDATE} {
 		t.Run(string(by), func(t *testing.T) {
+			t.Parallel()
 			k := newTalk(t, conditions{}, wsstest.Options{})
 			// The same codecs as agreed: a re-offer of them all would be news for the browser.
 			again := sessionOf(k.rtp, 0, "PCMU/8000")
@@ -95,6 +99,7 @@ func (k *talk) reoffers() (n int) {
 
 // The codec changes in mid-call, from either side.
 func TestCodecChanges(t *testing.T) {
+	t.Parallel()
 	k := newTalk(t, conditions{}, wsstest.Options{})
 	for _, to := range []struct {
 		payload int
@@ -165,6 +170,7 @@ func (p *pictured) Answer(_ context.Context, offer []byte) ([]byte, error) {
 
 // A browser adds video and takes it away, and then the backend does: each side hears of it.
 func TestVideoComesAndGoes(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{bridge: Config{Peerings: map[string]Peering{"pbx": {SDP: sdp.Policy{Video: true}}}}})
 	s := &pictured{Fixed: wsstest.FixedAudio()}
 	call, in := w.ringing(wsstest.InviteOptions{Session: s})

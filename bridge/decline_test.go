@@ -48,6 +48,7 @@ func newChangingTalk(t *testing.T) (*talk, *changing) {
 // A browser whose offer leaves nothing to relay gets each m-line rejected, never a 488; the backend hears inactive, and of the
 // browser's next offer that media goes on.
 func TestBrowserDropsAudio(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name    string
 		rewrite func(string) string
@@ -60,6 +61,7 @@ func TestBrowserDropsAudio(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			k, page := newChangingTalk(t)
 			offers, done := make(chan string, 1), make(chan struct{})
 			go func() {
@@ -97,6 +99,7 @@ func TestBrowserDropsAudio(t *testing.T) {
 
 // What is no session description is 400 (the page would not write one), and the call goes on.
 func TestBrowserOffersNonsense(t *testing.T) {
+	t.Parallel()
 	k, _ := newChangingTalk(t)
 	res, _ := k.call.Request(k.ctx(), sip.INVITE, "application/sdp", []byte("v=0\r\nnonsense\r\n"))
 	if res == nil || res.StatusCode != 400 {
@@ -110,6 +113,7 @@ func TestBrowserOffersNonsense(t *testing.T) {
 
 // A backend that drops audio knows how to take a refusal.
 func TestBackendDropsAudio(t *testing.T) {
+	t.Parallel()
 	k, _ := newChangingTalk(t)
 	offer := regexp.MustCompile(`m=audio \d+`).ReplaceAllString(k.rtp.Offer("sendrecv"), "m=audio 0")
 	res, err := k.backend.Reinvite(k.ctx(), offer)

@@ -20,6 +20,7 @@ func (w *world) hears(call *wsstest.Call, m *siptest.Media, tone float64) {
 
 // A delayed offer: the backend's INVITE has no SDP; the browser's has our offer. The caller gets it in our 200 and answers in its ACK.
 func TestDelayedOffer(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{})
 	b := w.registered("alice", wsstest.Options{})
 	out, err := w.agents[0].Invite(siptest.Call{To: w.toBrowser("alice")})
@@ -51,6 +52,7 @@ func TestDelayedOffer(t *testing.T) {
 // The caller acknowledges provisionals: the offer goes in the 183 and its answer comes in the PRACK, so that there is early media. The
 // 200 has none, for it would be another offer.
 func TestDelayedOfferInProgress(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{})
 	b, m := w.registered("alice", wsstest.Options{}), w.rtp()
 	out, call := w.asking(b, "Supported", "")
@@ -80,6 +82,7 @@ func TestDelayedOfferInProgress(t *testing.T) {
 // The caller requires 100rel and made no offer: the first provisional has ours, though the browser said nothing yet; the codec that it
 // then takes comes by re-INVITE where it is another.
 func TestDelayedOfferWhileRinging(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{})
 	b, m := w.registered("alice", wsstest.Options{}), w.rtp()
 	out, call := w.asking(b, "Require", "")
@@ -106,8 +109,10 @@ func TestDelayedOfferWhileRinging(t *testing.T) {
 
 // A PRACK that owes an answer and has none, or none that can be taken, ends the call.
 func TestDelayedOfferWithoutAnswer(t *testing.T) {
+	t.Parallel()
 	for name, sdp := range map[string]string{"none": "", "nonsense": "v=1\r\n", "refusal": session(1, "m=audio 0 RTP/AVP 0")} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t, conditions{})
 			b := w.registered("alice", wsstest.Options{})
 			out, call := w.asking(b, "Supported", "")
@@ -129,8 +134,10 @@ func TestDelayedOfferWithoutAnswer(t *testing.T) {
 // A browser that makes no offer: the backend's INVITE has ours, the browser's 200 too. Where it requires 100rel its 183 has it, and the
 // PRACK the answer.
 func TestDelayedOfferOfBrowser(t *testing.T) {
+	t.Parallel()
 	for _, reliable := range []bool{false, true} {
 		t.Run(map[bool]string{false: "in the 200", true: "in the 183"}[reliable], func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t, conditions{})
 			opt := wsstest.InviteOptions{NoOffer: true}
 			if reliable {
@@ -156,6 +163,7 @@ func TestDelayedOfferOfBrowser(t *testing.T) {
 
 // A delayed offer between trunks, answered in the ACK.
 func TestDelayedOfferBetweenTrunks(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{})
 	at := w.sip.Addrs()[0]
 	to := sip.Uri{Scheme: "sip", User: "trunk", Host: at.Addr().String(), Port: int(at.Port())}
@@ -187,6 +195,7 @@ func TestDelayedOfferBetweenTrunks(t *testing.T) {
 
 // A re-INVITE without an offer: the 200 makes it, the ACK answers it; where the answer changes the session the other side hears of it.
 func TestDelayedReinvite(t *testing.T) {
+	t.Parallel()
 	k := newTalk(t, conditions{}, wsstest.Options{})
 	for _, direction := range []string{"sendrecv", "sendonly", "sendrecv"} {
 		heard := len(k.call.Received())
@@ -220,6 +229,7 @@ func TestDelayedReinvite(t *testing.T) {
 
 // SIP.js can send a re-INVITE without an offer, too.
 func TestDelayedReinviteOfBrowser(t *testing.T) {
+	t.Parallel()
 	k := newTalk(t, conditions{}, wsstest.Options{})
 	k.check(k.call.ReinviteDelayed(k.ctx()))
 	k.hears(k.call, k.rtp, 1200)

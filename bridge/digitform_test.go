@@ -8,6 +8,7 @@ import (
 )
 
 func TestDigitForms(t *testing.T) {
+	t.Parallel()
 	const allows, deaf = "INVITE, INFO", "INVITE"
 	events := sdp.Codec{Name: "telephone-event", Clock: 8000}
 	for _, c := range []struct {

@@ -12,6 +12,7 @@ import (
 )
 
 func TestEarlyOffersThatCross(t *testing.T) {
+	t.Parallel()
 	for open, want := range map[sdp.Pending]int{sdp.Stable: 0, sdp.SaidOffer: 491, sdp.HeardOffer: 500} {
 		if got := refuseEarlyOffer(open); got != want {
 			t.Errorf("%v: %d, want %d (RFC 3311 §5.2)", open, got, want)
@@ -21,6 +22,7 @@ func TestEarlyOffersThatCross(t *testing.T) {
 
 // A callee moves its early media by UPDATE: it is answered at once, the browser hears the new place and nothing else.
 func TestEarlyMediaMoves(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{})
 	call, in := w.ringing(wsstest.InviteOptions{})
 	first, second := w.rtp(), w.rtp()
@@ -52,6 +54,7 @@ func TestEarlyMediaMoves(t *testing.T) {
 
 // UPDATEs in early dialogs that carry no offer, cross the open one, or belong to nobody.
 func TestEarlyUpdates(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{})
 	call, in := w.ringing(wsstest.InviteOptions{})
 	m := w.rtp()
@@ -82,6 +85,7 @@ func TestEarlyUpdates(t *testing.T) {
 
 // A browser that changes its session before the answer is answered at once; the callee hears of it once the call is up.
 func TestBrowserHoldsWhileRinging(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{})
 	call, in := w.ringing(wsstest.InviteOptions{Session: wsstest.FixedAudio()})
 	m := w.rtp()

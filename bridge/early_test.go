@@ -13,6 +13,7 @@ import (
 
 // Early media runs before the 200, and the 200 says what the 183 said.
 func TestEarlyMedia(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{bridge: Config{TryTimeout: 200 * time.Millisecond}})
 	b := w.browser(wsstest.Options{})
 	call, err := b.Invite(w.ctx(), "604", wsstest.InviteOptions{})
@@ -54,6 +55,7 @@ func TestEarlyMedia(t *testing.T) {
 
 // A 200 without SDP after a 183 with it: the browser's 200 carries SDP all the same.
 func TestAnswerOnlyInProgress(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{})
 	b := w.browser(wsstest.Options{})
 	call, err := b.Invite(w.ctx(), "604", wsstest.InviteOptions{})
@@ -75,6 +77,7 @@ func TestAnswerOnlyInProgress(t *testing.T) {
 // Two forks ring with early media of their own codecs and the second one wins with a codec that the browser's answer does not name:
 // the 200 repeats the answer given, and a re-INVITE follows the ACK.
 func TestWinnerWithAnotherCodec(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{})
 	b := w.browser(wsstest.Options{})
 	call, err := b.Invite(w.ctx(), "600", wsstest.InviteOptions{})
@@ -118,6 +121,7 @@ func sessionOf(m *siptest.Media, payload int, codec string) string {
 
 // An answer that the browser never acknowledges is repeated, and then the call ends with BYE on both legs.
 func TestUnacknowledgedAnswer(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{bridge: Config{T1: 5 * time.Millisecond}})
 	b := w.browser(wsstest.Options{Raw: true})
 	invite := b.NewRequest(sip.INVITE, "600")
@@ -147,6 +151,7 @@ func TestUnacknowledgedAnswer(t *testing.T) {
 
 // A backend's 2xx is ACKed at every repetition.
 func TestRepeatedAnswerIsAcknowledgedAgain(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{})
 	b := w.browser(wsstest.Options{})
 	call, err := b.Invite(w.ctx(), "600", wsstest.InviteOptions{Session: wsstest.FixedAudio()})

@@ -43,6 +43,7 @@ func (w *world) sends(b *wsstest.Browser, req *sip.Request) <-chan *sip.Response
 }
 
 func TestMessageToPBX(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{})
 	b := w.registered("alice", wsstest.Options{})
 	req := text(b.NewRequest(sip.MESSAGE, "bob"), "text/plain;charset=utf-8", "grüß dich")
@@ -63,6 +64,7 @@ func TestMessageToPBX(t *testing.T) {
 
 // A challenge crosses, and the credentials come on the leg of the challenge.
 func TestMessageWithCredentials(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{members: 2})
 	b := w.browser(wsstest.Options{})
 	b.SetUser("alice", "secret")
@@ -108,6 +110,7 @@ func (w *world) expectAny(method sip.RequestMethod) *siptest.Incoming {
 
 // A member that fails is followed by the next; a refusal of the callee's is final.
 func TestMessageFailover(t *testing.T) {
+	t.Parallel()
 	var asked atomic.Int32
 	w := newWorld(t, conditions{members: 3, handler: func(int) func(*siptest.Incoming) bool {
 		return func(in *siptest.Incoming) bool {
@@ -129,6 +132,7 @@ func TestMessageFailover(t *testing.T) {
 }
 
 func TestMessageToBrowser(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{})
 	b := w.registered("alice", wsstest.Options{})
 	to := w.toBrowser("alice")
@@ -157,6 +161,7 @@ func TestMessageToBrowser(t *testing.T) {
 
 // Message waiting comes without a subscription too, as Asterisk sends it.
 func TestUnsolicitedNotify(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{})
 	b := w.registered("alice", wsstest.Options{Raw: false})
 	headers := []sip.Header{sip.NewHeader("Event", "message-summary"), sip.NewHeader("Subscription-State", "active")}
@@ -173,6 +178,7 @@ func TestUnsolicitedNotify(t *testing.T) {
 }
 
 func TestPublish(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{})
 	b := w.registered("alice", wsstest.Options{})
 	req := text(b.NewRequest(sip.PUBLISH, "alice"), "application/pidf+xml", "<presence/>")
@@ -191,6 +197,7 @@ func TestPublish(t *testing.T) {
 
 // A MESSAGE within a call reaches who is at its other end.
 func TestMessageInCall(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{})
 	b := w.registered("alice", wsstest.Options{})
 	c, err := b.Invite(w.ctx(), "600", wsstest.InviteOptions{})

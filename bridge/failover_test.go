@@ -38,6 +38,7 @@ func replies(statuses ...int) func(*siptest.Incoming) {
 
 // The member that was asked first fails: the next is tried.
 func TestFailover(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name string
 		bad  func(*siptest.Incoming)
@@ -50,6 +51,7 @@ func TestFailover(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t, conditions{members: 2, bridge: Config{TryTimeout: 700 * time.Millisecond},
 				handler: behave(test.bad, replies(180, 486))})
 			w.registerWith(0)
@@ -70,6 +72,7 @@ func TestFailover(t *testing.T) {
 
 // A member that refuses the connection is passed over at once.
 func TestFailoverOnRefusedConnection(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{dead: true, bridge: Config{TryTimeout: 10 * time.Second}, handler: behave(replies(486))})
 	for _, member := range w.sip.Pool("pbx").Order("") {
 		if name := member.Name(); name != "pbx/"+w.agents[0].Addr().String() {
@@ -105,8 +108,10 @@ func (w *world) registerAt(backend string) {
 
 // Never after a 180 or 183.
 func TestNoFailoverAfterRinging(t *testing.T) {
+	t.Parallel()
 	for _, status := range []int{180, 183} {
 		t.Run(phrase(status), func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t, conditions{members: 2, handler: behave(replies(status, 503), replies(486))})
 			w.registerWith(0)
 			b := w.registered("alice", wsstest.Options{})
@@ -125,6 +130,7 @@ func TestNoFailoverAfterRinging(t *testing.T) {
 
 // All members fail: 480, never a 503.
 func TestNobodyAnswers(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{members: 2, handler: behave(replies(503), replies(503))})
 	b := w.browser(wsstest.Options{})
 	call, err := b.Invite(w.ctx(), "600", wsstest.InviteOptions{Session: wsstest.FixedAudio()})
@@ -137,6 +143,7 @@ func TestNobodyAnswers(t *testing.T) {
 
 // A member that answers after it was given up gets ACK and BYE.
 func TestLateAnswerIsHungUp(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{members: 2, bridge: Config{TryTimeout: 200 * time.Millisecond}, handler: behave(nil, replies(180))})
 	w.registerWith(0)
 	b := w.registered("alice", wsstest.Options{})
@@ -174,6 +181,7 @@ func challenges(nonce string, seen chan<- *sip.Request) func(*siptest.Incoming) 
 
 // Credentials go to the member that issued the nonce, on the same leg, whatever the pool's order says.
 func TestCredentialsReachTheirIssuer(t *testing.T) {
+	t.Parallel()
 	first, second := make(chan *sip.Request, 4), make(chan *sip.Request, 4)
 	w := newWorld(t, conditions{members: 2, handler: behave(challenges("one", first), challenges("two", second))})
 	b := w.browser(wsstest.Options{})
@@ -202,6 +210,7 @@ func TestCredentialsReachTheirIssuer(t *testing.T) {
 
 // The issuer dies between challenge and credentials: the next member challenges anew, and the browser hears stale=true.
 func TestDeadIssuerMeansStale(t *testing.T) {
+	t.Parallel()
 	seen := make(chan *sip.Request, 8)
 	issuer := func(in *siptest.Incoming) {
 		if header(in.Request(), "Authorization") != "" {
@@ -231,6 +240,7 @@ func TestDeadIssuerMeansStale(t *testing.T) {
 
 // A challenge that no browser can answer is 403, and the log names vouch.
 func TestUnusableChallenge(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{handler: behave(func(in *siptest.Incoming) {
 		in.Respond(siptest.Reply{Status: 401, Headers: []sip.Header{
 			sip.NewHeader("WWW-Authenticate", `Digest realm="pbx", nonce="n", algorithm=SHA-256, qop="auth"`),
@@ -247,6 +257,7 @@ func TestUnusableChallenge(t *testing.T) {
 
 // A forked second 2xx gets ACK and BYE; the call goes on with the first.
 func TestForkedAnswer(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{})
 	b := w.browser(wsstest.Options{})
 	call, err := b.Invite(w.ctx(), "600", wsstest.InviteOptions{Session: wsstest.FixedAudio()})

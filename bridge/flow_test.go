@@ -12,6 +12,7 @@ import (
 
 // A tab that loses its WebSocket keeps its media, and moves its call by registering again.
 func TestCallSurvivesALostWebSocket(t *testing.T) {
+	t.Parallel()
 	k := newTalk(t, conditions{}, wsstest.Options{Instance: "urn:uuid:a1", ContactUser: "page"})
 	k.browser.Drop()
 	k.until("the gateway to notice", func() bool { return k.wss.Stats().Connections == 0 })
@@ -30,6 +31,7 @@ func TestCallSurvivesALostWebSocket(t *testing.T) {
 
 // Another user's connection cannot take a call over, nor end it.
 func TestStrangerCannotTakeOver(t *testing.T) {
+	t.Parallel()
 	k := newTalk(t, conditions{}, wsstest.Options{})
 	k.browser.Drop()
 	k.until("the gateway to notice", func() bool { return k.wss.Stats().Connections == 0 })
@@ -45,6 +47,7 @@ func TestStrangerCannotTakeOver(t *testing.T) {
 
 // A closed tab: no WebSocket, no media. The call ends after the grace, and the backend is told.
 func TestClosedTab(t *testing.T) {
+	t.Parallel()
 	limits := conditions{bridge: Config{FlowGrace: 300 * time.Millisecond}}
 	limits.media.Consent = 3 * time.Second // pion checks every two
 	k := newTalk(t, limits, wsstest.Options{})
@@ -60,6 +63,7 @@ func TestClosedTab(t *testing.T) {
 
 // A browser whose media died but whose WebSocket lives hears BYE.
 func TestDeadMediaEndsBothLegs(t *testing.T) {
+	t.Parallel()
 	limits := conditions{}
 	limits.media.Consent = 3 * time.Second // pion checks every two
 	k := newTalk(t, limits, wsstest.Options{})
@@ -78,6 +82,7 @@ func TestDeadMediaEndsBothLegs(t *testing.T) {
 
 // Hold without music lasts longer than the time after which a silent peer that is to send counts as dead.
 func TestHoldWithoutMusicSurvives(t *testing.T) {
+	t.Parallel()
 	limits := conditions{}
 	limits.media.Silence = 600 * time.Millisecond
 	k := newTalk(t, limits, wsstest.Options{})
@@ -101,6 +106,7 @@ func TestHoldWithoutMusicSurvives(t *testing.T) {
 
 // The certificate differs from the SDP: no media, and the call ends under its own reason on both legs.
 func TestWrongFingerprint(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{})
 	b := w.browser(wsstest.Options{})
 	session, err := wsstest.NewMedia(wsstest.MediaOptions{WrongFingerprint: true})
@@ -123,6 +129,7 @@ func TestWrongFingerprint(t *testing.T) {
 
 // Before the answer a lost WebSocket is the end: the backend hears CANCEL.
 func TestLostWebSocketWhileRinging(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{handler: behave()})
 	b := w.browser(wsstest.Options{})
 	call, err := b.Invite(w.ctx(), "609", wsstest.InviteOptions{Session: wsstest.FixedAudio()})
@@ -141,6 +148,7 @@ func TestLostWebSocketWhileRinging(t *testing.T) {
 
 // A backend that calls a browser whose connection is gone is told at once.
 func TestCallToAGoneBrowser(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{})
 	b := w.registered("alice", wsstest.Options{})
 	to := w.toBrowser("alice")

@@ -33,6 +33,7 @@ func lines(hs []sip.Header) []string {
 }
 
 func TestCrossing(t *testing.T) {
+	t.Parallel()
 	users := []string{
 		"X-Ticket: 42", "x-lower: a, b; c", "User-to-User: 56a3;encoding=hex", "Alert-Info: <urn:alert:source:external>",
 		"Call-Info: <http://x.example/p.png>;purpose=icon", "Subject: lunch", "Priority: urgent", "Date: Sat, 21 Nov 2026 10:00:00 GMT",
@@ -59,6 +60,7 @@ func TestCrossing(t *testing.T) {
 }
 
 func TestPrivacyHidesAssertedIdentity(t *testing.T) {
+	t.Parallel()
 	for privacy, hidden := range map[string]bool{"id": true, "header; ID": true, "user": true, "none": false, "session": false} {
 		req := parsed(t, "INVITE", "P-Asserted-Identity: <sip:a@example.com>", "Privacy: "+privacy)
 		got := lines(crossingFromBackend(req.Headers()))
@@ -74,6 +76,7 @@ func TestPrivacyHidesAssertedIdentity(t *testing.T) {
 }
 
 func TestCrossingClones(t *testing.T) {
+	t.Parallel()
 	req := parsed(t, "INVITE", "X-A: 1")
 	original := req.GetHeader("X-A")
 	if got := crossing(req.Headers()); len(got) != 1 || got[0] == original {
@@ -83,6 +86,7 @@ func TestCrossingClones(t *testing.T) {
 
 // A header that would begin another one cannot come through the parser, and crosses no more if it was made by hand.
 func TestNoHeaderIsSmuggled(t *testing.T) {
+	t.Parallel()
 	head := "INVITE sip:600@example.com SIP/2.0\r\nVia: SIP/2.0/WSS x.invalid;branch=z9hG4bK1\r\nFrom: <sip:a@example.com>;tag=a\r\n" +
 		"To: <sip:600@example.com>\r\nCall-ID: c\r\nCSeq: 1 INVITE\r\n"
 	for name, value := range map[string]string{

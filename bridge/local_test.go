@@ -57,6 +57,7 @@ func (w *world) dial(to string) *siptest.Outgoing {
 
 // All contacts of a user ring; who answers has the call.
 func TestLocalUsersAreCalled(t *testing.T) {
+	t.Parallel()
 	w := localWorld(t, conditions{})
 	one, _ := w.joins(wsstest.Options{})
 	two, res := w.joins(wsstest.Options{})
@@ -88,6 +89,7 @@ func TestLocalUsersAreCalled(t *testing.T) {
 }
 
 func TestLocalExpiry(t *testing.T) {
+	t.Parallel()
 	w := localWorld(t, conditions{bridge: Config{MinExpires: 30 * time.Second, MaxExpires: time.Minute}})
 	for _, tt := range []struct {
 		asked, status int
@@ -112,6 +114,7 @@ func TestLocalExpiry(t *testing.T) {
 }
 
 func TestLocalRemovalAndQuery(t *testing.T) {
+	t.Parallel()
 	w := localWorld(t, conditions{})
 	one, _ := w.joins(wsstest.Options{})
 	two, _ := w.joins(wsstest.Options{})
@@ -143,6 +146,7 @@ func TestLocalRemovalAndQuery(t *testing.T) {
 
 // A page that comes back over another flow replaces its binding; one that is reloaded for ever fills nothing.
 func TestLocalFlows(t *testing.T) {
+	t.Parallel()
 	w := localWorld(t, conditions{})
 	old, _ := w.joins(wsstest.Options{Instance: "urn:uuid:00000000-0000-0000-0000-00000000000a"})
 	old.Drop()
@@ -164,6 +168,7 @@ func TestLocalFlows(t *testing.T) {
 
 // A GRUU rings its instance alone (RFC 5627); a temporary one says nothing of it.
 func TestLocalGRUU(t *testing.T) {
+	t.Parallel()
 	w := localWorld(t, conditions{})
 	one, _ := w.joins(wsstest.Options{Instance: "urn:uuid:00000000-0000-0000-0000-00000000000a"})
 	two, res := w.joins(wsstest.Options{})
@@ -205,6 +210,7 @@ func TestLocalGRUU(t *testing.T) {
 
 // A phone behind the pool registers with a Path, and is called along it.
 func TestLocalPhoneBehindAPool(t *testing.T) {
+	t.Parallel()
 	w := localWorld(t, conditions{})
 	edge := w.agents[0].URI("")
 	var domain sip.Uri
@@ -247,6 +253,7 @@ func TestLocalPhoneBehindAPool(t *testing.T) {
 
 // What was registered is known after a restart, and a page that comes back replaces what it had.
 func TestLocalSurvivesARestart(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "bindings.db")
 	open := func() *location.File {
 		f, err := location.OpenFile(path, time.Now, slog.New(slog.DiscardHandler))

@@ -150,6 +150,7 @@ func kindOf(data []byte) string {
 // A message lost, doubled or overtaken at any step of a call by UDP changes nothing that its users see: RFC 3261's
 // retransmissions and RFC 5407's races.
 func TestLossyLink(t *testing.T) {
+	t.Parallel()
 	steps := map[string][]string{
 		"call":   {"INVITE", "100 INVITE", "180 INVITE", "200 INVITE", "ACK", "re-INVITE", "200 re-INVITE", "BYE", "200 BYE"},
 		"cancel": {"INVITE", "180 INVITE", "CANCEL", "200 CANCEL", "487 INVITE", "ACK"},
@@ -157,6 +158,7 @@ func TestLossyLink(t *testing.T) {
 	}
 	for story, kinds := range steps {
 		t.Run(story, func(t *testing.T) {
+			t.Parallel()
 			link := &lossyLink{}
 			w := newWorld(t, conditions{link: link, timers: quick()})
 			b := w.registered("alice", wsstest.Options{})

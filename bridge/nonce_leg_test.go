@@ -13,6 +13,7 @@ import (
 // A nonce of a REGISTER, or one that was used before, leads to its member but to no leg: two INVITEs with it at once are two
 // dialogs. Only the first INVITE that answers an INVITE's challenge goes on where that was.
 func TestANonceGivesItsLegOnce(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name   string
 		method sip.RequestMethod // whose challenge it is
@@ -23,6 +24,7 @@ func TestANonceGivesItsLegOnce(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			seen := make(chan *sip.Request, 8)
 			w := newWorld(t, conditions{members: 2, handler: challengeOnce(test.method, "one", seen)})
 			b := w.browser(wsstest.Options{})

@@ -24,6 +24,7 @@ func (o *overload) offered(now *time.Time, windows, each int) (last int) {
 }
 
 func TestOverload(t *testing.T) {
+	t.Parallel()
 	waited, now := time.Duration(0), time.Unix(1, 0)
 	o := &overload{delay: func() (time.Duration, bool) { return waited, true }}
 	if n := o.offered(&now, 10, 40); n != 40 {
@@ -49,6 +50,7 @@ func TestOverload(t *testing.T) {
 }
 
 func TestOverloadForgetsWhenNothingComes(t *testing.T) {
+	t.Parallel()
 	now := time.Unix(1, 0)
 	o := &overload{delay: func() (time.Duration, bool) { return time.Second, true }}
 	if n := o.offered(&now, 20, 40); n != overloadLeast {
@@ -62,6 +64,7 @@ func TestOverloadForgetsWhenNothingComes(t *testing.T) {
 
 // Goroutines that spin keep the rest waiting: the runtime's own figures show it.
 func TestSchedulerDelay(t *testing.T) {
+	t.Parallel()
 	s := newSchedulerDelay()
 	s.since()
 	stop, done := make(chan struct{}), make(chan struct{})
@@ -101,6 +104,7 @@ func TestSchedulerDelay(t *testing.T) {
 
 // An overloaded gateway refuses a new call at once and with a reason, and goes on serving those that run.
 func TestOverloadedBridge(t *testing.T) {
+	t.Parallel()
 	k := newTalk(t, conditions{}, wsstest.Options{})
 	o := k.bridge.overload
 	o.mu.Lock()

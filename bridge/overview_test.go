@@ -9,6 +9,7 @@ import (
 )
 
 func TestQualityInRecords(t *testing.T) {
+	t.Parallel()
 	got := recordStreams([]media.StreamQuality{{
 		Kind: "audio", RoundTrip: 81234 * time.Microsecond,
 		In: media.Quality{Packets: 300, Lost: 7, Jitter: 1234567, Burst: 1.239, MOS: 4.1, MOSMin: 3.987, MOSAvg: 4.204},
@@ -24,6 +25,7 @@ func TestQualityInRecords(t *testing.T) {
 
 // A running call shows what the browser's own reports say: the round trip to it, and what it gets.
 func TestLiveQuality(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{})
 	b := w.registered("alice", wsstest.Options{})
 	call, err := b.Invite(w.ctx(), "600", wsstest.InviteOptions{})

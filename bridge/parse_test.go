@@ -9,6 +9,7 @@ import (
 )
 
 func TestDigitOf(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		kind, body string
 		key        byte // 0: an error
@@ -47,6 +48,7 @@ func FuzzDigitOf(f *testing.F) {
 
 // A browser takes exactly application/sdp: it is taken out of a multipart, and parameters are struck.
 func TestSessionBody(t *testing.T) {
+	t.Parallel()
 	multipart := "--b1\r\nContent-Type: application/isup\r\n\r\nxyz\r\n--b1\r\nContent-Type: application/sdp; charset=utf-8\r\n\r\nv=0\r\n\r\n--b1--\r\n"
 	tests := []struct {
 		kind, body, want string
@@ -99,6 +101,7 @@ func FuzzSessionExpires(f *testing.F) {
 }
 
 func TestSessionIDOf(t *testing.T) {
+	t.Parallel()
 	const id = "a358d2b291b8d3a7a358d2b291b8d3a7"
 	for value, want := range map[string]string{
 		id + ";remote=" + nilSessionID: id,
@@ -116,6 +119,7 @@ func TestSessionIDOf(t *testing.T) {
 
 // A browser's library takes nothing but sip: in To and From.
 func TestForBrowser(t *testing.T) {
+	t.Parallel()
 	for in, want := range map[string]string{
 		"sip:alice@example.com":  "sip:alice@example.com",
 		"sips:alice@example.com": "sip:alice@example.com",
@@ -140,6 +144,7 @@ func TestForBrowser(t *testing.T) {
 
 // A Call-ID of ours can never start with JsSIP's own five characters (of 0-9a-v), and identifiers are letters and digits.
 func TestIdentifiers(t *testing.T) {
+	t.Parallel()
 	m := minter{node: "n1"}
 	for range 100 {
 		if id := m.callID(); id[0] < 'A' || id[0] > 'Z' {

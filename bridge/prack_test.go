@@ -25,8 +25,10 @@ func (w *world) asking(b *wsstest.Browser, name, offer string) (*siptest.Outgoin
 // A backend that supports 100rel gets the browser's early description reliably and the 180 not; one that requires it gets both so,
 // one after the other.
 func TestReliableProgressToBackend(t *testing.T) {
+	t.Parallel()
 	for _, asks := range []string{"Supported", "Require"} {
 		t.Run(asks, func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t, conditions{})
 			b, m := w.registered("alice", wsstest.Options{}), w.rtp()
 			out, call := w.asking(b, asks, m.Offer("sendrecv"))
@@ -68,6 +70,7 @@ func TestReliableProgressToBackend(t *testing.T) {
 
 // A reliable 183 is repeated until its PRACK, and the 200 does not pass it.
 func TestAnswerWaitsForPrack(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{bridge: Config{T1: 10 * time.Millisecond}})
 	b, m := w.registered("alice", wsstest.Options{}), w.rtp()
 	out, call := w.asking(b, "Supported", m.Offer("sendrecv"))
@@ -97,6 +100,7 @@ func TestAnswerWaitsForPrack(t *testing.T) {
 
 // A caller that gives up while its 200 waits for a PRACK is a caller without an answer.
 func TestCancelWhileTheAnswerWaits(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{})
 	b, m := w.registered("alice", wsstest.Options{}), w.rtp()
 	out, call := w.asking(b, "Supported", m.Offer("sendrecv"))
@@ -116,8 +120,10 @@ func TestCancelWhileTheAnswerWaits(t *testing.T) {
 
 // A caller that asked for reliable provisionals and acknowledges none gets 504 (RFC 3262 §3), also where the browser had answered.
 func TestNoPrack(t *testing.T) {
+	t.Parallel()
 	for _, answered := range []bool{false, true} {
 		t.Run(fmt.Sprint(answered), func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t, conditions{bridge: Config{T1: 5 * time.Millisecond}})
 			b := w.registered("alice", wsstest.Options{})
 			out, call := w.asking(b, "Supported", w.rtp().Offer("sendrecv"))
@@ -138,6 +144,7 @@ func TestNoPrack(t *testing.T) {
 
 // PRACKs that acknowledge nothing.
 func TestBadPracks(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{})
 	b := w.registered("alice", wsstest.Options{})
 	out, call := w.asking(b, "Supported", w.rtp().Offer("sendrecv"))
@@ -169,6 +176,7 @@ func TestBadPracks(t *testing.T) {
 
 // An offer in the PRACK (RFC 3262 §5) is answered in its 200; the browser hears of it once the call is up.
 func TestOfferInPrack(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{})
 	b, m := w.registered("alice", wsstest.Options{}), w.rtp()
 	out, call := w.asking(b, "Supported", m.Offer("sendrecv"))
@@ -196,6 +204,7 @@ func TestOfferInPrack(t *testing.T) {
 
 // A browser that requires 100rel (SIP.js where the page wants it) is served: each provisional wants its PRACK.
 func TestBrowserRequiresReliable(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{})
 	call, in := w.ringing(wsstest.InviteOptions{Headers: []sip.Header{sip.NewHeader("Require", "100rel")}})
 	m := w.rtp()
@@ -219,6 +228,7 @@ func TestBrowserRequiresReliable(t *testing.T) {
 
 // Two trunks that both speak 100rel: each PRACK ends where it came.
 func TestReliableBetweenTrunks(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{})
 	at := w.sip.Addrs()[0]
 	to := sip.Uri{Scheme: "sip", User: "trunk", Host: at.Addr().String(), Port: int(at.Port())}

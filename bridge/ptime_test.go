@@ -7,6 +7,7 @@ import (
 
 // A side that wants longer packets in a running call has the other side asked for them; a refresh that wants nothing new stays here.
 func TestNewPacketLengthReachesTheOtherSide(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{})
 	caller, callee := w.trunkCall([2]string{session(1, "m=audio 4000 RTP/AVP 0", "a=ptime:20"), session(1, "m=audio 4100 RTP/AVP 0")})
 	res, err := callee.Reinvite(w.ctx(), session(2, "m=audio 4100 RTP/AVP 0", "a=ptime:20"))

@@ -23,6 +23,7 @@ func (w *world) raced() (*wsstest.Call, *siptest.Dialog) {
 // RFC 5407 §3.1.3 and §3.2.2: a BYE that crosses a re-INVITE ends the call, whatever the re-INVITE is answered with; who sent
 // it hears 487 (RFC 3261 §15.1.2).
 func TestByeCrossesReinvite(t *testing.T) {
+	t.Parallel()
 	for _, answered := range []int{487, 481} {
 		w := newWorld(t, conditions{timers: quick()})
 		caller, callee := w.trunkCall([2]string{session(1, "m=audio 4000 RTP/AVP 0"), session(1, "m=audio 4100 RTP/AVP 0")})
@@ -56,6 +57,7 @@ func TestByeCrossesReinvite(t *testing.T) {
 
 // RFC 5407 §3.2.1: both sides hang up at once; each BYE is answered, and the call ends once.
 func TestByeCrossesBye(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{})
 	call, d := w.raced()
 	done := make(chan error, 1)

@@ -21,6 +21,7 @@ func movedTo(contacts ...string) siptest.Reply {
 
 // A 3xx is followed to the Contact that is wanted most and that the routes know; the caller notices nothing.
 func TestRedirectIsFollowed(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{other: true})
 	b := w.registered("alice", wsstest.Options{})
 	call, err := b.Invite(w.ctx(), "600", wsstest.InviteOptions{})
@@ -51,6 +52,7 @@ func TestRedirectIsFollowed(t *testing.T) {
 
 // Redirections in a circle end.
 func TestRedirectLoop(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{})
 	b := w.registered("alice", wsstest.Options{})
 	call, err := b.Invite(w.ctx(), "600", wsstest.InviteOptions{})
@@ -71,6 +73,7 @@ func TestRedirectLoop(t *testing.T) {
 
 // Where a pool's redirections are passed, a backend gets them with their Contacts, a browser as 480 with the reason.
 func TestRedirectIsPassed(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{other: true, bridge: Config{Peerings: map[string]Peering{"other": {PassRedirects: true}}}})
 	b := w.registered("alice", wsstest.Options{})
 	call, err := b.Invite(w.ctx(), "700", wsstest.InviteOptions{})

@@ -29,8 +29,10 @@ func (p *phone) report(status int, event, state string) *sip.Response {
 
 // A PBX that transfers itself gets the REFER, with the other dialog named as it knows it; the browser hears its reports.
 func TestReferPassed(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []string{"blind", "attended"} {
 		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t, passing())
 			b := w.registered("alice", wsstest.Options{})
 			first, bob := w.allowingCall(b, "600")
@@ -97,6 +99,7 @@ func (w *world) allowingCall(b *wsstest.Browser, user string) (*wsstest.Call, *p
 
 // Where the two are not on one PBX, or the trunk knows no REFER, the gateway joins them.
 func TestReferNotPassed(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, passing())
 	b := w.registered("alice", wsstest.Options{})
 	first, bob := w.allowingCall(b, "600")
@@ -113,6 +116,7 @@ func TestReferNotPassed(t *testing.T) {
 
 // A REFER that cannot be followed is refused, and the call goes on.
 func TestBadRefer(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{})
 	b := w.registered("alice", wsstest.Options{})
 	call, bob := w.dialled(b, "600", w.agents[0], 1000)
@@ -141,8 +145,10 @@ func TestBadRefer(t *testing.T) {
 
 // A PBX refers a browser to somebody else; the browser goes on talking.
 func TestTransferByPBX(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []string{"blind", "attended", "of two others"} {
 		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t, conditions{other: true})
 			b := w.registered("alice", wsstest.Options{})
 			call, bob := w.dialled(b, "600", w.agents[0], 1000)

@@ -8,6 +8,7 @@ import (
 
 // A reloaded page takes the place of the one that it was at the backend; one that is open keeps its own.
 func TestReloadedPageTakesTheDormantPlace(t *testing.T) {
+	t.Parallel()
 	pbx := newRegistrarDouble(t, "secret")
 	rig := newRegisterRig(t, pbx)
 	open := rig.dial(wsstest.Options{})
@@ -33,6 +34,7 @@ func TestReloadedPageTakesTheDormantPlace(t *testing.T) {
 
 // A client that comes back when another took its place is a new one, and its own again at the next refresh.
 func TestWhoLostItsPlaceGetsAnother(t *testing.T) {
+	t.Parallel()
 	pbx := newRegistrarDouble(t, "secret")
 	rig := newRegisterRig(t, pbx)
 	first := rig.dial(wsstest.Options{Instance: "urn:uuid:a"})

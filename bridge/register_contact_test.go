@@ -19,6 +19,7 @@ func bareRegistrar(cfg Config) *registrar {
 }
 
 func TestRegistrationOf(t *testing.T) {
+	t.Parallel()
 	r := bareRegistrar(Config{Node: "n1", Secret: []byte("k")})
 	tests := []struct {
 		name  string
@@ -69,6 +70,7 @@ func TestRegistrationOf(t *testing.T) {
 }
 
 func TestTokens(t *testing.T) {
+	t.Parallel()
 	mint := newTokenMint("node-1", []byte("k"))
 	same := [][2]string{
 		{mint.token("sip:a@x", "urn:1", "1", "user1"), mint.token("sip:a@x", "urn:1", "1", "user2")},
@@ -99,6 +101,7 @@ func TestTokens(t *testing.T) {
 }
 
 func TestSequenceRisesOnEveryLeg(t *testing.T) {
+	t.Parallel()
 	r := bareRegistrar(Config{})
 	last, rnd := map[string]uint32{}, rand.New(rand.NewPCG(1, 2))
 	for range 10_000 {
@@ -113,6 +116,7 @@ func TestSequenceRisesOnEveryLeg(t *testing.T) {
 
 // The answer to an older REGISTER may come last; it must not undo the newer one. Another Call-ID is another start of the page.
 func TestLateAnswerDoesNotReplace(t *testing.T) {
+	t.Parallel()
 	r := bareRegistrar(Config{})
 	expires := time.Now().Add(time.Minute)
 	at := func(flow, callID string, seq uint32) location.Binding {
@@ -146,6 +150,7 @@ func TestLateAnswerDoesNotReplace(t *testing.T) {
 }
 
 func TestGrantOf(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name  string
 		lines []string

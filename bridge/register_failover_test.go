@@ -29,6 +29,7 @@ func (rig *registerRig) byPreference(doubles ...*registrarDouble) []*registrarDo
 }
 
 func TestFailoverToTheNextMember(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name   string
 		fault  func(d *registrarDouble)
@@ -45,6 +46,7 @@ func TestFailoverToTheNextMember(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			a, b := newRegistrarDouble(t, "secret"), newRegistrarDouble(t, "secret")
 			rig := newRegisterRig(t, a, b)
 			order := rig.byPreference(a, b)
@@ -69,6 +71,7 @@ func TestFailoverToTheNextMember(t *testing.T) {
 }
 
 func TestNoMemberAnswers(t *testing.T) {
+	t.Parallel()
 	a, b := newRegistrarDouble(t, ""), newRegistrarDouble(t, "")
 	rig := newRegisterRig(t, a, b)
 	page := rig.dial(wsstest.Options{})
@@ -90,6 +93,7 @@ func TestNoMemberAnswers(t *testing.T) {
 
 // A slow registrar is better than none: the last member has five times as long.
 func TestLastMemberHasLonger(t *testing.T) {
+	t.Parallel()
 	pbx := newRegistrarDouble(t, "")
 	rig := newRegisterRig(t, pbx)
 	page := rig.dial(wsstest.Options{})
@@ -110,6 +114,7 @@ func TestLastMemberHasLonger(t *testing.T) {
 // The member that challenged dies before the credentials come: the client is challenged anew, with stale=true so that it does
 // not blame the password, by the next member; and its new credentials go there.
 func TestCredentialsOfADeadMember(t *testing.T) {
+	t.Parallel()
 	a, b := newRegistrarDouble(t, "secret"), newRegistrarDouble(t, "secret")
 	rig := newRegisterRig(t, a, b)
 	order := rig.byPreference(a, b)
@@ -142,6 +147,7 @@ func TestCredentialsOfADeadMember(t *testing.T) {
 
 // A nonce that nobody here remembers (the gateway restarted) is tried, and a refusal of it is no wrong password.
 func TestCredentialsOfAnUnknownMember(t *testing.T) {
+	t.Parallel()
 	pbx := newRegistrarDouble(t, "secret")
 	rig := newRegisterRig(t, pbx)
 	page := rig.dial(wsstest.Options{})
@@ -161,6 +167,7 @@ func TestCredentialsOfAnUnknownMember(t *testing.T) {
 
 // A registered user's member dies; its refresh moves to the other, whatever its nonce was.
 func TestRefreshMovesFromADeadMember(t *testing.T) {
+	t.Parallel()
 	a, b := newRegistrarDouble(t, "secret"), newRegistrarDouble(t, "secret")
 	rig := newRegisterRig(t, a, b)
 	order := rig.byPreference(a, b)
@@ -187,6 +194,7 @@ func TestRefreshMovesFromADeadMember(t *testing.T) {
 
 // Credentials that are no digest are not bound to a member: they go along.
 func TestBearerSurvivesFailover(t *testing.T) {
+	t.Parallel()
 	a, b := newRegistrarDouble(t, ""), newRegistrarDouble(t, "")
 	rig := newRegisterRig(t, a, b)
 	order := rig.byPreference(a, b)
@@ -218,6 +226,7 @@ func nonceIn(t *testing.T, res *sip.Response) string {
 
 // Digest covers the Request-URI and the credentials as they stand: not one byte may change.
 func TestBytesThatDigestCovers(t *testing.T) {
+	t.Parallel()
 	pbx := newRegistrarDouble(t, "")
 	rig := newRegisterRig(t, pbx)
 	page := rig.dial(wsstest.Options{Raw: true})

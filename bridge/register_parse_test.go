@@ -12,6 +12,7 @@ import (
 )
 
 func TestSplitAddresses(t *testing.T) {
+	t.Parallel()
 	for value, want := range map[string][]string{
 		"":                             nil,
 		"<sip:a;lr>":                   {"<sip:a;lr>"},

@@ -16,6 +16,7 @@ import (
 // Two exchanges behind a pool, one killed: every user's next REGISTER goes to the other, digest and all; and back once the
 // first is up again.
 func TestRegistrationsOutliveAnExchange(t *testing.T) {
+	t.Parallel()
 	users := map[string]string{}
 	for i := range 10 {
 		users[fmt.Sprintf("user%d", i)] = fmt.Sprintf("secret%d", i)

@@ -14,6 +14,7 @@ import (
 )
 
 func TestRegisterIsRejected(t *testing.T) {
+	t.Parallel()
 	pbx := newRegistrarDouble(t, "")
 	rig := newRegisterRig(t, pbx)
 	contacts := strings.Repeat("Contact: <sip:a@x.invalid>\r\n", maxContacts+1)
@@ -59,6 +60,7 @@ func TestRegisterIsRejected(t *testing.T) {
 }
 
 func TestChallengesThatBrowsersGet(t *testing.T) {
+	t.Parallel()
 	const md5, sha = `Digest realm="double", nonce="NONCE", algorithm=MD5, qop="auth"`, `Digest realm="double", nonce="x", algorithm=SHA-256, qop="auth"`
 	tests := []struct {
 		name   string
@@ -74,6 +76,7 @@ func TestChallengesThatBrowsersGet(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			pbx := newRegistrarDouble(t, "secret")
 			pbx.set(func() { pbx.challenge = tt.offers })
 			rig := newRegisterRig(t, pbx)
@@ -98,6 +101,7 @@ func TestChallengesThatBrowsersGet(t *testing.T) {
 // A backend that wants more than MaxExpires gets it where the client asked for so much: else the client, told to ask for more
 // than we pass on, would ask for ever.
 func TestIntervalTooBrief(t *testing.T) {
+	t.Parallel()
 	pbx := newRegistrarDouble(t, "secret")
 	pbx.set(func() { pbx.minimum = 300 })
 	rig := newRegisterRig(t, pbx)
@@ -119,6 +123,7 @@ func TestIntervalTooBrief(t *testing.T) {
 }
 
 func TestShortExpiryIsKept(t *testing.T) {
+	t.Parallel()
 	rig := newRegisterRig(t, newRegistrarDouble(t, ""))
 	if res := rig.register(rig.dial(wsstest.Options{Expires: 30}), "alice", ""); headerValue(res, "Expires") != "30" {
 		t.Errorf("granted %s", headerValue(res, "Expires"))
@@ -126,6 +131,7 @@ func TestShortExpiryIsKept(t *testing.T) {
 }
 
 func TestGuardIsAskedForNewRegistrationsOnly(t *testing.T) {
+	t.Parallel()
 	var mu sync.Mutex
 	var asked []string
 	full := false
@@ -156,6 +162,7 @@ func TestGuardIsAskedForNewRegistrationsOnly(t *testing.T) {
 }
 
 func TestManyBrowsersAtOnce(t *testing.T) {
+	t.Parallel()
 	a, b := newRegistrarDouble(t, "secret"), newRegistrarDouble(t, "secret")
 	pool := sipside.PoolConfig{Name: "pbx", Members: []sipside.Member{a.member(), b.member()}}
 	rig := newTimedRig(t, nil, pool, 2*time.Second) // nobody is silent here: a busy machine must not look as if

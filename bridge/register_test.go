@@ -188,6 +188,7 @@ func (rig *registerRig) only() location.Binding {
 }
 
 func TestRegisterCrosses(t *testing.T) {
+	t.Parallel()
 	pbx := newRegistrarDouble(t, "secret")
 	rig := newRegisterRig(t, pbx)
 	b := rig.dial(wsstest.Options{Instance: "urn:uuid:A1"})
@@ -244,6 +245,7 @@ func TestRegisterCrosses(t *testing.T) {
 }
 
 func TestRefreshKeepsLegAndBinding(t *testing.T) {
+	t.Parallel()
 	pbx := newRegistrarDouble(t, "secret")
 	rig := newRegisterRig(t, pbx)
 	b := rig.dial(wsstest.Options{})
@@ -268,6 +270,7 @@ func TestRefreshKeepsLegAndBinding(t *testing.T) {
 
 // SIP.js gives no instance: its Contact's user part stands for it.
 func TestRegisterWithoutInstance(t *testing.T) {
+	t.Parallel()
 	pbx := newRegistrarDouble(t, "secret")
 	rig := newRegisterRig(t, pbx)
 	res := rig.register(rig.dial(wsstest.Options{NoInstance: true, ContactUser: "page1"}), "alice", "secret")
@@ -286,6 +289,7 @@ func TestRegisterWithoutInstance(t *testing.T) {
 }
 
 func TestWrongPassword(t *testing.T) {
+	t.Parallel()
 	pbx := newRegistrarDouble(t, "secret")
 	rig := newRegisterRig(t, pbx)
 	res := rig.refused(rig.dial(wsstest.Options{}), "alice", "wrong")
@@ -298,6 +302,7 @@ func TestWrongPassword(t *testing.T) {
 }
 
 func TestReconnectReplacesItsOwnBinding(t *testing.T) {
+	t.Parallel()
 	pbx := newRegistrarDouble(t, "secret")
 	rig := newRegisterRig(t, pbx)
 	first := rig.dial(wsstest.Options{Instance: "urn:uuid:a", ContactUser: "u1"})
@@ -323,6 +328,7 @@ func TestReconnectReplacesItsOwnBinding(t *testing.T) {
 
 // The page is closed while its REGISTER is on the way: the backend has a binding, so it is known here, but as dormant.
 func TestAcceptedAfterTheFlowIsGone(t *testing.T) {
+	t.Parallel()
 	pbx := newRegistrarDouble(t, "")
 	rig := newRegisterRig(t, pbx)
 	pbx.set(func() { pbx.deaf = true })
@@ -342,6 +348,7 @@ func TestAcceptedAfterTheFlowIsGone(t *testing.T) {
 }
 
 func TestUnregister(t *testing.T) {
+	t.Parallel()
 	pbx := newRegistrarDouble(t, "secret")
 	rig := newRegisterRig(t, pbx)
 	one, other := rig.dial(wsstest.Options{}), rig.dial(wsstest.Options{})
@@ -371,6 +378,7 @@ func TestUnregister(t *testing.T) {
 }
 
 func TestQueryShowsOwnBindingOnly(t *testing.T) {
+	t.Parallel()
 	pbx := newRegistrarDouble(t, "")
 	rig := newRegisterRig(t, pbx)
 	one, other := rig.dial(wsstest.Options{}), rig.dial(wsstest.Options{})

@@ -68,6 +68,7 @@ func (k *talk) hangUp() {
 
 // The browser holds and resumes: the backend hears it, and music runs only one way meanwhile.
 func TestBrowserHolds(t *testing.T) {
+	t.Parallel()
 	k := newTalk(t, conditions{}, wsstest.Options{})
 	offers := make(chan string, 1)
 	go k.answerReinvite(offers)
@@ -89,6 +90,7 @@ func TestBrowserHolds(t *testing.T) {
 
 // The backend holds and resumes: the browser hears it.
 func TestBackendHolds(t *testing.T) {
+	t.Parallel()
 	k := newTalk(t, conditions{}, wsstest.Options{})
 	for _, step := range []struct{ direction, answer string }{{"sendonly", "recvonly"}, {"sendrecv", "sendrecv"}} {
 		res, err := k.backend.Reinvite(k.ctx(), k.rtp.Offer(step.direction))
@@ -112,8 +114,10 @@ func TestBackendHolds(t *testing.T) {
 
 // The backend refuses the browser's hold: the browser is answered with unchanged media all the same.
 func TestRefusedHoldIsAnsweredHere(t *testing.T) {
+	t.Parallel()
 	for _, status := range []int{488, 500, 503, 491} {
 		t.Run(phrase(status), func(t *testing.T) {
+			t.Parallel()
 			k := newTalk(t, conditions{}, wsstest.Options{})
 			go func() {
 				in, err := k.backend.Expect(k.ctx(), sip.INVITE)
@@ -133,6 +137,7 @@ func TestRefusedHoldIsAnsweredHere(t *testing.T) {
 
 // ICE restart, session refresh and INFO stay on the browser's leg.
 func TestBrowsersOwnBusiness(t *testing.T) {
+	t.Parallel()
 	k := newTalk(t, conditions{}, wsstest.Options{})
 	k.check(k.call.RestartICE(k.ctx()))
 	k.check(k.call.Update(k.ctx()))
@@ -150,6 +155,7 @@ func TestBrowsersOwnBusiness(t *testing.T) {
 
 // A digit by INFO becomes RFC 4733 towards the backend.
 func TestInfoBecomesTelephoneEvent(t *testing.T) {
+	t.Parallel()
 	k := newTalk(t, conditions{}, wsstest.Options{})
 	for _, key := range []byte("59#") {
 		k.check(k.call.SendInfo(k.ctx(), key))
@@ -172,6 +178,7 @@ func TestInfoBecomesTelephoneEvent(t *testing.T) {
 
 // A refresh by the backend, UPDATE without or re-INVITE with the same offer, does not reach the browser.
 func TestBackendRefreshStaysHere(t *testing.T) {
+	t.Parallel()
 	k := newTalk(t, conditions{}, wsstest.Options{})
 	res, err := k.backend.Request(k.ctx(), sip.UPDATE, "", "", sip.NewHeader("Session-Expires", "1800;refresher=uac"))
 	k.check(err)
@@ -196,6 +203,7 @@ func TestBackendRefreshStaysHere(t *testing.T) {
 
 // Both sides hold at once: the browser's is never refused, and none waits for ever.
 func TestBothHoldAtOnce(t *testing.T) {
+	t.Parallel()
 	k := newTalk(t, conditions{}, wsstest.Options{})
 	k.crossing = true
 	invite, err := k.backend.Send(sip.INVITE, "application/sdp", k.rtp.Offer("sendonly"))
@@ -236,6 +244,7 @@ func TestBothHoldAtOnce(t *testing.T) {
 
 // An UPDATE with an offer from a backend reaches a browser as a re-INVITE, never as an UPDATE.
 func TestUpdateWithOffer(t *testing.T) {
+	t.Parallel()
 	k := newTalk(t, conditions{}, wsstest.Options{Allow: "ACK, CANCEL, BYE, INVITE, INFO, NOTIFY, OPTIONS, PRACK"})
 	res, err := k.backend.Request(k.ctx(), sip.UPDATE, "application/sdp", k.rtp.Offer("sendonly"))
 	k.check(err)

@@ -7,6 +7,7 @@ import (
 )
 
 func TestEveryReliablePhaseIsReached(t *testing.T) {
+	t.Parallel()
 	seen := reach([]reliablePhase{reliableIdle}, reliableInputs, func(p reliablePhase, i reliableInput) reliablePhase { return reliableTable[p][i].next })
 	forEach(reliablePhases, func(p reliablePhase) {
 		if !seen[p] {
@@ -17,6 +18,7 @@ func TestEveryReliablePhaseIsReached(t *testing.T) {
 
 // The rules of RFC 3262 §3.
 func TestReliableRules(t *testing.T) {
+	t.Parallel()
 	forEach(reliablePhases, func(p reliablePhase) {
 		forEach(reliableInputs, func(i reliableInput) {
 			step := reliableTable[p][i]
@@ -40,6 +42,7 @@ func TestReliableRules(t *testing.T) {
 }
 
 func TestOrderOfReliableProvisionals(t *testing.T) {
+	t.Parallel()
 	var r rseqs
 	for i, step := range []struct {
 		seq  uint32
@@ -53,6 +56,7 @@ func TestOrderOfReliableProvisionals(t *testing.T) {
 }
 
 func TestRAck(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		value     string
 		seq, cseq uint32
@@ -76,6 +80,7 @@ func TestRAck(t *testing.T) {
 }
 
 func TestReliableSeq(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		require, rseq string
 		want          uint32

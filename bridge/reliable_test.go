@@ -31,8 +31,10 @@ func (w *world) ringing(opt wsstest.InviteOptions) (*wsstest.Call, *siptest.Inco
 // A backend's reliable 183 is acknowledged in its dialog, is early media for the browser, and the final answer: the 200 without a
 // description, or with another one, changes nothing. The browser knows nothing of it.
 func TestReliableProgressFromBackend(t *testing.T) {
+	t.Parallel()
 	for _, final := range []string{"without", "with another"} {
 		t.Run("200 "+final+" description", func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t, conditions{})
 			call, in := w.ringing(wsstest.InviteOptions{})
 			if got := header(in.Request(), "Supported"); !strings.Contains(got, "100rel") || header(in.Request(), "Require") != "" {
@@ -68,6 +70,7 @@ func TestReliableProgressFromBackend(t *testing.T) {
 
 // Reliable provisionals are acknowledged once each and in order; one whose predecessor is missing is not, and does not ring.
 func TestOrderOfPracks(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{})
 	call, in := w.ringing(wsstest.InviteOptions{})
 	say := func(status int, rseq string) {
@@ -109,6 +112,7 @@ func TestOrderOfPracks(t *testing.T) {
 
 // Each of two forks has its own order and its own early media; the second one's reliable answer wins with it.
 func TestReliableForks(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{})
 	call, in := w.ringing(wsstest.InviteOptions{})
 	one, two := w.rtp(), w.rtp()
@@ -135,6 +139,7 @@ func TestReliableForks(t *testing.T) {
 
 // A PRACK goes by the route set of the dialog's first response, to the target of the latest.
 func TestRouteOfPrack(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{})
 	_, in := w.ringing(wsstest.InviteOptions{})
 	own := w.agents[0].URI("")
@@ -159,8 +164,10 @@ func TestRouteOfPrack(t *testing.T) {
 
 // What the callee says to a PRACK does not end the call, but that it knows the dialog no more.
 func TestRefusedPrack(t *testing.T) {
+	t.Parallel()
 	for _, status := range []int{500, 405, 404, 481} {
 		t.Run(phrase(status), func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t, conditions{})
 			call, in := w.ringing(wsstest.InviteOptions{})
 			prack, err := in.Reliably(w.ctx(), siptest.Reply{Status: 180})
@@ -189,12 +196,14 @@ func TestRefusedPrack(t *testing.T) {
 
 // A pool says whether 100rel is spoken with it.
 func TestReliablePeerings(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		mode      Reliable
 		supported bool
 		require   string
 	}{{ReliableAuto, true, ""}, {ReliableOff, false, ""}, {ReliableRequire, true, "100rel"}} {
 		t.Run(string(test.mode), func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t, conditions{bridge: Config{Peerings: map[string]Peering{"pbx": {Reliable: test.mode}}}})
 			b := w.registered("alice", wsstest.Options{})
 			call, err := b.Invite(w.ctx(), "600", wsstest.InviteOptions{})
@@ -231,6 +240,7 @@ func TestReliablePeerings(t *testing.T) {
 
 // A browser whose page wants its own 183 acknowledged (SIP.js) gets the PRACK.
 func TestReliableProgressFromBrowser(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{})
 	b := w.registered("alice", wsstest.Options{})
 	m := w.rtp()

@@ -3,6 +3,7 @@ package bridge
 import "testing"
 
 func TestReplacesHeader(t *testing.T) {
+	t.Parallel()
 	for value, want := range map[string]replaces{
 		"a@b;to-tag=1;from-tag=2":                   {callID: "a@b", toTag: "1", fromTag: "2"},
 		" a ; From-Tag = 2 ; TO-TAG=1;early-only;x": {callID: "a", toTag: "1", fromTag: "2", earlyOnly: true},
@@ -23,6 +24,7 @@ func TestReplacesHeader(t *testing.T) {
 }
 
 func TestSipfrag(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]int{
 		"SIP/2.0 180 Ringing\r\n": 180, "SIP/2.0 200 OK": 200, "": 0, "HTTP/1.1 200 OK": 0, "SIP/2.0 99 x": 0, "SIP/2.0 two": 0, "SIP/2.0": 0,
 	} {

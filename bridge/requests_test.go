@@ -24,6 +24,7 @@ func set(name, value string) func(*sip.Request) {
 
 // What is wrong with a browser's request gets its own status and a Reason, and no call begins.
 func TestBadRequests(t *testing.T) {
+	t.Parallel()
 	body := func(kind, text string) func(*sip.Request) {
 		return func(req *sip.Request) {
 			req.RemoveHeader("Content-Type")
@@ -102,6 +103,7 @@ func TestBadRequests(t *testing.T) {
 
 // A backend's INVITE as backends send it: identities asserted by the network, a route, headers of its own.
 func TestBackendsInviteIsMadeFitForABrowser(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{})
 	b := w.registered("alice", wsstest.Options{})
 	offer := w.rtp().Offer("sendrecv")
@@ -133,6 +135,7 @@ func TestBackendsInviteIsMadeFitForABrowser(t *testing.T) {
 
 // All of a user's browsers ring; the one that answers stops the others.
 func TestTwoTabsRing(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{})
 	one := w.registered("alice", wsstest.Options{})
 	two := w.registered("alice", wsstest.Options{})
@@ -162,6 +165,7 @@ type refusing struct{}
 func (refusing) Admit(string, string, sip.RequestMethod) error { return errors.New("too many calls") }
 
 func TestGuardRefuses(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{guard: refusing{}})
 	b := w.browser(wsstest.Options{})
 	call, err := b.Invite(w.ctx(), "600", wsstest.InviteOptions{Session: wsstest.FixedAudio()})
@@ -175,6 +179,7 @@ func TestGuardRefuses(t *testing.T) {
 
 // Shutdown takes no new calls, lets the running one go on, and says BYE on both legs when time is up.
 func TestShutdown(t *testing.T) {
+	t.Parallel()
 	k := newTalk(t, conditions{}, wsstest.Options{})
 	ctx, hurry := context.WithCancel(k.ctx())
 	done := make(chan error, 1)
@@ -202,8 +207,10 @@ func TestShutdown(t *testing.T) {
 
 // A backend that answers no BYE holds Shutdown up for a moment, whether the call ended before or by it.
 func TestShutdownWaitsForNoBye(t *testing.T) {
+	t.Parallel()
 	for _, ended := range []bool{true, false} {
 		t.Run(fmt.Sprintf("ended before: %v", ended), func(t *testing.T) {
+			t.Parallel()
 			k := newTalk(t, conditions{}, wsstest.Options{})
 			ctx, hurry := context.WithCancel(k.ctx())
 			defer hurry()
@@ -214,7 +221,7 @@ func TestShutdownWaitsForNoBye(t *testing.T) {
 			}
 			begun := time.Now()
 			err := k.bridge.Shutdown(ctx)
-			if took := time.Since(begun); took > 2*farewell {
+			if took := time.Since(begun); took > 5*farewell { // a transaction would wait 32 s
 				t.Errorf("Shutdown took %v", took)
 			}
 			if errors.Is(err, context.Canceled) == ended {
@@ -229,6 +236,7 @@ func TestShutdownWaitsForNoBye(t *testing.T) {
 
 // Without calls Shutdown is immediate, and twice is as good as once.
 func TestShutdownOfNothing(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{})
 	for range 2 {
 		w.check(w.bridge.Shutdown(w.ctx()))
@@ -237,6 +245,7 @@ func TestShutdownOfNothing(t *testing.T) {
 
 // A callee that never decides is given up.
 func TestRingLimit(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{bridge: Config{RingLimit: 300 * time.Millisecond}, handler: behave()})
 	b := w.browser(wsstest.Options{})
 	call, err := b.Invite(w.ctx(), "609", wsstest.InviteOptions{Session: wsstest.FixedAudio()})

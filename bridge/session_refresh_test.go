@@ -138,6 +138,7 @@ func TestTimerOfAPeerWithoutOne(t *testing.T) {
 // A backend that wants a longer interval (422) gets the INVITE again: the same Call-ID and tag, the next CSeq. The browser hears
 // nothing of it, and its own short interval is never refused.
 func TestIntervalTooSmallForTheBackend(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{bridge: Config{Peerings: map[string]Peering{"pbx": {SessionExpires: 30 * time.Minute}}}})
 	call, in := w.ringing(wsstest.InviteOptions{})
 	if got := header(in.Request(), "Session-Expires"); got != "1800" || header(in.Request(), "Min-SE") != "" {
@@ -176,6 +177,7 @@ func TestIntervalTooSmallForTheBackend(t *testing.T) {
 
 // A caller that gives up while the INVITE goes out again has the second one cancelled.
 func TestCancelAfter422(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{bridge: Config{Peerings: map[string]Peering{"pbx": {SessionExpires: 30 * time.Minute}}}})
 	call, in := w.ringing(wsstest.InviteOptions{})
 	w.check(in.Respond(siptest.Reply{Status: 100}))
@@ -197,6 +199,7 @@ func TestCancelAfter422(t *testing.T) {
 
 // A backend's interval below ours is refused with 422 and our least, a browser's never.
 func TestIntervalTooSmallForUs(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{})
 	w.registered("alice", wsstest.Options{})
 	out, err := w.agents[0].Invite(siptest.Call{To: w.toBrowser("alice"), SDP: w.rtp().Offer("sendrecv"),

@@ -169,6 +169,7 @@ func TestRefreshOfALostDialogEndsTheCall(t *testing.T) {
 }
 
 func TestSessionExpires(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		value     string
 		interval  time.Duration

@@ -10,6 +10,7 @@ import (
 
 // An established call is written down, dropped and restored: media goes on, hold and BYE work.
 func TestSnapshotRestore(t *testing.T) {
+	t.Parallel()
 	k := newTalk(t, conditions{}, wsstest.Options{})
 	id := k.events.call()
 	snapshot, err := k.bridge.Snapshot(id)
@@ -53,6 +54,7 @@ func TestSnapshotRestore(t *testing.T) {
 
 // A call that is set up cannot be written down yet.
 func TestNoSnapshotBeforeTheAnswer(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{})
 	b := w.browser(wsstest.Options{})
 	_, err := b.Invite(w.ctx(), "600", wsstest.InviteOptions{Session: wsstest.FixedAudio()})

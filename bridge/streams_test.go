@@ -98,6 +98,7 @@ func (w *world) exchange(ends [2]*net.UDPConn, ports [2]int, packet, end string)
 
 // A fax is taken over to T.38 by a re-INVITE, as Asterisk does it, and the audio comes back.
 func TestFaxBetweenTrunks(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{})
 	audio := [2]string{session(1, "m=audio 4000 RTP/AVP 0"), session(1, "m=audio 4100 RTP/AVP 0")}
 	caller, callee := w.trunkCall(audio)
@@ -121,6 +122,7 @@ func TestFaxBetweenTrunks(t *testing.T) {
 
 // A browser takes no fax: beside audio it is refused with port 0, alone with a status that leaves the call as it was.
 func TestFaxTowardsBrowser(t *testing.T) {
+	t.Parallel()
 	k := newTalk(t, conditions{}, wsstest.Options{})
 	res, err := k.backend.Reinvite(k.ctx(), session(9, "m=image 4002 udptl t38", "a=T38FaxVersion:0"))
 	k.check(err)
@@ -139,8 +141,10 @@ func TestFaxTowardsBrowser(t *testing.T) {
 
 // Video between trunks has ports of its own on each leg where the peering allows it, and comes and goes by re-INVITE.
 func TestVideoBetweenTrunks(t *testing.T) {
+	t.Parallel()
 	for _, allowed := range []bool{true, false} {
 		t.Run(fmt.Sprint(allowed), func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t, conditions{bridge: Config{Peerings: map[string]Peering{"pbx": {SDP: sdp.Policy{Video: allowed}}}}})
 			a, portA := w.socket()
 			b, portB := w.socket()
@@ -170,9 +174,11 @@ func TestVideoBetweenTrunks(t *testing.T) {
 
 // Codecs are converted only where both legs of the call do so.
 func TestConversionTakesBothLegs(t *testing.T) {
+	t.Parallel()
 	opus := session(1, "m=audio 4000 RTP/AVP 96", "a=rtpmap:96 opus/48000/2")
 	for _, converts := range []bool{true, false} {
 		t.Run(fmt.Sprint(converts), func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t, conditions{bridge: Config{Peerings: map[string]Peering{"pbx": {SDP: sdp.Policy{Transcode: converts}}}}})
 			at := w.sip.Addrs()[0]
 			to := sip.Uri{Scheme: "sip", User: "trunk", Host: at.Addr().String(), Port: int(at.Port())}

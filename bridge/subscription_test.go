@@ -75,6 +75,7 @@ func (s *subscribing) within(res *sip.Response, expires string) *sip.Request {
 }
 
 func TestSubscription(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{})
 	s := w.subscribes(wsstest.Options{})
 	d, res := s.granted()
@@ -106,6 +107,7 @@ func TestSubscription(t *testing.T) {
 
 // A NOTIFY may be quicker than the answer to its SUBSCRIBE (RFC 6665 §4.4.1); the browser gets them in order.
 func TestNotifyBeforeTheAnswer(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{})
 	s := w.subscribes(wsstest.Options{})
 	answered := make(chan int, 1)
@@ -140,6 +142,7 @@ func TestNotifyBeforeTheAnswer(t *testing.T) {
 
 // A refused subscription leaves nothing.
 func TestSubscriptionRefused(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{})
 	s := w.subscribes(wsstest.Options{})
 	w.check(s.in.Respond(siptest.Reply{Status: 489, Headers: []sip.Header{sip.NewHeader("Allow-Events", "presence")}}))
@@ -153,6 +156,7 @@ func TestSubscriptionRefused(t *testing.T) {
 
 // A browser that does not come back is un-subscribed; one that does goes on.
 func TestSubscriberGone(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{bridge: Config{FlowGrace: 300 * time.Millisecond}})
 	opt := wsstest.Options{Instance: "urn:uuid:00000000-0000-4000-8000-000000000001", ContactUser: "page", RegisterCallID: "again"}
 	s := w.subscribes(opt)
@@ -171,6 +175,7 @@ func TestSubscriberGone(t *testing.T) {
 
 // Who knows Call-ID and tags of a subscription is not its subscriber.
 func TestStrangerSubscribes(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{})
 	s := w.subscribes(wsstest.Options{})
 	_, res := s.granted()

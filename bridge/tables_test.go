@@ -29,6 +29,7 @@ func reach[S, I ~uint8](from []S, inputs I, next func(S, I) S) map[S]bool {
 func callNextState(s callState, i callInput) callState { return callTable[s][i].next }
 
 func TestEveryCallStateIsReached(t *testing.T) {
+	t.Parallel()
 	seen := reach([]callState{callSeeking}, callInputs, callNextState)
 	forEach(callStates, func(s callState) {
 		if !seen[s] {
@@ -39,6 +40,7 @@ func TestEveryCallStateIsReached(t *testing.T) {
 
 // Whatever happened before, a fault leads to the end as soon as every leg is gone, by one finish.
 func TestEveryCallEnds(t *testing.T) {
+	t.Parallel()
 	forEach(callStates, func(s callState) {
 		if s == callEnded {
 			return
@@ -55,6 +57,7 @@ func TestEveryCallEnds(t *testing.T) {
 }
 
 func TestEndedStaysEnded(t *testing.T) {
+	t.Parallel()
 	forEach(callInputs, func(i callInput) {
 		if step := callTable[callEnded][i]; step.next != callEnded || step.do != 0 {
 			t.Errorf("input %d: %v, %b", i, step.next, step.do)
@@ -67,6 +70,7 @@ func TestEndedStaysEnded(t *testing.T) {
 
 // Each rule of the design about the call is a line here.
 func TestCallRules(t *testing.T) {
+	t.Parallel()
 	forEach(callStates, func(s callState) {
 		forEach(callInputs, func(i callInput) {
 			step := callTable[s][i]
@@ -96,6 +100,7 @@ func TestCallRules(t *testing.T) {
 func legNextState(s legState, i legInput) legState { return legTable[s][i].next }
 
 func TestEveryLegStateIsReached(t *testing.T) {
+	t.Parallel()
 	seen := reach([]legState{legCalling, legIncoming}, legInputs, legNextState)
 	forEach(legStates, func(s legState) {
 		if !seen[s] {
@@ -106,6 +111,7 @@ func TestEveryLegStateIsReached(t *testing.T) {
 
 // Once the call wants a leg to end, it is gone after the events that the transactions and timers are sure to bring.
 func TestEveryLegEnds(t *testing.T) {
+	t.Parallel()
 	sure := map[legState]legInput{
 		legCancelPending: legHeardFinal, // timer B at the latest
 		legCancelling:    legHeardFinal,
@@ -129,6 +135,7 @@ func TestEveryLegEnds(t *testing.T) {
 }
 
 func TestLegRules(t *testing.T) {
+	t.Parallel()
 	forEach(legStates, func(s legState) {
 		forEach(legInputs, func(i legInput) {
 			step := legTable[s][i]
@@ -157,6 +164,7 @@ func TestLegRules(t *testing.T) {
 }
 
 func TestEveryOfferPhaseIsReached(t *testing.T) {
+	t.Parallel()
 	seen := reach([]offerPhase{offersEarly}, offerInputs, func(p offerPhase, i offerInput) offerPhase { return offerTable[p][i].next })
 	forEach(offerPhases, func(p offerPhase) {
 		if !seen[p] {
@@ -167,6 +175,7 @@ func TestEveryOfferPhaseIsReached(t *testing.T) {
 
 // No offer of ours goes out while one is open or before the dialog is confirmed, and none that was wanted is forgotten.
 func TestOffersAreSerialised(t *testing.T) {
+	t.Parallel()
 	forEach(offerPhases, func(p offerPhase) {
 		forEach(offerInputs, func(i offerInput) {
 			step := offerTable[p][i]
@@ -191,6 +200,7 @@ func TestOffersAreSerialised(t *testing.T) {
 
 // A queued offer goes out exactly once, whatever way the phase comes back to stable.
 func TestQueuedOffer(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name   string
 		inputs []offerInput

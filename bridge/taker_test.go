@@ -25,6 +25,7 @@ func (w *world) takes(from *siptest.Agent, m *siptest.Media, r replaces) *siptes
 
 // A third phone of the PBX takes the place of the first; the browser keeps its dialog.
 func TestInviteWithReplaces(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{})
 	b := w.registered("alice", wsstest.Options{})
 	call, bob := w.dialled(b, "600", w.agents[0], 1000)
@@ -55,6 +56,7 @@ func sdpOf(res *sip.Response) string { return string(res.Body()) }
 
 // Replaces that names nothing, or what is not the sender's, is refused (RFC 3891 §3), and the call goes on.
 func TestInviteWithReplacesRefused(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{other: true, bridge: Config{Peerings: map[string]Peering{"other": {Untrusted: true}}}})
 	b := w.registered("alice", wsstest.Options{})
 	call, bob := w.dialled(b, "600", w.agents[0], 1000)

@@ -43,12 +43,14 @@ var unframed = []string{"clerr", "baddn", "inv2543"}
 var faulty = []int{400, 406, 415, 416, 420, 482, 483, 501, 505, 513}
 
 func TestTortureOverEveryTransport(t *testing.T) {
+	t.Parallel()
 	files, err := filepath.Glob("../sipside/transaction/testdata/rfc*/*.dat")
 	if err != nil || len(files) != 62 {
 		t.Fatalf("%d messages, %v", len(files), err)
 	}
 	for transport, open := range map[string]func(*testing.T, *world) door{"UDP": udpDoor, "TCP": tcpDoor, "WS": wsDoor} {
 		t.Run(transport, func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t, conditions{handler: func(int) func(*siptest.Incoming) bool { return takeMessage }})
 			for _, file := range files {
 				name := strings.TrimSuffix(filepath.Base(file), ".dat")

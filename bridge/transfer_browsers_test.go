@@ -18,6 +18,7 @@ func (w *world) toned(user string, tone float64) *wsstest.Browser {
 
 // Three browsers and no PBX: one transfers the second to the third, which then hear each other; each keeps the dialog it has.
 func TestTransferBetweenBrowsers(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{routes: []route.Rule{
 		{From: "browsers", User: regexp.MustCompile("."), To: "browsers"}, {From: "browsers", To: "pbx"}, // REGISTER names no user
 	}})

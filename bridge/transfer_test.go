@@ -137,6 +137,7 @@ func namingCall(call *wsstest.Call, user string) string {
 
 // A browser refers its phone to another: the gateway calls that one, and both hear each other.
 func TestBlindTransferByBrowser(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{other: true})
 	b := w.registered("alice", wsstest.Options{})
 	call, bob := w.dialled(b, "600", w.agents[0], 1000)
@@ -175,8 +176,10 @@ func TestBlindTransferByBrowser(t *testing.T) {
 
 // A target that is busy leaves the two together; one who hung up before leaves nobody to talk to.
 func TestBlindTransferFails(t *testing.T) {
+	t.Parallel()
 	for _, early := range []bool{false, true} {
 		t.Run(fmt.Sprintf("referrer gone %v", early), func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t, conditions{other: true})
 			b := w.registered("alice", wsstest.Options{})
 			call, bob := w.dialled(b, "600", w.agents[0], 1000)
@@ -205,6 +208,7 @@ func TestBlindTransferFails(t *testing.T) {
 
 // A referrer that hangs up at once does not end the transfer.
 func TestReferrerHangsUpEarly(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{other: true})
 	b := w.registered("alice", wsstest.Options{})
 	call, bob := w.dialled(b, "600", w.agents[0], 1000)
@@ -225,6 +229,7 @@ func TestReferrerHangsUpEarly(t *testing.T) {
 
 // A browser joins its two phones, which are behind two PBXs, one of them on hold.
 func TestAttendedTransferByBrowser(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{other: true})
 	b := w.registered("alice", wsstest.Options{})
 	first, bob := w.dialled(b, "600", w.agents[0], 1000)
@@ -250,6 +255,7 @@ func TestAttendedTransferByBrowser(t *testing.T) {
 
 // Nobody disposes of a dialog that is another's, or that is gone.
 func TestAttendedTransferOfAStranger(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{other: true})
 	alice, mallory := w.registered("alice", wsstest.Options{}), w.registered("mallory", wsstest.Options{})
 	theirs, carol := w.dialled(alice, "700", w.other, 1500)

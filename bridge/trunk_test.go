@@ -37,6 +37,7 @@ func trunkWorld(t *testing.T, first, second string) *world {
 
 // A trunk's challenges are answered by the gateway, in the call's INVITE and within its dialog; the browser sees none of it.
 func TestTrunkChallenges(t *testing.T) {
+	t.Parallel()
 	for name, challenge := range map[string]string{
 		"MD5 without qop":  `realm="t", nonce="n1"`,
 		"SHA-256 auth":     `realm="t", nonce="n1", algorithm=SHA-256, qop="auth"`,
@@ -44,6 +45,7 @@ func TestTrunkChallenges(t *testing.T) {
 		"auth-int":         `realm="t", nonce="n1", algorithm=MD5, qop="auth-int"`,
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			w := trunkWorld(t, challenge, "")
 			b := w.browser(wsstest.Options{})
 			call, err := b.Invite(w.ctx(), "600", wsstest.InviteOptions{})
@@ -73,7 +75,9 @@ func TestTrunkChallenges(t *testing.T) {
 }
 
 func TestTrunkChallengesAgain(t *testing.T) {
+	t.Parallel()
 	t.Run("stale", func(t *testing.T) {
+		t.Parallel()
 		w := trunkWorld(t, `realm="t", nonce="n1"`, `realm="t", nonce="n2", stale=true`)
 		call, err := w.browser(wsstest.Options{}).Invite(w.ctx(), "600", wsstest.InviteOptions{})
 		w.check(err)
@@ -86,6 +90,7 @@ func TestTrunkChallengesAgain(t *testing.T) {
 		w.check(call.Wait(w.ctx(), wsstest.Ended))
 	})
 	t.Run("wrong password", func(t *testing.T) {
+		t.Parallel()
 		w := trunkWorld(t, `realm="t", nonce="n1"`, `realm="t", nonce="n2"`)
 		call, err := w.browser(wsstest.Options{}).Invite(w.ctx(), "600", wsstest.InviteOptions{})
 		w.check(err)

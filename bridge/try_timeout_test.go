@@ -16,6 +16,7 @@ import (
 
 // A slow member that is the best one left is not given up: it answers long after try-timeout.
 func TestTryTimeoutWaitsForTheLast(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name   string
 		dead   bool
@@ -29,6 +30,7 @@ func TestTryTimeoutWaitsForTheLast(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t, conditions{dead: test.dead, probe: sipside.Probe{Every: time.Minute, DownAfter: 1, UpAfter: 1},
 				bridge: Config{TryTimeout: 100 * time.Millisecond}})
 			if test.dead {
@@ -60,6 +62,7 @@ func TestTryTimeoutWaitsForTheLast(t *testing.T) {
 
 // The last one's silence ends: 64·T1 without a word, the ring limit after a 100.
 func TestTheLastMembersSilenceEnds(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name   string
 		with   conditions
@@ -71,6 +74,7 @@ func TestTheLastMembersSilenceEnds(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			test.with.bridge.TryTimeout = 50 * time.Millisecond
 			w := newWorld(t, test.with)
 			if test.mute {

@@ -15,6 +15,7 @@ import (
 
 // An UPDATE with an offer that crosses one of ours gets 491; one without an offer is answered all the same (RFC 3311 §5.2).
 func TestUpdateCrossesOurOffer(t *testing.T) {
+	t.Parallel()
 	k := newTalk(t, conditions{}, wsstest.Options{})
 	held := make(chan error, 1)
 	go func() { held <- k.call.Hold(k.ctx()) }()
@@ -71,6 +72,7 @@ func slowTalk(t *testing.T, with conditions) (w *world, s *slow, call *wsstest.C
 
 // An UPDATE with an offer that crosses an earlier one of the same peer's gets 500 with Retry-After.
 func TestUpdateCrossesItsOwn(t *testing.T) {
+	t.Parallel()
 	w, s, _, d, m := slowTalk(t, conditions{})
 	first, err := d.Send(sip.UPDATE, "application/sdp", m.Offer("sendonly"))
 	w.check(err)
@@ -92,6 +94,7 @@ func TestUpdateCrossesItsOwn(t *testing.T) {
 
 // An UPDATE may not wait for a user: while the browser takes its time it is answered by what the browser said before.
 func TestUpdateDoesNotWait(t *testing.T) {
+	t.Parallel()
 	w, s, call, d, m := slowTalk(t, conditions{bridge: Config{T1: 20 * time.Millisecond}})
 	res, err := d.Request(w.ctx(), sip.UPDATE, "application/sdp", m.Offer("sendonly"))
 	w.check(err)
@@ -113,8 +116,10 @@ func TestUpdateDoesNotWait(t *testing.T) {
 
 // A backend that allows no UPDATE is refreshed by a re-INVITE, and one that answers it with a reliable 183 gets the PRACK.
 func TestRefreshByReinvite(t *testing.T) {
+	t.Parallel()
 	for _, reliable := range []bool{false, true} {
 		t.Run(strconv.FormatBool(reliable), func(t *testing.T) {
+			t.Parallel()
 			k := newTalk(t, conditions{}, wsstest.Options{})
 			c := k.bridge.calls.all()[0]
 			hear(c, func() {
@@ -141,8 +146,10 @@ func TestRefreshByReinvite(t *testing.T) {
 // A backend that still deals with another offer says 491, or 500 with Retry-After: the browser's hold is answered here, and goes there
 // again.
 func TestOfferAgainAfterGlare(t *testing.T) {
+	t.Parallel()
 	for _, r := range []siptest.Reply{{Status: 491}, {Status: 500, Headers: []sip.Header{sip.NewHeader("Retry-After", "3")}}} {
 		t.Run(strconv.Itoa(r.Status), func(t *testing.T) {
+			t.Parallel()
 			k := newTalk(t, conditions{}, wsstest.Options{})
 			held := make(chan error, 1)
 			go func() { held <- k.call.Hold(k.ctx()) }()
@@ -166,6 +173,7 @@ func TestOfferAgainAfterGlare(t *testing.T) {
 
 // Glare ends some time, even with a peer that says so for ever.
 func TestGlareEnds(t *testing.T) {
+	t.Parallel()
 	l, res := &leg{}, sip.NewResponse(491, "Request Pending")
 	for i := range maxGlares {
 		if !l.crossed(res) {

@@ -89,6 +89,7 @@ func statusError(t *testing.T, err error) int {
 
 // The gateway asks for the password, and registers and calls in the user's name; the backend trusts it.
 func TestVouchByPassword(t *testing.T) {
+	t.Parallel()
 	registers := make(chan *sip.Request, 8)
 	w := newWorld(t, conditions{routes: vouchRoutes(), gate: newGate(t), handler: func(int) func(*siptest.Incoming) bool {
 		return func(in *siptest.Incoming) bool {
@@ -127,6 +128,7 @@ func TestVouchByPassword(t *testing.T) {
 
 // A stranger learns nothing: the answer for who is not known is that for a wrong password.
 func TestVouchRefusesAlike(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{routes: vouchRoutes(), gate: newGate(t)})
 	shape := ""
 	for _, who := range []struct{ user, password string }{{"alice", "wrong"}, {"nobody", "wrong"}} {
@@ -159,6 +161,7 @@ func TestVouchRefusesAlike(t *testing.T) {
 
 // Who is not registered proves itself for the one call.
 func TestVouchChallengesInvite(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{routes: vouchRoutes(), gate: newGate(t)})
 	b := w.browser(wsstest.Options{})
 	b.SetUser("alice", "secret")
@@ -183,6 +186,7 @@ func TestVouchChallengesInvite(t *testing.T) {
 }
 
 func TestVouchByToken(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{routes: vouchRoutes(), gate: newGate(t)})
 	url := w.url
 	w.url = url + "?access_token=" + tokenFor(t, "alice@example.com", time.Minute)
@@ -217,6 +221,7 @@ func TestVouchByToken(t *testing.T) {
 
 // A token that ends takes its flow along.
 func TestTokenEndsTheFlow(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{routes: vouchRoutes(), gate: newGate(t)})
 	w.url += "?access_token=" + tokenFor(t, "alice", 3*time.Second)
 	b := w.browser(wsstest.Options{})
@@ -236,6 +241,7 @@ func TestTokenEndsTheFlow(t *testing.T) {
 
 // A backend that trusts nobody's word gets the gateway's own credentials, for REGISTER and INVITE.
 func TestVouchWithOwnCredentials(t *testing.T) {
+	t.Parallel()
 	challenge := sip.NewHeader("WWW-Authenticate", `Digest realm="pbx", nonce="n1", algorithm=SHA-256, qop="auth"`)
 	w := newWorld(t, conditions{
 		routes: vouchRoutes(), gate: newGate(t),
@@ -280,6 +286,7 @@ func TestVouchWithOwnCredentials(t *testing.T) {
 
 // While somebody far away judges the credentials nothing waits, and a CANCEL finds its INVITE.
 func TestCancelWhileJudged(t *testing.T) {
+	t.Parallel()
 	hold := make(chan struct{})
 	gate := identity.NewGate(identity.GateConfig{
 		Secrets: passwords{known: map[string]string{"alice": "secret"}, hold: hold}, Waits: true,

@@ -391,17 +391,17 @@ func header(msg interface{ GetHeader(string) sip.Header }, name string) string {
 
 func tagOf(params sip.HeaderParams) string { return params.GetOr("tag", "") }
 
-// closedPort is an address where nobody listens.
+// closedPort is an address where nobody listens: one of its own, so that no other test takes the port.
 func closedPort(t *testing.T) sip.Uri {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", "127.0.0.99:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	at := l.Addr().(*net.TCPAddr)
 	l.Close()
 	var uri sip.Uri
-	if err := sip.ParseUri(fmt.Sprintf("sip:127.0.0.1:%d;transport=tcp", at.Port), &uri); err != nil {
+	if err := sip.ParseUri(fmt.Sprintf("sip:127.0.0.99:%d;transport=tcp", at.Port), &uri); err != nil {
 		t.Fatal(err)
 	}
 	return uri
