@@ -121,7 +121,7 @@ func (c *call) step(in callInput, br *branch, res *sip.Response) {
 		c.accept(br, res)
 	}
 	if step.do&actEndRest != 0 {
-		c.endBranches(br)
+		c.endBranches(br, reasonValue(200, "Call completed elsewhere"))
 	}
 	if step.do&actHangUpLate != 0 {
 		br.hangUpLate(res)
@@ -200,10 +200,11 @@ func (c *call) endLegs() {
 	c.settle()
 }
 
-func (c *call) endBranches(but *branch) {
+// endBranches gives up every branch but one; reason is the value of their Reason header.
+func (c *call) endBranches(but *branch, reason string) {
 	for _, br := range c.branches {
 		if br != but {
-			br.giveUp(reasonHeader("SIP", 200, "Call completed elsewhere").Value())
+			br.giveUp(reason)
 		}
 	}
 }

@@ -54,6 +54,10 @@ func (br *branch) ended(why Termination, other bool) {
 	br.leg.closeMedia()
 	c.prefer(br, why)
 	switch {
+	case c.running() && why.Status >= 600: // it speaks for all (RFC 3261 §16.7 step 5)
+		c.endBranches(br, reasonValue(why.Status, why.Phrase))
+		c.because(*c.best)
+		c.step(callExhausted, br, nil)
 	case c.running():
 		c.step(callRefused, br, nil)
 	case other && len(c.stages) > 0:

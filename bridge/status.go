@@ -61,12 +61,14 @@ func better(a, b refusal) bool {
 			return 5
 		case r.status == 401 || r.status == 407:
 			return 4
+		case r.status == 415 || r.status == 420 || r.status == 484: // the caller can do something about it
+			return 3
 		case r.status == 408 || r.status == 480 || r.status >= 500:
 			return 1
 		case r.status == 487:
 			return 0
 		}
-		return 3
+		return 2
 	}
 	return rank(a) > rank(b)
 }
