@@ -73,3 +73,27 @@ func TestAssertedIdentityOfABackend(t *testing.T) {
 		w.check(call.Reject(486, "Busy Here"))
 	}
 }
+
+// Who calls without a name says by P-Preferred-Identity which of its own it is to be (RFC 3325 §9.2); who has one does not.
+func TestPreferredIdentity(t *testing.T) {
+	t.Parallel()
+	preferred := "P-Preferred-Identity: \"B\" <sip:bob@example.com>"
+	for name, c := range map[string]struct {
+		from  string
+		lines []string
+		want  string
+	}{
+		"named":                 {"sip:alice@example.com", []string{preferred}, "sip:alice@example.com"},
+		"anonymous":             {"sip:anonymous@anonymous.invalid", []string{preferred}, "sip:bob@example.com"},
+		"anonymous, of nothing": {"sip:anonymous@anonymous.invalid", nil, "sip:anonymous@anonymous.invalid"},
+		"anonymous, malformed":  {"sip:anonymous@anonymous.invalid", []string{"P-Preferred-Identity: <<"}, "sip:anonymous@anonymous.invalid"},
+	} {
+		req := parsed(t, "INVITE", c.lines...)
+		if err := sip.ParseUri(c.from, &req.From().Address); err != nil {
+			t.Fatal(err)
+		}
+		if got := claimOf(req); got != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
+	}
+}

@@ -39,8 +39,12 @@ func TestCrossing(t *testing.T) {
 		"Call-Info: <http://x.example/p.png>;purpose=icon", "Subject: lunch", "Priority: urgent", "Date: Sat, 21 Nov 2026 10:00:00 GMT",
 		"History-Info: <sip:bob@example.com>;index=1", "Diversion: <sip:bob@example.com>;reason=no-answer", "Accept-Language: de",
 		"Geolocation: <cid:x@example.com>", "Privacy: header", "Retry-After: 5", `Warning: 399 pbx "busy"`,
+		"Answer-Mode: Auto", "Priv-Answer-Mode: Auto", "Error-Info: <sip:tone@example.com>", "Geolocation-Error: 100",
+		"Geolocation-Routing: yes", "In-Reply-To: c@example.com", "Organization: Example", "Referred-By: <sip:bob@example.com>",
+		"Reply-To: <sip:bob@example.com>",
 	}
-	identity := []string{`P-Asserted-Identity: "A" <sip:a@example.com>`, "Remote-Party-ID: <sip:a@example.com>", "P-Associated-URI: <sip:a@example.com>"}
+	identity := []string{`P-Asserted-Identity: "A" <sip:a@example.com>`, "Remote-Party-ID: <sip:a@example.com>", "P-Associated-URI: <sip:a@example.com>",
+		"P-Called-Party-ID: <sip:a@example.com>"}
 	legs := []string{
 		"Route: <sip:10.0.0.1;lr>", "Record-Route: <sip:10.0.0.1;lr>", "Contact: <sip:a@x.invalid;transport=ws>", "Supported: outbound",
 		"Require: timer", "Proxy-Require: x", "Allow: INVITE", "Allow-Events: dialog", "Session-Expires: 90", "Min-SE: 90",
@@ -49,6 +53,8 @@ func TestCrossing(t *testing.T) {
 		`WWW-Authenticate: Digest nonce="n"`, "User-Agent: JsSIP", "Server: pbx", "P-Preferred-Identity: <sip:a@example.com>",
 		"P-Charging-Vector: icid-value=1", "Reason: SIP;cause=200", "Replaces: c;to-tag=1;from-tag=2", "Accept: application/sdp",
 		"Event: reg", "Expires: 60", "RSeq: 1", "Xenon: not an X header", "Session-ID: 00;remote=00",
+		"Accept-Contact: *;audio", "Reject-Contact: *;video", "Request-Disposition: no-fork", "Identity: x", "Join: c;to-tag=1;from-tag=2",
+		"Target-Dialog: c;local-tag=1;remote-tag=2", "Timestamp: 54", "SIP-ETag: x", "MIME-Version: 1.0", "Accept-Encoding: gzip",
 	}
 	req := parsed(t, "INVITE", append(append(append([]string{}, legs...), users...), identity...)...)
 	if got := lines(crossing(req.Headers())); !reflect.DeepEqual(got, users) {

@@ -48,6 +48,7 @@ func TestBadRequests(t *testing.T) {
 		{"unknown extension", sip.INVITE, "600", set("Require", "precondition, timer, magic"), 420, "Unsupported"},
 		{"route rejects", sip.INVITE, "900123", nil, 403, "Reason"},
 		{"body of another kind", sip.INVITE, "600", body("text/plain", "hello"), 415, "Accept"},
+		{"compressed", sip.INVITE, "600", set("Content-Encoding", "gzip"), 415, "Accept-Encoding"},
 		{"malformed SDP", sip.INVITE, "600", body("application/sdp", "v=0\r\nnonsense"), 400, "Reason"},
 		{"nothing acceptable", sip.INVITE, "600", body("application/sdp",
 			"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=rtpmap:96 VP8/90000\r\n"), 488, "Reason"},
@@ -65,6 +66,7 @@ func TestBadRequests(t *testing.T) {
 		{"NOTIFY within no dialog", sip.NOTIFY, "600", func(req *sip.Request) { req.To().Params.Add("tag", "gone") }, 481, ""},
 		{"OPTIONS", sip.OPTIONS, "600", nil, 200, "Allow"},
 		{"BYE outside a dialog", sip.BYE, "600", nil, 481, "Reason"},
+		{"UPDATE outside a dialog", sip.UPDATE, "600", nil, 481, "Reason"},
 		{"INVITE within no dialog", sip.INVITE, "600", func(req *sip.Request) { req.To().Params.Add("tag", "gone") }, 481, ""},
 		{"REFER within no dialog", sip.REFER, "600", func(req *sip.Request) { req.To().Params.Add("tag", "gone") }, 481, ""},
 	}

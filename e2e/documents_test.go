@@ -24,7 +24,7 @@ func TestDocumentsNameFilesThatExist(t *testing.T) {
 		bases[path.Base(s.path)] = true
 	}
 	named := regexp.MustCompile("`([a-zA-Z0-9_./-]+\\.go)`|\\]\\(([^):]+)\\)")
-	for _, name := range []string{"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "BENCHMARKS.md"} {
+	for _, name := range []string{"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "BENCHMARKS.md", "SIP.md"} {
 		found := named.FindAllStringSubmatch(document(t, name), -1)
 		if len(found) == 0 {
 			t.Errorf("%s names no file: the test has lost its way", name)
