@@ -47,6 +47,12 @@ func (tab *Tab) Only(t testing.TB, codecs ...string) {
 	tab.Do(t, nil, "lab.only", codecs)
 }
 
+// Hurry makes the page's timers above 40 s run so many times as fast.
+func (tab *Tab) Hurry(t testing.TB, times int) {
+	t.Helper()
+	tab.Do(t, nil, "lab.hurry", times)
+}
+
 // Register gives the final status.
 func (p *Phone) Register() (status int) {
 	p.t.Helper()
@@ -59,6 +65,13 @@ func (p *Phone) Unregister() (status int) {
 	p.t.Helper()
 	p.Tab.Do(p.t, &status, "lab.unregister", p.name)
 	return status
+}
+
+// Registered is how many REGISTERs were accepted so far.
+func (p *Phone) Registered() (n int) {
+	p.t.Helper()
+	p.Tab.Do(p.t, &n, "lab.registered", p.name)
+	return n
 }
 
 // Call dials.
@@ -98,6 +111,7 @@ type CallState struct {
 	State      string  // "new", "ringing", "early", "answered", "ended"
 	Status     int     // the latest SIP status
 	Cause      string  // the library's word for the end
+	Reason     string  // the Reason header of the CANCEL or refusal that ended it
 	Direction  string  // "in", "out"
 	Peer       string  // the caller's user part
 	AnsweredAt float64 // ms after the start
@@ -217,6 +231,23 @@ func (c *Call) Answer() { c.phone.t.Helper(); c.do("answer") }
 func (c *Call) Hangup() { c.phone.t.Helper(); c.do("hangup") }
 func (c *Call) Hold()   { c.phone.t.Helper(); c.do("hold") }
 func (c *Call) Resume() { c.phone.t.Helper(); c.do("resume") }
+
+// RestartICE offers anew with other ICE credentials, and waits for the answer.
+func (c *Call) RestartICE() {
+	c.phone.t.Helper()
+	fragment := func() (text string) {
+		c.phone.Tab.Do(c.phone.t, &text, "lab.fragment", c.phone.name, c.id)
+		return text
+	}
+	before := fragment()
+	c.do("restart")
+	Eventually(c.phone.t, 10*time.Second, c.phone.name+" has restarted ICE", func() error {
+		if fragment() == before {
+			return fmt.Errorf("the description in use has the old credentials")
+		}
+		return nil
+	})
+}
 
 // Transfer sends the far side to another address and gives the status that the library heard last: the outcome.
 func (c *Call) Transfer(target string) (status int) {

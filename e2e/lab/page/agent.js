@@ -1,11 +1,11 @@
 // Agent gives JsSIP and SIP.js one face for the tests. A call is a plain object:
-// {id, direction, state: 'new'|'ringing'|'early'|'answered'|'ended', status, cause, session, pc, ear, ladder}
+// {id, direction, state: 'new'|'ringing'|'early'|'answered'|'ended', status, cause, reason, session, pc, ear, ladder}
 'use strict';
 
 class Calls {
   constructor() { this.all = []; }
   add(direction, session) {
-    const call = { id: this.all.length, direction, state: 'new', status: 0, cause: '', session, pc: null, ear: null, peer: '', firstRTP: 0, answeredAt: 0, startedAt: performance.now(), held: false };
+    const call = { id: this.all.length, direction, state: 'new', status: 0, cause: '', reason: '', session, pc: null, ear: null, peer: '', firstRTP: 0, answeredAt: 0, startedAt: performance.now(), held: false };
     this.all.push(call);
     return call;
   }
@@ -51,20 +51,32 @@ function only(codecs) {
   RTCPeerConnection.prototype.createAnswer = function (...args) { prefer(this); return answer.apply(this, args); };
 }
 
+// hurry makes the page's long timers, those of sessions and registrations, run so many times as fast
+function hurry(times) {
+  const original = window.setTimeout.bind(window);
+  window.setTimeout = (what, delay, ...args) => original(what, delay >= 40000 ? delay / times : delay, ...args);
+}
+
 const lab = {
   only(codecs) { only(codecs); },
+  hurry(times) { hurry(times); },
   start(name, library, options) {
     agents[name] = makers[library](options);
     return agents[name].start().then(() => audio.resume());
   },
   register(name) { return agents[name].register(); },
   unregister(name) { return agents[name].unregister(); },
+  // how many REGISTERs were accepted
+  registered(name) { return agents[name].registered; },
   stop(name) { return agents[name].stop(); },
   call(name, target) { return agents[name].call(target).id; },
   answer(name, id) { return agents[name].answer(agents[name].calls.all[id]); },
   hangup(name, id) { return agents[name].hangup(agents[name].calls.all[id]); },
   hold(name, id) { return agents[name].hold(agents[name].calls.all[id], true); },
   resume(name, id) { return agents[name].hold(agents[name].calls.all[id], false); },
+  restart(name, id) { return agents[name].restart(agents[name].calls.all[id]); },
+  // what names our half of the ICE session in use
+  fragment(name, id) { return agents[name].calls.all[id].pc.currentLocalDescription.sdp.match(/a=ice-ufrag:(.*)/)[1]; },
   refer(name, id, target, other) { return agents[name].refer(agents[name].calls.all[id], target, agents[name].calls.all[other]); },
   digits(name, id, digits, how) { return agents[name].digits(agents[name].calls.all[id], digits, how); },
   // the final status
@@ -77,7 +89,7 @@ const lab = {
   state(name, id) {
     const c = agents[name].calls.all[id];
     if (!c) return null;
-    return { state: c.state, status: c.status, cause: c.cause, direction: c.direction, peer: c.peer, answeredAt: c.answeredAt, held: c.held, ice: c.pc ? c.pc.iceConnectionState : '' };
+    return { state: c.state, status: c.status, cause: c.cause, reason: c.reason, direction: c.direction, peer: c.peer, answeredAt: c.answeredAt, held: c.held, ice: c.pc ? c.pc.iceConnectionState : '' };
   },
   incoming(name) { return agents[name].calls.all.filter((c) => c.direction === 'in' && c.state !== 'ended').map((c) => c.id); },
   // how many RTP packets have left

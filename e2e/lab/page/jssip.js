@@ -13,6 +13,8 @@ class JsSIPAgent {
     this.ua.on('newRTCSession', ({ originator, session, request }) => {
       if (originator === 'remote') this.watch(this.calls.add('in', session), session, request);
     });
+    this.registered = 0;
+    this.ua.on('registered', () => { this.registered++; });
     this.notices = [];
     this.ua.on('newMessage', ({ originator, request }) => { if (originator === 'remote') this.notices.push({ event: 'MESSAGE', body: request.body }); });
     this.ua.on('sipEvent', ({ event, request }) => this.notices.push({ event: event.event, body: request.body }));
@@ -39,7 +41,7 @@ class JsSIPAgent {
     if (request) call.peer = request.from.uri.user;
     session.on('progress', (e) => { call.state = e.response && e.response.body ? 'early' : 'ringing'; if (e.response) call.status = e.response.status_code; });
     session.on('accepted', (e) => { call.state = 'answered'; call.status = e.response ? e.response.status_code : 200; call.answeredAt = performance.now() - call.startedAt; });
-    session.on('failed', (e) => { call.state = 'ended'; call.cause = e.cause; call.status = e.message && e.message.status_code || 0; });
+    session.on('failed', (e) => { call.state = 'ended'; call.cause = e.cause; call.status = e.message && e.message.status_code || 0; call.reason = e.message && e.message.getHeader('Reason') || ''; });
     session.on('ended', (e) => { call.state = 'ended'; call.cause = e.cause; });
     session.on('hold', (e) => { if (e.originator === 'remote') call.held = true; });
     session.on('unhold', (e) => { if (e.originator === 'remote') call.held = false; });
@@ -71,6 +73,11 @@ class JsSIPAgent {
       const done = () => resolve();
       const ok = on ? call.session.hold({}, done) : call.session.unhold({}, done);
       if (!ok) reject(new Error('JsSIP refuses to ' + (on ? 'hold' : 'resume')));
+    });
+  }
+  restart(call) {
+    return new Promise((resolve, reject) => {
+      if (!call.session.renegotiate({ rtcOfferConstraints: { iceRestart: true } }, resolve)) reject(new Error('JsSIP refuses to restart ICE'));
     });
   }
   // refer resolves with the status of the NOTIFY that ends it

@@ -22,19 +22,25 @@ class SIPJSAgent {
         onInvite: (session) => this.incoming(session),
         onMessage: (m) => { this.notices.push({ event: 'MESSAGE', body: m.request.body }); m.accept(); },
         onNotify: (n) => this.noted(n),
+        onConnect: () => { if (this.registering) this.register(); },
+        onDisconnect: (error) => { if (error) this.reconnect(); },
       },
     });
     this.notices = [];
+    this.registered = 0;
     this.registerer = new SIP.Registerer(this.agent, { expires: 600 });
   }
   start() { return this.agent.start(); }
   register() {
     const { SIP } = libs;
+    this.registering = true;
     return new Promise((resolve, reject) => {
       this.registerer.stateChange.addListener((state) => { if (state === SIP.RegistererState.Registered) resolve(200); });
-      this.registerer.register({ requestDelegate: { onReject: (r) => resolve(r.message.statusCode) } }).catch(reject);
+      this.registerer.register({ requestDelegate: { onAccept: () => { this.registered++; }, onReject: (r) => resolve(r.message.statusCode) } }).catch(reject);
     });
   }
+  // the library leaves it to the application to connect again after a loss
+  reconnect() { this.agent.reconnect().catch(() => setTimeout(() => this.reconnect(), 500)); }
   unregister() { return new Promise((resolve) => this.registerer.unregister({ requestDelegate: { onAccept: (r) => resolve(r.message.statusCode) } })); }
   stop() { return this.agent.stop(); }
   incoming(session) {
@@ -47,6 +53,7 @@ class SIPJSAgent {
     const { SIP } = libs;
     session.delegate = {
       onSessionDescriptionHandler: (handler) => { watchTracks(call, handler.peerConnection); },
+      onCancel: (cancel) => { call.reason = cancel.request.getHeader('Reason') || ''; },
       onBye: (bye) => { call.cause = 'Terminated'; bye.accept(); },
     };
     session.stateChange.addListener((state) => {
@@ -92,6 +99,14 @@ class SIPJSAgent {
     return new Promise((resolve, reject) => {
       call.session.invite({
         sessionDescriptionHandlerModifiers: on ? [libs.SIP.Web.holdModifier] : [],
+        requestDelegate: { onAccept: () => resolve(), onReject: (r) => reject(new Error('refused: ' + r.message.statusCode)) },
+      }).catch(reject);
+    });
+  }
+  restart(call) {
+    return new Promise((resolve, reject) => {
+      call.session.invite({
+        sessionDescriptionHandlerOptions: { offerOptions: { iceRestart: true } },
         requestDelegate: { onAccept: () => resolve(), onReject: (r) => reject(new Error('refused: ' + r.message.statusCode)) },
       }).catch(reject);
     });

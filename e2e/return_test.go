@@ -1,0 +1,103 @@
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"tandem/e2e/lab"
+)
+
+// wired is an account whose WebSocket goes over a wire.
+func (s *site) wired(t *testing.T, user string, tone float64) (lab.Account, *lab.Wire) {
+	t.Helper()
+	account := s.account(user, tone)
+	host, path, _ := strings.Cut(strings.TrimPrefix(account.URL, "wss://"), "/")
+	wire := lab.LayWire(t, host)
+	account.URL = "wss://" + wire.Addr + "/" + path
+	return account, wire
+}
+
+// comesBack cuts the wire, has what happens meanwhile happen, and waits until the phone is registered again.
+func comesBack(t *testing.T, s *site, p *lab.Phone, wire *lab.Wire, meanwhile func()) {
+	t.Helper()
+	registered, connections := p.Registered(), s.Connections()
+	wire.Cut()
+	lab.Eventually(t, 10*time.Second, "the gateway notices", func() error {
+		if n := s.Connections(); n >= connections {
+			return fmt.Errorf("%d connections", n)
+		}
+		return nil
+	})
+	meanwhile()
+	wire.Mend()
+	lab.Eventually(t, 30*time.Second, "the library connects and registers again", func() error {
+		if n := p.Registered(); n <= registered {
+			return fmt.Errorf("%d registrations, as before", n)
+		}
+		return nil
+	})
+}
+
+// A WebSocket is lost in mid-call and the library comes back by itself: audio never stops, and then ICE restart, hold from either
+// side, transfer, and BYE from either side cross the new connection.
+func TestWebSocketComesBack(t *testing.T) {
+	s := newSite(t, onePBX)
+	asterisk := lab.StartAsterisk(t, "127.0.0.10", lab.AsteriskConfig{Trusted: []string{"dora", "emil"}})
+	chromium := lab.StartChromium(t)
+	for i, library := range bothLibraries {
+		t.Run(string(library), func(t *testing.T) {
+			s.ladderOnFailure(t)
+			account, wire := s.wired(t, "dora", aliceTone)
+			dora := chromium.Open(t).Phone(t, library, account)
+			emil := chromium.Open(t).Phone(t, bothLibraries[1-i], s.account("emil", bobTone))
+			if a, b := dora.Register(), emil.Register(); a != 200 || b != 200 {
+				t.Fatalf("REGISTER: %d and %d", a, b)
+			}
+			if _, err := asterisk.CLI("channel originate PJSIP/dora extension 601@lab"); err != nil {
+				t.Fatal(err)
+			}
+			third := dora.Incoming()
+			third.Answer()
+			third.Hears(milliwatt)
+			echo := dora.Call("sip:600@example.com")
+			echo.Wait("answered", 20*time.Second)
+			talk := dora.Call("sip:emil@example.com")
+			in := emil.Incoming()
+			in.Answer()
+			talk.Hears(bobTone)
+			in.Hears(aliceTone)
+
+			comesBack(t, s, dora, wire, func() { echo.Hears(aliceTone); in.Hears(aliceTone) })
+
+			echo.RestartICE()
+			echo.Hears(aliceTone)
+			echo.Hold()
+			echo.HearsNothing()
+			echo.Resume()
+			echo.Hears(aliceTone)
+			echo.Hangup()
+			echo.Wait("ended", 10*time.Second)
+
+			in.Hold()
+			talk.HearsNothing()
+			in.Resume()
+			talk.Hears(bobTone)
+			if status := talk.Transfer("sip:601@example.com"); status != 200 {
+				t.Errorf("the referrer heard %d", status)
+			}
+			in.Hears(milliwatt)
+			in.Hangup()
+			in.Wait("ended", 10*time.Second)
+			if talk.State().State != "ended" {
+				talk.Hangup()
+			}
+			if _, err := asterisk.CLI("channel request hangup all"); err != nil {
+				t.Fatal(err)
+			}
+			third.Wait("ended", 10*time.Second)
+			s.quiet(t)
+		})
+	}
+}
