@@ -105,7 +105,7 @@ func forkedByPBX(t *testing.T, chromium *lab.Chromium) forking {
 	f.desk = lab.Baresip{Codec: "PCMA/8000/1", Registrar: "127.0.0.10:5060", User: "alice", Rings: true}.Start(t)
 	lab.Eventually(t, 20*time.Second, "three phones are registered", func() error {
 		if out, err := asterisk.CLI("pjsip show aor alice"); err != nil || strings.Count(out, "alice/sip:") != 3 {
-			return fmt.Errorf("%w\n%s", err, out)
+			return fmt.Errorf("%v\n%s", err, out)
 		}
 		return nil
 	})

@@ -43,7 +43,7 @@ func TestClosedTabsAndALongHold(t *testing.T) {
 		return nil
 	})
 	s.lastRecord(t, func(r record) error {
-		if r.By != "gateway" || r.Answer.IsZero() {
+		if r.Reason != "orphaned" || r.By != "gateway" || r.Answer.IsZero() {
 			return fmt.Errorf("record %+v", r)
 		}
 		return nil

@@ -39,7 +39,8 @@ type AsteriskMedia struct {
 // AsteriskConfig is what differs from one Asterisk to another.
 type AsteriskConfig struct {
 	Users  AsteriskMedia
-	Strict bool   // users' endpoints: 100rel=required, timers=always
+	Strict bool   // users' endpoints: 100rel=required, and Timers
+	Timers bool   // users' endpoints: timers=always, 90 s
 	Peer   string // the gateway's address and SIP port: then there is an endpoint "tandem", a peer without users
 	Trunk  AsteriskMedia
 

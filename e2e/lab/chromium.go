@@ -113,6 +113,14 @@ func (tab *Tab) Console() string {
 	return strings.Join(tab.console, "\n")
 }
 
+// Reload loads the page anew, as a user would: what ran in it is gone without a word.
+func (tab *Tab) Reload(t testing.TB) {
+	t.Helper()
+	if err := chromedp.Do(tab.ctx, chromedp.Reload()); err != nil {
+		t.Fatalf("chromium: %v", err)
+	}
+}
+
 // Close closes the tab as a user would; safe to call twice.
 func (tab *Tab) Close() { tab.close() }
 

@@ -12,9 +12,15 @@ type Wire struct {
 	Addr string // where it begins
 	to   string
 
-	mu   sync.Mutex
-	ends map[net.Conn]bool
-	cut  bool
+	mu    sync.Mutex
+	spans []*span // carried so far
+	cut   bool
+}
+
+// span is one connection that is carried.
+type span struct {
+	near, far net.Conn
+	cut       bool // then each end is closed for itself
 }
 
 // LayWire opens a path to an address until the test ends.
@@ -24,7 +30,7 @@ func LayWire(t testing.TB, to string) *Wire {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &Wire{Addr: listener.Addr().String(), to: to, ends: map[net.Conn]bool{}}
+	w := &Wire{Addr: listener.Addr().String(), to: to}
 	var running sync.WaitGroup
 	running.Go(func() {
 		for {
@@ -43,55 +49,68 @@ func LayWire(t testing.TB, to string) *Wire {
 	return w
 }
 
-// carry copies both ways until either end closes.
+// carry copies both ways until Cut, or until either end closes.
 func (w *Wire) carry(near net.Conn) {
-	defer near.Close()
 	far, err := net.Dial("tcp", w.to)
 	if err != nil {
+		near.Close()
 		return
 	}
-	defer far.Close()
-	if !w.join(near, far) {
+	s := &span{near: near, far: far}
+	if !w.join(s) {
+		near.Close()
+		far.Close()
 		return
 	}
 	var ways sync.WaitGroup
-	for _, way := range [][2]net.Conn{{near, far}, {far, near}} {
-		ways.Go(func() {
-			_, _ = io.Copy(way[0], way[1])
-			near.Close()
-			far.Close()
-		})
-	}
+	ways.Go(func() { w.copy(s, far, near) })
+	ways.Go(func() { w.copy(s, near, far) })
 	ways.Wait()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	delete(w.ends, near)
-	delete(w.ends, far)
 }
 
-func (w *Wire) join(ends ...net.Conn) bool {
+func (w *Wire) copy(s *span, to, from net.Conn) {
+	_, _ = io.Copy(to, from)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.cut {
-		return false
+	if !s.cut {
+		to.Close()
+		from.Close()
 	}
-	for _, end := range ends {
-		w.ends[end] = true
-	}
-	return true
 }
 
-// Cut ends every connection by a reset, unannounced, and lets no other through.
-func (w *Wire) Cut() {
+func (w *Wire) join(s *span) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.cut {
+		w.spans = append(w.spans, s)
+	}
+	return !w.cut
+}
+
+// Cut resets every connection at both ends, and lets no other through.
+func (w *Wire) Cut() { w.end(true) }
+
+// CutNear is Cut of which the far end learns nothing: its connections stay open, and silent.
+func (w *Wire) CutNear() { w.end(false) }
+
+func (w *Wire) end(both bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.cut = true
-	for end := range w.ends {
-		if tcp, ok := end.(*net.TCPConn); ok {
-			_ = tcp.SetLinger(0)
+	for _, s := range w.spans {
+		s.cut = true
+		reset(s.near)
+		if both {
+			reset(s.far)
 		}
-		end.Close()
 	}
+}
+
+func reset(conn net.Conn) {
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
+	conn.Close()
 }
 
 // Mend lets connections through again.

@@ -8,7 +8,7 @@ class JsSIPAgent {
     this.calls = new Calls();
     this.tone = new Tone(options.tone);
     this.socket = new JsSIP.WebSocketInterface(options.url);
-    this.ua = new JsSIP.UA({ sockets: [this.socket], uri: options.uri, password: options.password || undefined, register: false, session_timers: options.sessionTimers !== false,
+    this.ua = new JsSIP.UA({ sockets: [this.socket], uri: options.uri, password: options.password || undefined, register: false, connection_recovery_min_interval: 1, session_timers: options.sessionTimers !== false,
       ...(options.jwt ? { authorization_jwt: options.jwt } : {}) });
     this.ua.on('newRTCSession', ({ originator, session, request }) => {
       if (originator === 'remote') this.watch(this.calls.add('in', session), session, request);
