@@ -13,6 +13,7 @@ import (
 // The "RTP bleed" class: an attacker who does not see the call sends to the port, so as to be heard or to get the media. Each
 // step is a row of packets of somebody, or an SDP; at the end media goes where it must.
 func TestRTPBleed(t *testing.T) {
+	t.Parallel()
 	const phone, behindNAT, attacker = "10.0.0.1:4000", "192.0.2.7:1024", "203.0.113.66:9999"
 	type step struct {
 		from  string // "" for an SDP that says told

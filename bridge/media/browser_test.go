@@ -117,6 +117,7 @@ func pcmuPlan() sdp.Plan {
 }
 
 func TestPeerConnection(t *testing.T) {
+	t.Parallel()
 	e := open(t, func(c *Config) {
 		c.Listen = []netip.AddrPort{netip.AddrPortFrom(netip.IPv4Unspecified(), 0)}
 		c.Workers = 3

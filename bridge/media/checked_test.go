@@ -34,6 +34,7 @@ func mirror(l *Leg, keying sdp.Keying, setup string, mux, controlling bool) sdp.
 
 // Two gateways' legs between two phones: ICE on both, roles in conflict or not, and DTLS behind it.
 func TestICEBetweenGateways(t *testing.T) {
+	t.Parallel()
 	for _, keying := range []sdp.Keying{sdp.Plain, sdp.DTLS} {
 		for _, mux := range []bool{true, false} {
 			for _, controlling := range [][2]bool{{true, false}, {true, true}, {false, false}} {
@@ -156,6 +157,7 @@ func told(t *testing.T, a *pionice.Agent, lite bool) sdp.RemoteStream {
 
 // The leg is the controlling agent towards pion's, lite and full; and the controlled one. It restarts, too.
 func TestICEWithPion(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct{ lite, controlled bool }{{true, false}, {false, false}, {false, true}} {
 		t.Run(fmt.Sprintf("lite %v, we are controlled %v", row.lite, row.controlled), func(t *testing.T) {
 			t.Parallel()
@@ -228,6 +230,7 @@ func TestICEWithPion(t *testing.T) {
 
 // A leg whose peer does ICE takes and sends nothing by a path that no check has proven; without a peer that answers it fails.
 func TestICEWithoutConnectivity(t *testing.T) {
+	t.Parallel()
 	e := open(t, func(c *Config) { c.Limits.Check = 300 * time.Millisecond })
 	j := &journal{}
 	l := newLeg(t, e, LegSpec{Profile: sdp.RTP, ICE: true, OnEvent: j.note})
@@ -245,6 +248,7 @@ func TestICEWithoutConnectivity(t *testing.T) {
 
 // A leg that offered ICE to a peer without takes it as ever.
 func TestICEDeclined(t *testing.T) {
+	t.Parallel()
 	e := open(t)
 	var legs [2]*Leg
 	var ends [2]*trunk
@@ -260,6 +264,7 @@ func TestICEDeclined(t *testing.T) {
 
 // Who stops answering gets nothing more, though it goes on sending.
 func TestICEConsentIsLost(t *testing.T) {
+	t.Parallel()
 	e := open(t, func(c *Config) { c.Limits.Consent = 1500 * time.Millisecond })
 	j := &journal{}
 	l := newLeg(t, e, LegSpec{Profile: sdp.RTP, ICE: true, OnEvent: j.note})

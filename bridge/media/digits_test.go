@@ -149,6 +149,7 @@ func TestEventsPassUntouched(t *testing.T) {
 }
 
 func TestEventsChangeTheirClock(t *testing.T) {
+	t.Parallel()
 	for _, clocks := range [][2]int{{8000, 48000}, {48000, 8000}} {
 		c := newDigitCall(t, clocks, [2]Digits{})
 		c.say(0, make([]int16, 160))
@@ -167,6 +168,7 @@ func TestEventsChangeTheirClock(t *testing.T) {
 
 // All ends are lost: the digit does not go on for ever.
 func TestEventWithoutEnd(t *testing.T) {
+	t.Parallel()
 	c := newDigitCall(t, [2]int{8000, 48000}, [2]Digits{})
 	c.press(0, 3, 3, 0)
 	all := readDigit(t, func() *rtp.Packet { return c.receive(1) }, eventType, 3, anyDuration)
@@ -235,6 +237,7 @@ func (c *digitCall) hearsTone(at int, key byte, before *rtp.Packet) {
 }
 
 func TestTonesBecomeEvents(t *testing.T) {
+	t.Parallel()
 	c := newDigitCall(t, [2]int{0, 8000}, [2]Digits{{Detect: true}, {}})
 	c.saySound(0, '7', 120*time.Millisecond)
 	for p := c.receive(1); ; p = c.receive(1) {

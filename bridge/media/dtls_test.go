@@ -115,6 +115,7 @@ func TestNoAnswerToWaitForAfterOurOffer(t *testing.T) {
 }
 
 func TestLostFlights(t *testing.T) {
+	t.Parallel()
 	for lost := range int32(4) {
 		e := open(t)
 		l, p, _ := browserLeg(t, e)
@@ -158,6 +159,7 @@ func TestAlertsAreNotObeyed(t *testing.T) {
 }
 
 func TestNewAssociationNeedsNewDescription(t *testing.T) {
+	t.Parallel()
 	e := open(t)
 	c := newCall(t, e)
 	c.bothWays(t)

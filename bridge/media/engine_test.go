@@ -173,8 +173,10 @@ func (c *call) bothWays(t testing.TB) {
 }
 
 func TestAudioBothWays(t *testing.T) {
+	t.Parallel()
 	for _, profile := range srtpProfiles() {
 		t.Run(profileName(uint16(profile)), func(t *testing.T) {
+			t.Parallel()
 			e := open(t)
 			c := newCall(t, e, func(p *peer) { p.profiles = append(p.profiles[:0:0], profile) })
 			if got := c.a.Stats().SRTPProfile; got != profileName(uint16(profile)) {

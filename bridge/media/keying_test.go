@@ -185,6 +185,7 @@ func again(t *testing.T, e *Engine, l *Leg) *Leg {
 
 // Any keying meets any: packets and reports pass both ways, before and after a snapshot.
 func TestAnyLegMeetsAnyLeg(t *testing.T) {
+	t.Parallel()
 	for _, a := range kinds() {
 		for _, b := range kinds() {
 			t.Run(a.name+" to "+b.name, func(t *testing.T) {
@@ -196,6 +197,7 @@ func TestAnyLegMeetsAnyLeg(t *testing.T) {
 }
 
 func TestWaysOfKeying(t *testing.T) {
+	t.Parallel()
 	browser := kinds()[0]
 	for _, k := range furtherKinds() {
 		t.Run(k.name, func(t *testing.T) {

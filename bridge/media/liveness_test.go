@@ -16,6 +16,7 @@ func TestNoCheckAtAll(t *testing.T) {
 }
 
 func TestConsent(t *testing.T) {
+	t.Parallel()
 	e := open(t, func(c *Config) { c.Limits.Consent = 100 * time.Millisecond })
 	c := newCall(t, e)
 	waitFor(t, "the leg to die", func() bool {
@@ -31,6 +32,7 @@ func TestConsent(t *testing.T) {
 }
 
 func TestSilence(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name    string
 		expects bool
@@ -40,6 +42,7 @@ func TestSilence(t *testing.T) {
 		{"where it is held", false, Limits{Silence: time.Hour, Held: 80 * time.Millisecond}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			e := open(t, func(cfg *Config) { cfg.Limits = c.limits })
 			var j journal
 			a := newLeg(t, e, LegSpec{Profile: sdp.RTP, OnEvent: j.note})
@@ -57,6 +60,7 @@ func TestSilence(t *testing.T) {
 }
 
 func TestRTCPIsASignOfLife(t *testing.T) {
+	t.Parallel()
 	e := open(t, func(c *Config) { c.Limits.Silence = time.Second })
 	var j journal
 	a := newLeg(t, e, LegSpec{Profile: sdp.RTP, OnEvent: j.note})

@@ -12,8 +12,9 @@ import (
 
 // A browser that goes to another network nominates a new pair; the old one is forgotten after a while.
 func TestNetworkChange(t *testing.T) {
+	t.Parallel()
 	for _, workers := range []int{1, 4} {
-		e := open(t, func(c *Config) { c.Workers, c.Limits.Consent = workers, 400*time.Millisecond })
+		e := open(t, func(c *Config) { c.Workers, c.Limits.Consent = workers, 2*time.Second })
 		c := newCall(t, e)
 		c.bothWays(t)
 		old := newPeer(t, c.browser.local)
@@ -40,7 +41,8 @@ func TestNetworkChange(t *testing.T) {
 // Consent checks do not nominate: a NAT that changes its mapping under a browser that nominated once shows by nothing but
 // checks from the new address and the old one's silence.
 func TestQuietRebinding(t *testing.T) {
-	e := open(t, func(c *Config) { c.Limits.Pair = 100 * time.Millisecond })
+	t.Parallel()
+	e := open(t, func(c *Config) { c.Limits.Pair = 2 * time.Second })
 	c := newCall(t, e)
 	c.bothWays(t)
 	before := c.a.Stats().Remote
@@ -176,6 +178,7 @@ func TestRebindingBetweenBrowsers(t *testing.T) {
 // Joins of one leg with others on other workers, each before the one of before is done: the last one stands, and the leg
 // comes to rest with it.
 func TestJoinsInARow(t *testing.T) {
+	t.Parallel()
 	e := open(t, func(c *Config) { c.Workers = 3 })
 	var others []*Leg
 	var peers []*peer

@@ -154,6 +154,7 @@ func TestPathClosesGaps(t *testing.T) {
 
 // A stream of days: sequence numbers wrap again and again, with something left out now and then.
 func TestPathOfDays(t *testing.T) {
+	t.Parallel()
 	j := newJourney()
 	want := uint16(0)
 	for i := range 400_000 {

@@ -22,7 +22,7 @@ import (
 	"tandem/bridge/sdp"
 )
 
-const patience = 5 * time.Second
+const patience = 15 * time.Second
 
 // peer is a browser's transport in the hands of a test: one socket, ICE checks, DTLS, SRTP, each step by itself.
 type peer struct {

@@ -57,6 +57,7 @@ func readDigit(t *testing.T, next func() *rtp.Packet, payloadType uint8, code by
 }
 
 func TestDigitInTheStream(t *testing.T) {
+	t.Parallel()
 	c := newCall(t, open(t))
 	c.bothWays(t)
 	before := c.browser.sequence
@@ -95,6 +96,7 @@ func withFirst(first *rtp.Packet, next func() *rtp.Packet) func() *rtp.Packet {
 }
 
 func TestDigitsWithoutAStream(t *testing.T) {
+	t.Parallel()
 	c := newCall(t, open(t))
 	for _, d := range []byte{'#', 'a'} {
 		if err := c.a.SendDigit(d, 0); err != nil { // towards the browser

@@ -90,6 +90,7 @@ func (f *farEnd) hear(t testing.TB, sent []wirePacket, leg *Leg, now int64) {
 
 // One side's network is bad, the other's good: each leg's figures are its own network's.
 func TestEachLegsFiguresAreItsOwn(t *testing.T) {
+	t.Parallel()
 	x := newWire(t, opusPlan())
 	browser := &farEnd{ssrc: 7, payload: 111, sequence: 1000, oneWay: 5 * time.Millisecond, random: rand.New(rand.NewPCG(1, 1))}
 	phone := &farEnd{ssrc: 9, payload: 107, sequence: 60000, oneWay: 40 * time.Millisecond, lossEvery: 20,

@@ -36,8 +36,10 @@ func (c *call) restore(t *testing.T, e *Engine) {
 }
 
 func TestRestoredCallGoesOn(t *testing.T) {
+	t.Parallel()
 	for _, profile := range srtpProfiles() {
 		t.Run(profileName(uint16(profile)), func(t *testing.T) {
+			t.Parallel()
 			e := open(t)
 			c := newCall(t, e, func(p *peer) { p.profiles = append(p.profiles[:0:0], profile) })
 			for range 530 { // past the wrap of the browser's sequence number: the rollover counter is 1
@@ -74,10 +76,11 @@ func checkReplay(t *testing.T, c *call, last []byte) {
 
 // Before its ports have drained nobody else gets them, but their own leg does.
 func TestPortsDrain(t *testing.T) {
+	t.Parallel()
 	low := freePair(t)
 	e := open(t, func(c *Config) {
 		c.RTP.Low, c.RTP.High = low, low+1
-		c.Limits.Drain = 200 * time.Millisecond
+		c.Limits.Drain = 2 * time.Second
 	})
 	l := newLeg(t, e, LegSpec{Profile: sdp.RTP})
 	if got := l.Local(); len(got.Ports) != 1 || got.Ports[0] != low || got.Addr != loopback(0).Addr() {

@@ -57,6 +57,7 @@ func TestLocalKeys(t *testing.T) {
 
 // A re-INVITE renews both keys: packets that are under way with the old one are still good, for a while.
 func TestSDESRekeying(t *testing.T) {
+	t.Parallel()
 	for _, s := range suites() {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
@@ -85,6 +86,7 @@ func TestSDESRekeying(t *testing.T) {
 
 // Where only the peer's key changes ours goes on, with its packet index; and the other way round.
 func TestSDESRekeyingOfOneSide(t *testing.T) {
+	t.Parallel()
 	legs, ends := sdesCall(t, "AES_CM_128_HMAC_SHA1_80")
 	for range 50 {
 		exchange(t, legs, both(ends))

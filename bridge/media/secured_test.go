@@ -89,6 +89,7 @@ func dtlsPair(t *testing.T, role string, mux bool, prepare func(k *trunk)) (legs
 
 // Each flight of the handshake is lost once, in either role: it is sent again, and the call has its keys.
 func TestDTLSFlightsAreLost(t *testing.T) {
+	t.Parallel()
 	for _, role := range []string{"active", "passive"} {
 		for _, out := range []bool{true, false} {
 			for flight := range 3 {
@@ -128,6 +129,7 @@ func name(out bool) string {
 
 // Who has another certificate than the SDP says, or only a SHA-1 digest of it, ends the leg; stronger digests are good.
 func TestDTLSFingerprints(t *testing.T) {
+	t.Parallel()
 	for algorithm, good := range map[string]bool{"sha-1": false, "sha-256": true, "SHA-384": true, "sha-512": true, "other": false} {
 		t.Run(algorithm, func(t *testing.T) {
 			t.Parallel()
@@ -156,6 +158,7 @@ func TestDTLSFingerprints(t *testing.T) {
 
 // Others' records from addresses that are not the peer's, and early media, change nothing and are counted.
 func TestDTLSFaults(t *testing.T) {
+	t.Parallel()
 	legs, ends, _ := dtlsPair(t, "active", true, func(*trunk) {})
 	drops := func(r DropReason) uint64 { return legs[1].Stats().Drops[r.String()] }
 	ends[1].sendRTP(107, "before there are keys")
@@ -185,6 +188,7 @@ func TestDTLSFaults(t *testing.T) {
 // Whoever begins DTLS from another port of the peer's host, with a ClientHello of no use or a good one without the cookie, does
 // not keep the peer out.
 func TestForgedHelloKeepsNobodyOut(t *testing.T) {
+	t.Parallel()
 	junk := []byte{22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1}
 	empty := append([]byte{22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 0, 0, 53, 1, 0, 0, 41, 0, 0, 0, 0, 0, 0, 0, 41, 254, 253},
 		make([]byte, 32)...)
@@ -208,6 +212,7 @@ func TestForgedHelloKeepsNobodyOut(t *testing.T) {
 // A re-INVITE with another certificate begins another association, in either role; packets pass under the old keys until the
 // new ones are there.
 func TestDTLSRenewal(t *testing.T) {
+	t.Parallel()
 	for _, role := range []string{"active", "passive"} {
 		t.Run(role, func(t *testing.T) {
 			t.Parallel()
@@ -242,6 +247,7 @@ func TestDTLSRenewal(t *testing.T) {
 
 // A phone behind a NAT begins DTLS from elsewhere than its SDP says: its address is the one that is answered.
 func TestDTLSBehindNAT(t *testing.T) {
+	t.Parallel()
 	legs, ends, _ := dtlsPair(t, "active", true, func(k *trunk) { k.remote.RTP = loopback(9) })
 	if err := ends[1].handshake(legs[1]); err != nil {
 		t.Fatal(err)

@@ -203,7 +203,8 @@ func TestSharedPortIsNotSquatted(t *testing.T) {
 
 // A new call at an ended one's address is heard at once, but by its own stream only.
 func TestSharedPortDrains(t *testing.T) {
-	e := open(t, func(c *Config) { c.Workers, c.Limits.Drain = 1, 300*time.Millisecond })
+	t.Parallel()
+	e := open(t, func(c *Config) { c.Workers, c.Limits.Drain = 1, 2*time.Second })
 	c := newSharedCall(t, e, false)
 	c.bothWays(t, "old")
 	c.close()
