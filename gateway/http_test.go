@@ -126,6 +126,7 @@ func TestICEServersAndOrigins(t *testing.T) {
 
 // Clients that say nothing, before TLS or in the middle of their headers, hold up nobody and are dropped in time.
 func TestSilentClientsBlockNobody(t *testing.T) {
+	t.Parallel()
 	plain, secure := openTestWeb(t, nil)
 	var silent []net.Conn
 	for i := range 40 {

@@ -83,8 +83,10 @@ func TestSIPpCallsUs(t *testing.T) {
 }
 
 func TestWeCallSIPp(t *testing.T) {
+	t.Parallel()
 	for _, transport := range []string{"u1", "t1"} {
 		t.Run(transport, func(t *testing.T) {
+			t.Parallel()
 			at := freePort(t)
 			ended := sipp(t, "-sn", "uas", "-i", at.Addr().String(), "-p", fmt.Sprint(at.Port()), "-t", transport, "-m", "1")
 			to := "sip:" + at.String()
