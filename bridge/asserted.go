@@ -13,7 +13,7 @@ func (c *call) cross(to *leg, headers []sip.Header) []sip.Header {
 	if to == c.caller {
 		from = c.newest()
 	}
-	if from == nil || from.browser() || from.peering().Untrusted || !to.mayKnow(headers) {
+	if from == nil || from.browser() || from.peering().Untrusted || !to.mayKnow(headers) || !to.browser() && to.peering().rulesIdentity() {
 		return crossing(headers)
 	}
 	return pick(headers, func(lower string) bool { return crosses(lower) || asserts(lower) })
@@ -32,6 +32,14 @@ func (l *leg) mayKnow(headers []sip.Header) bool {
 	return !wantsPrivacy(headers) || !l.browser() && !l.peering().Untrusted
 }
 
+// asserted is whom a branch's INVITE names on our word.
+func (br *branch) asserted() []sip.Header {
+	if br.target.backend != nil && br.leg.peering().rulesIdentity() {
+		return br.call.bridge.assertedTo(br.call.in, br.target)
+	}
+	return br.call.asserted(br.leg)
+}
+
 // asserted is the browser's user on our word, for a backend: who proved it to us, or whom the registrar let in on its connection.
 func (c *call) asserted(to *leg) []sip.Header {
 	if to.browser() || !c.caller.browser() || !to.mayKnow(c.in.req.Headers()) {
@@ -47,13 +55,15 @@ func (c *call) asserted(to *leg) []sip.Header {
 	return []sip.Header{sip.NewHeader("P-Asserted-Identity", "<"+user+">")}
 }
 
-// registeredUser is the address of record in whose name a browser calls, where it is registered on the browser's connection; for
+func (l *leg) registeredUser() string { return l.call.bridge.registeredAs(l.flow, l.aor) }
+
+// registeredAs is the address of record in whose name a browser calls, where it is registered on the browser's connection; for
 // another From, such as an anonymous one, the connection's only one.
-func (l *leg) registeredUser() string {
-	bindings := l.call.bridge.with.Store.ByFlow(l.flow)
+func (b *Bridge) registeredAs(flow, aor string) string {
+	bindings := b.with.Store.ByFlow(flow)
 	for _, binding := range bindings {
-		if binding.AOR == l.aor {
-			return l.aor
+		if binding.AOR == aor {
+			return aor
 		}
 	}
 	if len(bindings) == 1 {

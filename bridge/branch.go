@@ -40,6 +40,10 @@ func (c *call) openBranch(t target) {
 	br := &branch{call: c, target: t, early: map[string]*earlyDialog{}}
 	br.leg = c.newCallee(t)
 	c.branches = append(c.branches, br)
+	if over := br.leg.takeQuota(dialledUser(c.in.req.Recipient)); over != nil {
+		c.post("over quota", func() { br.overQuota(over) })
+		return
+	}
 	c.record.Tried = append(c.record.Tried, t.peer().Name())
 	if err := br.send(); err != nil { // in its turn: the stage's other branches come first
 		c.post("INVITE failure", func() { br.failed(err) })
@@ -49,7 +53,7 @@ func (c *call) openBranch(t target) {
 // newCallee is a branch's leg: a dialog of its own, or that of the challenged INVITE which this one answers.
 func (c *call) newCallee(t target) *leg {
 	l := &leg{name: byCallee, profile: sdp.RTP, peer: t.peer(), state: legCalling}
-	l.dialog = c.bridge.dialogTowards(c.in.req, t, c.uri)
+	l.dialog = c.bridge.presented(c.in, t, c.bridge.dialogTowards(c.in.req, t, c.uri))
 	if t.backend != nil {
 		l.backend = t.backend.Name()
 	} else {
@@ -159,7 +163,7 @@ func (br *branch) invite(offer []byte) transaction.Outbound {
 	if !l.browser() && l.peering().Reliable == ReliableRequire {
 		out.AppendHeader(sip.NewHeader("Require", option100rel))
 	}
-	for _, h := range append(l.askTimer(), append(c.cross(l, c.in.req.Headers()), c.asserted(l)...)...) {
+	for _, h := range append(l.askTimer(), append(c.cross(l, c.in.req.Headers()), br.asserted()...)...) {
 		out.AppendHeader(h)
 	}
 	if value := headerValue(c.in.req, "Replaces"); value != "" && br.target.backend != nil { // a dialog of two others

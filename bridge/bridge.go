@@ -112,6 +112,7 @@ type Bridge struct {
 	waiting       sync.Map      // by *transaction.Server: the requests that wait for that
 	counters      *counters
 	overload      *overload
+	quotas        map[string]*quota // by pool or trunk
 	draining      atomic.Bool
 }
 
@@ -126,8 +127,14 @@ func New(cfg Config, with Wiring) *Bridge {
 		calls:    newRegistry(),
 		counters: newCounters(),
 		overload: newOverload(),
+		quotas:   map[string]*quota{},
 		subjects: newSubjects(time.Now),
 		judging:  make(chan struct{}, maxJudged),
+	}
+	for name, p := range cfg.Peerings {
+		if name != route.Browsers {
+			b.quotas[name] = newQuota(p.Quota)
+		}
 	}
 	b.registrar = newRegistrar(b)
 	b.subscriptions = newSubscriptions(b)

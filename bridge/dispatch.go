@@ -18,6 +18,7 @@ type inbound struct {
 	browser *wss.Conn
 	backend *sipside.Backend
 
+	uri      string // the Request-URI, where the peer's numbers were translated; "": as it came
 	identity string // the address of record that the browser proved, where the route asks for it: see authorized
 }
 
@@ -87,6 +88,7 @@ func (b *Bridge) serve(in inbound) {
 		b.serveInDialog(key, in)
 		return
 	}
+	in = b.heard(in)
 	switch in.req.Method {
 	case sip.ACK: // of nothing that we know; an ACK takes no response
 	case sip.INVITE:

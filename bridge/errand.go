@@ -109,7 +109,7 @@ func (e *errand) next() {
 	e.stages = e.stages[1:]
 	e.tries = nil
 	for _, t := range current {
-		e.tries = append(e.tries, &try{target: t, dialog: e.b.dialogTowards(e.in.req, t, strings.Clone(e.in.tx.RequestURI()))})
+		e.tries = append(e.tries, &try{target: t, dialog: e.b.presented(e.in, t, e.b.dialogTowards(e.in.req, t, e.in.requestURI()))})
 	}
 	tries := slices.Clone(e.tries)
 	e.mu.Unlock()
@@ -164,7 +164,7 @@ func (e *errand) request(t *try) transaction.Outbound {
 	if req.Method == sip.SUBSCRIBE {
 		out.AppendHeader(&sip.ContactHeader{Address: t.target.peer().Contact(t.dialog.Token)})
 	}
-	for _, h := range e.in.asserted(t.target.peer()) {
+	for _, h := range e.b.assertedTo(e.in, t.target) {
 		out.AppendHeader(h)
 	}
 	if t.target.credentials && !e.b.peering(t.target.peer().Name()).Own {

@@ -43,6 +43,13 @@ func (br *branch) worthLeaving(silent bool) bool {
 	return false
 }
 
+// overQuota is a branch that was not let out: another trunk may have room.
+func (br *branch) overQuota(over *overQuota) {
+	br.leg.log.Warn("call not sent", "reason", over.why)
+	br.leg.step(legHeardFinal)
+	br.ended(full(over), true)
+}
+
 // ended is a branch from which the caller will hear nothing more; other says that another member may do better.
 func (br *branch) ended(why Termination, other bool) {
 	c := br.call

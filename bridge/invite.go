@@ -60,7 +60,12 @@ func (b *Bridge) openInvite(in inbound, decision route.Decision) {
 	}
 	c := b.openCall(in, decision.Tenant, stages[0][0].backendName())
 	c.stages, c.tape = stages, newTape(decision.Record)
+	if over := c.caller.takeQuota(dialledUser(in.req.Recipient)); over != nil {
+		b.respond(in.tx, reply{status: over.status, why: over.why, headers: over.headers()})
+		return
+	}
 	if !b.begin(c, in) {
+		c.caller.releaseQuota()
 		return
 	}
 	c.post("start", c.start)
@@ -113,13 +118,13 @@ func retryAfter() sip.Header {
 // openCall makes the call with its caller leg; far is the backend it goes to, "" for a browser.
 func (b *Bridge) openCall(in inbound, tenant, far string) *call {
 	c := b.newCall(b.ids.call())
-	c.in, c.uri = in, strings.Clone(in.tx.RequestURI())
+	c.in, c.uri = in, in.requestURI()
 	l := &leg{
 		name:     byCaller,
 		profile:  sdp.RTP,
 		peer:     in.peer(),
 		state:    legIncoming,
-		dialog:   dialogOfInvite(in.req, b.ids.tag(), b.ids.token()),
+		dialog:   dialogOfInvite(in.tx.Request(), b.ids.tag(), b.ids.token()),
 		incoming: &incomingInvite{tx: in.tx, req: in.req, key: initialKeyOf(in.req), delayed: len(in.req.Body()) == 0},
 	}
 	c.adopt(l)

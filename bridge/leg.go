@@ -28,6 +28,7 @@ type leg struct {
 	conn        string    // the peer's name in logs, the lost one's too
 	flow        string    // the browser's connection, the lost one too; "" for a backend
 	backend     string    // the backend's name; "" for a browser
+	quota       *quota    // where the leg counts; nil: nowhere
 	goneAt      time.Time // since when the flow is gone
 	state       legState
 	dialog      Dialog
@@ -146,6 +147,7 @@ func (l *leg) stop() {
 	l.repeats = nil
 	l.provisional.drop()
 	l.timer.stop()
+	l.releaseQuota()
 	l.closeMedia()
 	l.dropOpen(487, "the call ended")
 }

@@ -24,6 +24,8 @@ type Peering struct {
 	Username       string      // of the gateway, where a backend challenges what it vouches for
 	Password       string
 	Own            bool // its challenges are the gateway's to answer, whoever calls
+	Presentation   *Presentation
+	Quota          Quota
 }
 
 // DTMF is how a backend wants digits and sends them.

@@ -41,6 +41,7 @@ func (b *Bridge) Restore(s Snapshot) error {
 	noteConversion(c.caller, c.callee, plan)
 	b.calls.add(c)
 	for _, l := range c.legs() {
+		l.keepQuota()
 		l.register()
 	}
 	c.post("restored", c.restored)

@@ -119,6 +119,7 @@ func (c *call) drop() {
 			l.media.Close()
 			l.media = nil
 		}
+		l.releaseQuota()
 		l.unregister()
 	}
 	c.stopTape()

@@ -16,10 +16,11 @@ type Stats struct {
 	CallsEnded    map[string]uint64 // by reason
 	Registers     map[string]uint64 // by outcome
 	Failovers     uint64
-	Panics        uint64            // calls that ended by a fault of ours
-	Overloads     uint64            // new calls refused because no processor was left
-	Recordings    map[string]uint64 // that ended, by how; those too that could not begin
-	Unrecorded    uint64            // packets that recordings lack, for the disk was too slow
+	Panics        uint64               // calls that ended by a fault of ours
+	Overloads     uint64               // new calls refused because no processor was left
+	Recordings    map[string]uint64    // that ended, by how; those too that could not begin
+	Peers         map[string]PeerStats // by pool or trunk
+	Unrecorded    uint64               // packets that recordings lack, for the disk was too slow
 }
 
 // counters are the figures that nobody else keeps.
@@ -75,6 +76,10 @@ func (b *Bridge) Stats() Stats {
 		Overloads:     c.overloads,
 		Recordings:    maps.Clone(c.recordings),
 		Unrecorded:    c.unrecorded,
+		Peers:         map[string]PeerStats{},
+	}
+	for name, q := range b.quotas {
+		s.Peers[name] = q.stats()
 	}
 	if counted, ok := b.with.Store.(interface{ Len() int }); ok {
 		s.Registrations = counted.Len()

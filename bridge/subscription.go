@@ -57,7 +57,7 @@ const (
 // open makes the subscription of a SUBSCRIBE; it has no notifier yet.
 func (s *subscriptions) open(in inbound) *subscription {
 	sub := &subscription{all: s, in: in}
-	sub.near = party{peer: in.peer(), dialog: dialogOfInvite(in.req, s.b.ids.tag(), s.b.ids.token())}
+	sub.near = party{peer: in.peer(), dialog: dialogOfInvite(in.tx.Request(), s.b.ids.tag(), s.b.ids.token())}
 	if in.browser != nil {
 		sub.near.flow, sub.near.aor = in.browser.Flow(), aorOf(in.req.From().Address)
 	}

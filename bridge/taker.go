@@ -85,6 +85,7 @@ func (b *Bridge) openTaker(in inbound, l *leg, tenant string) {
 	if !b.begin(c, in) {
 		return
 	}
+	c.caller.keepQuota()
 	c.post("start", c.startTaking)
 	go c.run()
 }

@@ -116,6 +116,13 @@ func noResources(err error) Termination {
 	}
 }
 
+// full is a pool or trunk that takes no more calls.
+func full(over *overQuota) Termination {
+	return Termination{
+		Reason: "over-quota", By: byGateway, Status: over.status, Header: reasonValue(over.status, over.why), Headers: over.headers(),
+	}
+}
+
 // shuttingDown is the end of the process.
 func shuttingDown() Termination {
 	return Termination{Reason: "shutdown", By: byGateway, Status: 503, Header: reasonValue(503, "the gateway shuts down")}

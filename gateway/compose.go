@@ -17,10 +17,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/emiago/sipgo/sip"
-
 	"tandem/bridge"
-	"tandem/bridge/identity"
 	"tandem/bridge/media"
 	"tandem/bridge/route"
 	"tandem/bridge/sdp"
@@ -142,22 +139,6 @@ func (c Config) sipside(o Options, server *certificates, log *slog.Logger) (sips
 	return cfg, nil
 }
 
-func (t Trunk) sipside(name string) sipside.TrunkConfig {
-	cfg := sipside.TrunkConfig{Name: name, URI: t.URI.Uri, Account: sipside.Account{Username: t.Username, Register: t.Register}}
-	for _, n := range t.Addresses {
-		cfg.Sources = append(cfg.Sources, n.Prefix)
-	}
-	if t.Expires != nil {
-		cfg.Account.Expires = *t.Expires
-	}
-	if t.Password != "" {
-		cfg.Account.Answer = func(res *sip.Response, method, uri string, body []byte) (sip.Header, error) {
-			return identity.Answer(res, t.Username, t.Password, method, uri, body)
-		}
-	}
-	return cfg
-}
-
 func (p Pool) sipside(name string) sipside.PoolConfig {
 	cfg := sipside.PoolConfig{Name: name, Order: cmp.Or(p.Order, "round-robin")}
 	for _, m := range p.Members {
@@ -238,9 +219,7 @@ func (c Config) peerings() map[string]bridge.Peering {
 		all[name] = peering
 	}
 	for name, t := range c.Trunks {
-		peering := c.Media.RTP.peering(t.Peering, bridge.ReferLocal)
-		peering.Username, peering.Password, peering.Own = t.Username, t.Password, t.Username != ""
-		all[name] = peering
+		all[name] = t.bridge(c.Media.RTP)
 	}
 	return all
 }

@@ -119,17 +119,6 @@ type Probe struct {
 	UpAfter   int           `yaml:"up-after"`
 }
 
-// Trunk is one plain SIP trunk.
-type Trunk struct {
-	URI       URI            `yaml:"uri"`
-	Addresses []Network      `yaml:"addresses"` // whence its requests may come, besides the addresses of uri
-	Username  string         `yaml:"username"`  // where it challenges the gateway, and of the registration
-	Password  string         `yaml:"password"`
-	Register  bool           `yaml:"register"` // keep a binding of the gateway there
-	Expires   *time.Duration `yaml:"expires"`  // what is asked for; default 1h
-	Peering
-}
-
 // Route is one rule; the first that matches decides. Empty conditions match everything.
 type Route struct {
 	From     string         `yaml:"from"` // "browsers", a pool or a trunk

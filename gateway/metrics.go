@@ -83,6 +83,12 @@ func (s scrape) calls(f figures) {
 	s.counters("recordings_total", "Recordings that ended, by how.", "end", b.Recordings)
 	s.counter("recordings_lost_packets_total", "Packets that recordings lack, for the disk was too slow.", b.Unrecorded)
 	s.counter("calls_refused_total", "New calls refused with 503 because no processor was left.", b.Overloads)
+	for name, p := range b.Peers {
+		s.gauge("backend_calls", "Calls that run with a pool or trunk.", float64(p.Calls), "pool", name)
+		for capped, n := range p.Capped {
+			s.counter("calls_capped_total", "New calls refused by the caps of a pool or trunk, by which.", n, "pool", name, "cap", capped)
+		}
+	}
 	s.counter("failovers_total", "Requests tried again at another member of the pool.", b.Failovers)
 }
 

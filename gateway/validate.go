@@ -236,34 +236,9 @@ func (v *validator) backends(c Config) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Trunks)) {
 		v.name("trunks."+name, name)
-		v.backend("trunks."+name+".uri", c.Trunks[name].URI, c.SIP.Listen)
-		v.peering("trunks."+name, c.Trunks[name].Peering)
-		v.account("trunks."+name, c.Trunks[name])
+		v.trunk("trunks."+name, c.Trunks[name], c.SIP.Listen)
 	}
 }
-
-// account is what a trunk's own part says about credentials and registration.
-func (v *validator) account(path string, t Trunk) {
-	if t.Password != "" && t.Username == "" {
-		v.fail(path+".password", "username and password stand together")
-	}
-	if t.Register && t.Username == "" {
-		v.fail(path+".register", "a registration needs a username")
-	}
-	if t.Register && !userPart.MatchString(t.Username) {
-		v.fail(path+".username", "%q cannot be the user of a Contact: letters, digits and -_.+ can", t.Username)
-	}
-	switch {
-	case t.Expires == nil:
-	case !t.Register:
-		v.fail(path+".expires", "is for trunks that say register: true")
-	default:
-		v.within(path+".expires", *t.Expires, 30*time.Second, 24*time.Hour)
-	}
-}
-
-// userPart needs no escapes in a SIP URI.
-var userPart = regexp.MustCompile(`^[A-Za-z0-9._+-]+$`)
 
 // learnModes say whom to believe about the source of RTP.
 func learnModes() []string { return []string{"strict", "signalling", "any"} }

@@ -1,0 +1,235 @@
+package gateway
+
+import (
+	"cmp"
+	"fmt"
+	"regexp"
+	"strconv"
+	"time"
+
+	"github.com/emiago/sipgo/sip"
+
+	"tandem/bridge"
+	"tandem/bridge/identity"
+	"tandem/bridge/numbers"
+	"tandem/sipside"
+)
+
+// Trunk is one plain SIP trunk.
+type Trunk struct {
+	URI       URI            `yaml:"uri"`
+	Addresses []Network      `yaml:"addresses"` // whence its requests may come, besides the addresses of uri
+	Username  string         `yaml:"username"`  // where it challenges the gateway, and of the registration
+	Password  string         `yaml:"password"`
+	Register  bool           `yaml:"register"` // keep a binding of the gateway there
+	Expires   *time.Duration `yaml:"expires"`  // what is asked for; default 1h
+	Domain    string         `yaml:"domain"`   // of the Request-URI and To of what goes there; default: as they come
+	Numbers   *Numbers       `yaml:"numbers"`
+	Caller    *Caller        `yaml:"caller"`
+	MaxCalls  int            `yaml:"max-calls"` // at once, both ways together; default: any
+	MaxRate   Rate           `yaml:"max-rate"`  // new ones a second; default: any
+	Full      int            `yaml:"full"`      // the status of a refusal: 503 with Retry-After (default), 480 or 486
+	Emergency []string       `yaml:"emergency"` // numbers that pass the caps
+	Peering
+}
+
+// Numbers is how a trunk writes telephone numbers; the gateway itself has them with + and country code.
+type Numbers struct {
+	Format        string       `yaml:"format"`        // towards the trunk: "e164", "plain", "international", "national"; default: as they come
+	Country       string       `yaml:"country"`       // the country code of national numbers
+	National      string       `yaml:"national"`      // the prefix before those
+	International string       `yaml:"international"` // the prefix before a country code
+	In            []NumberRule `yaml:"in"`            // of the trunk's users, in the place of the above
+	Out           []NumberRule `yaml:"out"`           // of ours on their way there
+}
+
+// NumberRule rewrites the user part of a URI.
+type NumberRule struct {
+	Match   *regexp.Regexp `yaml:"match"`
+	Replace string         `yaml:"replace"` // $1, $2, … are the groups of match
+}
+
+// Caller is who a trunk is told to be calling.
+type Caller struct {
+	From     string           `yaml:"from"`     // user of From: "caller" (default), "account", a number
+	Identity string           `yaml:"identity"` // user of header: "caller", "account", "none", a number; default: as trust says
+	Header   string           `yaml:"header"`   // "P-Asserted-Identity" (default), "P-Preferred-Identity", "Remote-Party-ID"
+	Domain   string           `yaml:"domain"`   // of both; default: the caller's
+	Allowed  []*regexp.Regexp `yaml:"allowed"`  // callers that are shown; default: those with a number
+	Instead  string           `yaml:"instead"`  // the number shown instead of others
+	Heard    string           `yaml:"heard"`    // who calls from there: "from" (default), "asserted"
+}
+
+// Rate is a number of events a second, such as 5 or 0.5.
+type Rate float64
+
+// UnmarshalText reads a positive number.
+func (r *Rate) UnmarshalText(text []byte) error {
+	n, err := strconv.ParseFloat(string(text), 64)
+	if err != nil || !(n > 0 && n <= 1e6) {
+		return fmt.Errorf("%q is not a number of calls a second, such as 5 or 0.5", text)
+	}
+	*r = Rate(n)
+	return nil
+}
+
+func (t Trunk) sipside(name string) sipside.TrunkConfig {
+	cfg := sipside.TrunkConfig{Name: name, URI: t.URI.Uri, Account: sipside.Account{Username: t.Username, Register: t.Register}}
+	for _, n := range t.Addresses {
+		cfg.Sources = append(cfg.Sources, n.Prefix)
+	}
+	if t.Expires != nil {
+		cfg.Account.Expires = *t.Expires
+	}
+	if t.Password != "" {
+		cfg.Account.Answer = func(res *sip.Response, method, uri string, body []byte) (sip.Header, error) {
+			return identity.Answer(res, t.Username, t.Password, method, uri, body)
+		}
+	}
+	return cfg
+}
+
+// bridge is the trunk as the bridge wants it.
+func (t Trunk) bridge(media RTP) bridge.Peering {
+	p := media.peering(t.Peering, bridge.ReferLocal)
+	p.Username, p.Password, p.Own = t.Username, t.Password, t.Username != ""
+	p.Quota = bridge.Quota{Calls: t.MaxCalls, Rate: float64(t.MaxRate), Status: t.Full, Emergency: t.Emergency}
+	if t.Domain == "" && t.Numbers == nil && t.Caller == nil {
+		return p
+	}
+	p.Presentation = &bridge.Presentation{Domain: t.Domain}
+	if n := t.Numbers; n != nil {
+		p.Presentation.Numbers = numbers.Plan{
+			Format: numbers.Format(n.Format), Country: n.Country, National: n.National, International: n.International,
+			In: numberRules(n.In), Out: numberRules(n.Out),
+		}
+	}
+	if c := t.Caller; c != nil {
+		p.Presentation.Caller = numbers.Caller{
+			From: c.From, Identity: c.Identity, Header: c.Header, Domain: cmp.Or(c.Domain, t.Domain),
+			Allowed: c.Allowed, Instead: c.Instead, Asserted: c.Heard == "asserted",
+		}
+	}
+	return p
+}
+
+func numberRules(list []NumberRule) []numbers.Rule {
+	rules := make([]numbers.Rule, len(list))
+	for i, r := range list {
+		rules[i] = numbers.Rule{Match: r.Match, Replace: r.Replace}
+	}
+	return rules
+}
+
+func (v *validator) trunk(path string, t Trunk, listen []SIPListen) {
+	v.backend(path+".uri", t.URI, listen)
+	v.peering(path, t.Peering)
+	v.account(path, t)
+	if t.Domain != "" && !isHost(t.Domain) {
+		v.fail(path+".domain", "%q is not a domain", t.Domain)
+	}
+	if t.MaxCalls < 0 {
+		v.fail(path+".max-calls", "%d calls are none", t.MaxCalls)
+	}
+	if t.Full != 0 && t.Full != 503 && t.Full != 480 && t.Full != 486 {
+		v.fail(path+".full", "%d is not one of 503, 480, 486", t.Full)
+	}
+	for i, number := range t.Emergency {
+		if _, is := numbers.Number(number); !is {
+			v.fail(indexed(path+".emergency", i), "%q is not a number", number)
+		}
+	}
+	v.numbers(path+".numbers", t.Numbers)
+	v.caller(path+".caller", t)
+}
+
+func (v *validator) numbers(path string, n *Numbers) {
+	if n == nil {
+		return
+	}
+	v.oneOf(path+".format", n.Format, "e164", "plain", "international", "national")
+	for key, digits := range map[string]string{"country": n.Country, "national": n.National, "international": n.International} {
+		if !onlyDigits.MatchString(digits) {
+			v.fail(path+"."+key, "%q has more than digits", digits)
+		}
+	}
+	switch {
+	case n.Format == "national" && (n.Country == "" || n.International == ""):
+		v.fail(path+".format", "national needs country, and international for the numbers of other countries")
+	case n.Format == "international" && n.International == "":
+		v.fail(path+".format", "international needs the prefix, such as international: \"00\"")
+	case n.National != "" && n.Country == "":
+		v.fail(path+".national", "stands without country")
+	}
+	for key, rules := range map[string][]NumberRule{"in": n.In, "out": n.Out} {
+		for i, r := range rules {
+			at := indexed(path+"."+key, i)
+			if r.Match == nil {
+				v.fail(at, "has no match")
+			}
+			if !replacement.MatchString(r.Replace) {
+				v.fail(at+".replace", "%q is not a user of a SIP URI with $1, $2, … in it: letters, digits and +*#.-_ are", r.Replace)
+			}
+		}
+	}
+}
+
+var (
+	onlyDigits  = regexp.MustCompile(`^[0-9]*$`)
+	replacement = regexp.MustCompile(`^([A-Za-z0-9+*.;=_-]|%23|\$[0-9]|\$\{[0-9A-Za-z_]+\})+$`)
+)
+
+func (v *validator) caller(path string, t Trunk) {
+	c := t.Caller
+	if c == nil {
+		return
+	}
+	v.shown(path+".from", c.From, t, numbers.TheCaller, numbers.TheAccount)
+	v.shown(path+".identity", c.Identity, t, numbers.TheCaller, numbers.TheAccount, numbers.Nobody)
+	v.oneOf(path+".header", c.Header, "P-Asserted-Identity", "P-Preferred-Identity", "Remote-Party-ID")
+	v.oneOf(path+".heard", c.Heard, "from", "asserted")
+	if c.Domain != "" && !isHost(c.Domain) {
+		v.fail(path+".domain", "%q is not a domain", c.Domain)
+	}
+	if c.Instead != "" && !userPart.MatchString(c.Instead) {
+		v.fail(path+".instead", "%q is not a number", c.Instead)
+	}
+	if len(c.Allowed) > 0 && c.Instead == "" {
+		v.fail(path+".allowed", "says who may be shown, and instead is missing: who is shown for the others")
+	}
+}
+
+// shown checks a word for who is shown: one of those known, or a number.
+func (v *validator) shown(path, word string, t Trunk, known ...string) {
+	_, isNumber := numbers.Number(word)
+	switch {
+	case word == "" || isNumber:
+	case word == numbers.TheAccount && t.Username == "":
+		v.fail(path, "account is the username of the trunk, which has none")
+	default:
+		v.oneOf(path, word, known...)
+	}
+}
+
+// account is what a trunk's own part says about credentials and registration.
+func (v *validator) account(path string, t Trunk) {
+	if t.Password != "" && t.Username == "" {
+		v.fail(path+".password", "username and password stand together")
+	}
+	if t.Register && t.Username == "" {
+		v.fail(path+".register", "a registration needs a username")
+	}
+	if t.Register && !userPart.MatchString(t.Username) {
+		v.fail(path+".username", "%q cannot be the user of a Contact: letters, digits and -_.+ can", t.Username)
+	}
+	switch {
+	case t.Expires == nil:
+	case !t.Register:
+		v.fail(path+".expires", "is for trunks that say register: true")
+	default:
+		v.within(path+".expires", *t.Expires, 30*time.Second, 24*time.Hour)
+	}
+}
+
+// userPart needs no escapes in a SIP URI.
+var userPart = regexp.MustCompile(`^[A-Za-z0-9._+-]+$`)
