@@ -1,0 +1,163 @@
+package turn
+
+import (
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/pion/stun/v4"
+	pion "github.com/pion/turn/v5"
+)
+
+// Time limits of a client's connection: until it has an allocation, and between its packets from then on (an allocation has to be
+// refreshed within the hour).
+const (
+	idleBefore = 30 * time.Second
+	idleAfter  = time.Hour + time.Minute
+)
+
+// client is the transport on which clients come: a UDP socket with many, or a connection of one. pion reads and handles one message
+// after the other on one goroutine; that is why the message in hand is known when pion asks about it. pion's questions lack what an
+// answer needs: the signature to choose between secrets, and a peer's port.
+type client struct {
+	net.PacketConn
+	server *Server
+	stream net.Conn // nil for UDP
+	relays *relays
+
+	// owned by the reading goroutine
+	message stun.Message
+	isSTUN  bool
+	denied  bool // the request in hand asks for a peer that is not open
+}
+
+func (s *Server) newClient(conn net.PacketConn, stream net.Conn) *client {
+	c := &client{PacketConn: conn, server: s, stream: stream}
+	c.relays = &relays{server: s, client: c}
+	return c
+}
+
+// serve hands the transport to pion, which reads it until it is closed. done is called then.
+func (c *client) serve(done func()) (*pion.Server, error) {
+	s := c.server
+	conn := net.PacketConn(c)
+	if done != nil {
+		conn = &ending{client: c, done: done}
+	}
+	return pion.NewServer(pion.ServerConfig{
+		Realm:         s.cfg.Realm,
+		AuthHandler:   c.authenticate,
+		QuotaHandler:  c.quota,
+		LoggerFactory: s.logs,
+		PacketConnConfigs: []pion.PacketConnConfig{{
+			PacketConn: conn, RelayAddressGenerator: c.relays, PermissionHandler: c.permit,
+		}},
+	})
+}
+
+// ReadFrom implements net.PacketConn, and keeps the message in hand.
+func (c *client) ReadFrom(b []byte) (int, net.Addr, error) {
+	if c.stream != nil {
+		idle := idleBefore
+		if c.relays.open.Load() > 0 {
+			idle = idleAfter
+		}
+		c.stream.SetReadDeadline(time.Now().Add(idle))
+	}
+	n, addr, err := c.PacketConn.ReadFrom(b)
+	c.isSTUN, c.denied = false, false
+	if err == nil && n > 0 && b[0] < 4 { // RFC 7983: the rest is ChannelData
+		c.message.Raw = append(c.message.Raw[:0], b[:n]...)
+		c.isSTUN = c.message.Decode() == nil
+	}
+	return n, addr, err
+}
+
+// WriteTo implements net.PacketConn. pion refuses a channel with 401, which sends clients off to authenticate again; RFC 8656 §12.2
+// wants 403.
+func (c *client) WriteTo(b []byte, addr net.Addr) (int, error) {
+	var m stun.Message
+	if len(b) < 20 || b[0] != 0x01 || b[1] != 0x19 { // ChannelBind error response; no peer's data begins like this
+		return c.PacketConn.WriteTo(b, addr)
+	}
+	var code stun.ErrorCodeAttribute
+	if stun.Decode(b, &m) != nil || code.GetFrom(&m) != nil || code.Code != stun.CodeUnauthorized || m.Contains(stun.AttrNonce) {
+		return c.PacketConn.WriteTo(b, addr)
+	}
+	forbidden, err := stun.Build(stun.NewTransactionIDSetter(m.TransactionID), m.Type, stun.CodeForbidden)
+	if err != nil {
+		return 0, err
+	}
+	if _, err := c.PacketConn.WriteTo(forbidden.Raw, addr); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+
+// authenticate is pion's AuthHandler.
+func (c *client) authenticate(r *pion.RequestAttributes) (user string, key []byte, ok bool) {
+	if !c.isSTUN {
+		return "", nil, false
+	}
+	user, key, refused := c.server.authenticate(&c.message, r.Username, r.Realm, r.Method)
+	if refused != "" {
+		c.server.count.refuse(refused)
+		return "", nil, false
+	}
+	c.denied = r.Method == stun.MethodChannelBind && c.bindsDenied()
+	return user, key, true
+}
+
+// bindsDenied says whether the ChannelBind in hand is for a port that is not open: a permission's rule knows addresses only.
+func (c *client) bindsDenied() bool {
+	var peer stun.XORMappedAddress
+	if peer.GetFromAs(&c.message, stun.AttrXORPeerAddress) != nil {
+		return false // pion answers 400
+	}
+	addr, ok := netip.AddrFromSlice(peer.IP)
+	return !ok || !c.server.policy.allows(netip.AddrPortFrom(addr, uint16(peer.Port)))
+}
+
+// permit is pion's PermissionHandler.
+func (c *client) permit(_ net.Addr, peer net.IP) bool {
+	addr, ok := netip.AddrFromSlice(peer)
+	if !ok || c.denied || !c.server.policy.allowsSome(addr) {
+		c.server.count.refuse(RefusedPeer)
+		return false
+	}
+	return true
+}
+
+// quota is pion's QuotaHandler.
+func (c *client) quota(user, _ string, source net.Addr) bool {
+	why := c.server.ledger.ask(user, addrOf(source))
+	if why != "" {
+		c.server.count.refuse(why)
+	}
+	return why == ""
+}
+
+func addrOf(a net.Addr) netip.Addr {
+	switch a := a.(type) {
+	case *net.UDPAddr:
+		return plain(a.AddrPort().Addr())
+	case *net.TCPAddr:
+		return plain(a.AddrPort().Addr())
+	}
+	return netip.Addr{}
+}
+
+// ending tells when a connection's reading has ended, by which pion ends its allocations.
+type ending struct {
+	*client
+	done func()
+}
+
+// ReadFrom implements net.PacketConn.
+func (e *ending) ReadFrom(b []byte) (int, net.Addr, error) {
+	n, addr, err := e.client.ReadFrom(b)
+	if err != nil {
+		e.done()
+	}
+	return n, addr, err
+}

@@ -1,0 +1,119 @@
+package turn
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// Rule opens a set of peers: a prefix with all its ports, or with one.
+type Rule struct {
+	Prefix netip.Prefix
+	Port   uint16 // 0: any
+}
+
+// ParseRule reads "public", "ADDRESS", "ADDRESS:PORT" or "ADDRESS/BITS"; IPv4-mapped forms are taken as IPv4. "public" gives two
+// rules: all of IPv4 and all of IPv6.
+func ParseRule(text string) ([]Rule, error) {
+	if text == "public" {
+		return []Rule{{Prefix: netip.PrefixFrom(netip.IPv4Unspecified(), 0)}, {Prefix: netip.PrefixFrom(netip.IPv6Unspecified(), 0)}}, nil
+	}
+	if at, err := netip.ParseAddrPort(text); err == nil {
+		if at.Port() == 0 {
+			return nil, errors.New("port 0 is nobody's")
+		}
+		addr := at.Addr().Unmap().WithZone("")
+		return []Rule{{netip.PrefixFrom(addr, addr.BitLen()), at.Port()}}, nil
+	}
+	if addr, err := netip.ParseAddr(strings.Trim(text, "[]")); err == nil {
+		addr = addr.Unmap().WithZone("")
+		return []Rule{{Prefix: netip.PrefixFrom(addr, addr.BitLen())}}, nil
+	}
+	prefix, err := netip.ParsePrefix(text)
+	if err != nil || prefix.Addr().Is4In6() {
+		return nil, fmt.Errorf("%q is not public, ADDRESS, ADDRESS:PORT or ADDRESS/BITS", text)
+	}
+	return []Rule{{Prefix: prefix.Masked()}}, nil
+}
+
+// Peers says whom a relay may send to and hear. The zero value denies everybody.
+type Peers struct {
+	Media []netip.AddrPort // the gateway's own media, always reached
+	Own   []netip.Addr     // this machine's other addresses: reached only where a rule names address and port
+	Allow []Rule           // what is open beside
+}
+
+// special lists what a relay never reaches by a rule that is wider than the entry: an entry inside another needs a rule for itself.
+func special() []netip.Prefix {
+	var list []netip.Prefix
+	for _, text := range []string{
+		"0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "100.100.100.200/32", "127.0.0.0/8", "169.254.0.0/16", "169.254.169.254/32",
+		"169.254.170.2/32", "168.63.129.16/32", "172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16",
+		"198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "240.0.0.0/4",
+		"::/96", "::1/128", "64:ff9b::/96", "64:ff9b:1::/48", "100::/64", "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20",
+		"fc00::/7", "fd00:ec2::254/128", "fe80::/10", "fec0::/10",
+	} {
+		list = append(list, netip.MustParsePrefix(text))
+	}
+	return list
+}
+
+// policy is Peers made ready for packets; it never changes. Safe for concurrent use.
+type policy struct {
+	Peers
+	special []netip.Prefix
+}
+
+func newPolicy(p Peers) *policy {
+	out := &policy{special: special()}
+	for _, m := range p.Media {
+		out.Media = append(out.Media, netip.AddrPortFrom(plain(m.Addr()), m.Port()))
+	}
+	for _, a := range p.Own {
+		out.Own = append(out.Own, plain(a))
+	}
+	out.Allow = slices.Clone(p.Allow)
+	return out
+}
+
+// plain takes an address out of its IPv4-mapped form and from its zone.
+func plain(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }
+
+// allows says whether a relay may send to, and hear, exactly this address and port.
+func (p *policy) allows(peer netip.AddrPort) bool {
+	if peer.Port() == 0 {
+		return false
+	}
+	return p.match(plain(peer.Addr()), peer.Port())
+}
+
+// allowsSome says whether any port of the address is open: what a permission is asked for (RFC 8656 §9).
+func (p *policy) allowsSome(addr netip.Addr) bool { return p.match(plain(addr), 0) }
+
+// match looks for what opens an address and port; port 0 stands for any one of it.
+func (p *policy) match(addr netip.Addr, port uint16) bool {
+	if !addr.IsValid() || addr.IsUnspecified() || addr.IsMulticast() || addr == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
+		return false
+	}
+	for _, m := range p.Media {
+		if m.Addr() == addr && (port == 0 || m.Port() == port) {
+			return true
+		}
+	}
+	own := slices.Contains(p.Own, addr)
+	least := 0 // bits that a rule needs to be about this address
+	for _, s := range p.special {
+		if s.Contains(addr) {
+			least = max(least, s.Bits())
+		}
+	}
+	for _, r := range p.Allow {
+		named := r.Port != 0 && r.Prefix.IsSingleIP()
+		if r.Prefix.Contains(addr) && r.Prefix.Bits() >= least && (!own || named) && (port == 0 || r.Port == 0 || r.Port == port) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,188 @@
+package turn
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	pion "github.com/pion/turn/v5"
+	"golang.org/x/time/rate"
+)
+
+// Address is where allocations of one family are.
+type Address struct {
+	Listen    netip.Addr // of this machine
+	Advertise netip.Addr // that peers see; the zero Addr: Listen
+}
+
+// tries is how many random ports are tried before a relay is said to be full.
+const tries = 20
+
+// relay is the socket of one allocation. It enforces address and port of every packet, in both directions: a permission of TURN is
+// for an address only, and a channel was bound under the rules of its time.
+type relay struct {
+	*net.UDPConn
+	server *Server
+	client *client
+	user   string
+	out    *rate.Limiter // bytes
+	in     *rate.Limiter
+	limit  *time.Timer
+	once   sync.Once
+}
+
+var errQuota = errors.New("turn: the quota is reached")
+
+// relays opens relays for the allocations of one client's transport.
+type relays struct {
+	server *Server
+	client *client
+	open   atomic.Int64 // relays
+}
+
+var _ pion.RelayAddressGenerator = (*relays)(nil)
+
+// Validate implements pion's RelayAddressGenerator.
+func (r *relays) Validate() error { return nil }
+
+// AllocatePacketConn implements pion's RelayAddressGenerator: a socket of the family that was asked for.
+func (r *relays) AllocatePacketConn(c pion.AllocateListenerConfig) (net.PacketConn, net.Addr, error) {
+	s := r.server
+	at, found := s.address(c.Network)
+	if !found {
+		s.count.refuse(RefusedSocket)
+		return nil, nil, fmt.Errorf("turn: no relay address for %s", c.Network)
+	}
+	if why := s.ledger.take(c.UserID); why != "" {
+		s.count.refuse(why)
+		return nil, nil, errQuota
+	}
+	conn, err := s.bind(c.Network, at.Listen, c.RequestedPort)
+	if err != nil {
+		s.ledger.give(c.UserID)
+		s.count.refuse(RefusedSocket)
+		return nil, nil, err
+	}
+	limit := rate.Limit(s.quota.Bandwidth) * 1000 / 8
+	out := &relay{UDPConn: conn, server: s, user: c.UserID, out: rate.NewLimiter(limit, burst(limit)), in: rate.NewLimiter(limit, burst(limit))}
+	out.client = r.client
+	r.open.Add(1)
+	s.count.opened.Add(1)
+	out.limit = time.AfterFunc(s.quota.Lifetime, func() { conn.Close() }) // pion then ends the allocation, and closes out
+	advertised := at.Advertise
+	if !advertised.IsValid() {
+		advertised = at.Listen
+	}
+	port := conn.LocalAddr().(*net.UDPAddr).AddrPort().Port()
+	return out, net.UDPAddrFromAddrPort(netip.AddrPortFrom(advertised, port)), nil
+}
+
+// AllocateListener implements pion's RelayAddressGenerator: relays to peers by TCP (RFC 6062) are not offered.
+func (r *relays) AllocateListener(pion.AllocateListenerConfig) (net.Listener, net.Addr, error) {
+	r.server.count.refuse(RefusedSocket)
+	return nil, nil, errors.ErrUnsupported
+}
+
+// AllocateConn implements pion's RelayAddressGenerator as AllocateListener does.
+func (r *relays) AllocateConn(pion.AllocateConnConfig) (net.Conn, error) {
+	r.server.count.refuse(RefusedSocket)
+	return nil, errors.ErrUnsupported
+}
+
+// burst is a quarter of a second, and at least two large packets.
+func burst(limit rate.Limit) int { return max(int(limit/4), 4096) }
+
+// address is where relays of a network ("udp4", "udp6") are.
+func (s *Server) address(network string) (Address, bool) {
+	for _, a := range s.cfg.Relay {
+		if plain(a.Listen).Is4() == (network == "udp4") {
+			return a, true
+		}
+	}
+	return Address{}, false
+}
+
+// bind opens a socket in the range of ports; port 0 is a random one.
+func (s *Server) bind(network string, addr netip.Addr, port int) (*net.UDPConn, error) {
+	low, high := int(s.cfg.LowPort), int(s.cfg.HighPort)
+	if port != 0 && (port < low || port > high) {
+		return nil, fmt.Errorf("turn: the port %d is outside of the range", port)
+	}
+	var failed error
+	for range tries {
+		at := port
+		if at == 0 {
+			at = low + rand.IntN(high-low+1)
+		}
+		conn, err := net.ListenUDP(network, net.UDPAddrFromAddrPort(netip.AddrPortFrom(addr, uint16(at))))
+		if err == nil {
+			return conn, nil
+		}
+		failed = err
+	}
+	return nil, failed
+}
+
+// WriteTo sends to a peer where that is allowed. What is not is dropped as if the network had lost it (RFC 8656 §11.2).
+func (r *relay) WriteTo(b []byte, addr net.Addr) (int, error) {
+	to, ok := addr.(*net.UDPAddr)
+	if !ok {
+		return 0, errors.ErrUnsupported
+	}
+	peer := to.AddrPort()
+	peer = netip.AddrPortFrom(plain(peer.Addr()), peer.Port())
+	s := r.server
+	switch {
+	case !s.policy.allows(peer):
+		s.count.refuse(RefusedPacket)
+		return len(b), nil
+	case !r.out.AllowN(time.Now(), len(b)) || !s.allOut.AllowN(time.Now(), len(b)):
+		s.count.refuse(RefusedBandwidth)
+		return len(b), nil
+	}
+	n, err := r.UDPConn.WriteToUDPAddrPort(b, peer)
+	if err != nil {
+		return n, err
+	}
+	s.count.packetsOut.Add(1)
+	s.count.bytesOut.Add(uint64(n))
+	return n, nil
+}
+
+// ReadFrom gives what an allowed peer sent; what others send is dropped.
+func (r *relay) ReadFrom(b []byte) (int, net.Addr, error) {
+	s := r.server
+	for {
+		n, peer, err := r.UDPConn.ReadFromUDPAddrPort(b)
+		if err != nil {
+			return n, nil, err
+		}
+		peer = netip.AddrPortFrom(plain(peer.Addr()), peer.Port())
+		switch {
+		case !s.policy.allows(peer):
+			s.count.refuse(RefusedPacket)
+		case !r.in.AllowN(time.Now(), n) || !s.allIn.AllowN(time.Now(), n):
+			s.count.refuse(RefusedBandwidth)
+		default:
+			s.count.packetsIn.Add(1)
+			s.count.bytesIn.Add(uint64(n))
+			return n, net.UDPAddrFromAddrPort(peer), nil
+		}
+	}
+}
+
+// Close ends the relay and gives its place in the quota back. Safe to call twice.
+func (r *relay) Close() error {
+	r.once.Do(func() {
+		r.limit.Stop()
+		r.UDPConn.Close()
+		r.server.ledger.give(r.user)
+		r.client.relays.open.Add(-1)
+	})
+	return nil
+}

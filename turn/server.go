@@ -1,0 +1,232 @@
+// Package turn is a STUN and TURN server (RFC 8489, RFC 8656) for browsers whose network lets nothing else through. pion/turn speaks
+// the protocol; whom a relay reaches, who may use it and how much is decided here.
+package turn
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/pion/logging"
+	pion "github.com/pion/turn/v5"
+	"golang.org/x/time/rate"
+)
+
+// Listen is a transport on which clients come.
+type Listen struct {
+	Network string         // "udp", "tcp", "tls"
+	Addr    netip.AddrPort // port 0: any
+}
+
+// Config describes a server; it does not change while that runs.
+type Config struct {
+	Listen   []Listen
+	TLS      *tls.Config                                           // of "tls"
+	Realm    string                                                // default "tandem"
+	Secrets  []string                                              // of time-limited credentials (Issue); any is taken
+	Users    func(username, realm string) (key []byte, found bool) // long-term users: MD5 of user:realm:password; nil: none
+	Relay    []Address                                             // of allocations, one of each family
+	LowPort  uint16                                                // of allocations; default 49152
+	HighPort uint16                                                // default 65535
+	Peers    Peers
+	Quota    Quota
+	Log      *slog.Logger
+
+	now func() time.Time
+}
+
+// Server is a running server. Its methods are safe for concurrent use.
+type Server struct {
+	// static after construction
+	cfg       Config
+	quota     Quota
+	policy    *policy
+	ledger    *ledger
+	count     *counters
+	allOut    *rate.Limiter
+	allIn     *rate.Limiter
+	logs      logging.LoggerFactory
+	listeners []net.Listener
+	servers   []*pion.Server // of UDP
+	at        []Listen
+	running   sync.WaitGroup
+
+	mu     sync.Mutex // guards what follows
+	closed bool
+	conns  map[net.Conn]struct{}
+}
+
+// Open listens and serves until Close.
+func Open(cfg Config) (*Server, error) {
+	if cfg.now == nil {
+		cfg.now = time.Now
+	}
+	if cfg.Realm == "" {
+		cfg.Realm = "tandem"
+	}
+	if cfg.LowPort == 0 {
+		cfg.LowPort, cfg.HighPort = 49152, 65535
+	}
+	quota := cfg.Quota.withDefaults()
+	s := &Server{
+		cfg: cfg, quota: quota, policy: newPolicy(cfg.Peers), ledger: newLedger(quota, cfg.now), count: newCounters(),
+		allOut: total(quota), allIn: total(quota), logs: newLogs(), conns: make(map[net.Conn]struct{}),
+	}
+	for _, l := range cfg.Listen {
+		if err := s.listen(l); err != nil {
+			s.Close()
+			return nil, fmt.Errorf("turn: %s://%s: %w", l.Network, l.Addr, err)
+		}
+	}
+	return s, nil
+}
+
+// total is the limit of all allocations together.
+func total(q Quota) *rate.Limiter {
+	if q.TotalBandwidth == 0 {
+		return rate.NewLimiter(rate.Inf, 0)
+	}
+	limit := rate.Limit(q.TotalBandwidth) * 1000 / 8
+	return rate.NewLimiter(limit, burst(limit))
+}
+
+// newLogs keeps pion quiet: what it would say anybody can cause, and Stats counts.
+func newLogs() logging.LoggerFactory {
+	f := logging.NewDefaultLoggerFactory()
+	f.DefaultLogLevel = logging.LogLevelDisabled
+	return f
+}
+
+// family narrows a network to the family of an address; [::] takes both.
+func family(network string, addr netip.Addr) string {
+	if addr.Unmap().Is4() {
+		return network + "4"
+	}
+	if addr.IsUnspecified() {
+		return network
+	}
+	return network + "6"
+}
+
+func (s *Server) listen(l Listen) error {
+	if l.Network == "udp" {
+		conn, err := net.ListenUDP(family("udp", l.Addr.Addr()), net.UDPAddrFromAddrPort(l.Addr))
+		if err != nil {
+			return err
+		}
+		server, err := s.newClient(conn, nil).serve(nil)
+		if err != nil {
+			return errors.Join(err, conn.Close())
+		}
+		s.servers = append(s.servers, server)
+		s.at = append(s.at, Listen{l.Network, conn.LocalAddr().(*net.UDPAddr).AddrPort()})
+		return nil
+	}
+	if l.Network == "tls" && s.cfg.TLS == nil {
+		return errors.New("there is no certificate")
+	}
+	listener, err := net.Listen(family("tcp", l.Addr.Addr()), l.Addr.String())
+	if err != nil {
+		return err
+	}
+	s.listeners = append(s.listeners, listener)
+	s.at = append(s.at, Listen{l.Network, listener.Addr().(*net.TCPAddr).AddrPort()})
+	s.running.Go(func() { s.accept(listener, l.Network == "tls") })
+	return nil
+}
+
+func (s *Server) accept(l net.Listener, secure bool) {
+	for {
+		conn, err := l.Accept()
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return
+		case err != nil:
+			s.cfg.Log.Warn("TURN connection not accepted", "error", err)
+			time.Sleep(acceptPause)
+			continue
+		}
+		if secure {
+			conn = tls.Server(conn, s.cfg.TLS)
+		}
+		if !s.admit(conn) {
+			s.count.refuse(RefusedBusy)
+			conn.Close()
+			continue
+		}
+		s.running.Go(func() { s.serve(conn) })
+	}
+}
+
+// acceptPause keeps a process without file descriptors from spinning.
+const acceptPause = 50 * time.Millisecond
+
+// admit keeps a connection for Close; false where there are too many: each allocation has one at most, and some come and go.
+func (s *Server) admit(conn net.Conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || len(s.conns) >= 2*s.quota.Total+100 {
+		return false
+	}
+	s.conns[conn] = struct{}{}
+	s.count.connections.Add(1)
+	return true
+}
+
+// serve is one connection from its handshake to its end.
+func (s *Server) serve(conn net.Conn) {
+	defer func() {
+		conn.Close()
+		s.mu.Lock()
+		delete(s.conns, conn)
+		s.mu.Unlock()
+		s.count.connections.Add(-1)
+	}()
+	if secure, ok := conn.(*tls.Conn); ok {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		err := secure.HandshakeContext(ctx)
+		cancel()
+		if err != nil {
+			return
+		}
+	}
+	ended := make(chan struct{})
+	if _, err := s.newClient(pion.NewSTUNConn(conn), conn).serve(func() { close(ended) }); err != nil {
+		return
+	}
+	<-ended
+}
+
+// Addrs are the listeners in the order of the configuration, port 0 resolved.
+func (s *Server) Addrs() []Listen { return s.at }
+
+// Issue makes a credential for a user by the first secret; not ok where there is none.
+func (s *Server) Issue(user string, ttl time.Duration) (c Credential, ok bool) {
+	if len(s.cfg.Secrets) == 0 {
+		return Credential{}, false
+	}
+	return Issue(s.cfg.Secrets[0], user, s.cfg.now().Add(ttl)), true
+}
+
+// Close ends listeners, connections and allocations.
+func (s *Server) Close() {
+	s.mu.Lock()
+	s.closed = true
+	for conn := range s.conns {
+		conn.Close()
+	}
+	s.mu.Unlock()
+	for _, l := range s.listeners {
+		l.Close()
+	}
+	for _, server := range s.servers {
+		server.Close() // fails only where it was closed
+	}
+	s.running.Wait()
+}

@@ -1,0 +1,358 @@
+package turn
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"log/slog"
+	"math/big"
+	"net"
+	"net/netip"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	pion "github.com/pion/turn/v5"
+)
+
+const (
+	newSecret = "the secret of today"
+	oldSecret = "the secret of before"
+)
+
+// open starts a server on all transports whose relays reach what peers says.
+func open(t *testing.T, change func(*Config)) *Server {
+	t.Helper()
+	any4 := netip.MustParseAddrPort("127.0.0.1:0")
+	cfg := Config{
+		Listen:  []Listen{{"udp", any4}, {"tcp", any4}, {"tls", any4}},
+		TLS:     &tls.Config{Certificates: []tls.Certificate{certificate(t)}},
+		Secrets: []string{newSecret, oldSecret},
+		Users: func(user, realm string) ([]byte, bool) {
+			return pion.GenerateAuthKey("alice", realm, "wonder"), user == "alice"
+		},
+		Relay: []Address{{Listen: netip.MustParseAddr("127.0.0.1")}},
+		Log:   slog.New(slog.DiscardHandler),
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	s, err := Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return s
+}
+
+func certificate(t *testing.T) tls.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
+// dial opens a client's transport to a listener of the server.
+func dial(t *testing.T, s *Server, network string) net.PacketConn {
+	t.Helper()
+	for _, l := range s.Addrs() {
+		if l.Network != network {
+			continue
+		}
+		var conn net.Conn
+		var err error
+		switch network {
+		case "udp":
+			udp, err := net.ListenPacket("udp4", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { udp.Close() })
+			return udp
+		case "tcp":
+			conn, err = net.Dial("tcp", l.Addr.String())
+		case "tls":
+			conn, err = tls.Dial("tcp", l.Addr.String(), &tls.Config{InsecureSkipVerify: true})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		return pion.NewSTUNConn(conn)
+	}
+	t.Fatal("no listener for " + network)
+	return nil
+}
+
+func newTestClient(t *testing.T, s *Server, network, username, password string) *pion.Client {
+	t.Helper()
+	at := ""
+	for _, l := range s.Addrs() {
+		if l.Network == network {
+			at = l.Addr.String()
+		}
+	}
+	c, err := pion.NewClient(&pion.ClientConfig{
+		STUNServerAddr: at, TURNServerAddr: at, Conn: dial(t, s, network), Username: username, Password: password, Realm: "tandem",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	if err := c.Listen(); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// listenPeer is somebody whom a relay may want to reach.
+func listenPeer(t *testing.T) *net.UDPConn {
+	t.Helper()
+	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	return conn
+}
+
+// until polls for what other goroutines do.
+func until(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	limit := time.After(20 * time.Second)
+	for !is() {
+		select {
+		case <-tick.C:
+		case <-limit:
+			t.Fatal("in vain: ", what)
+		}
+	}
+}
+
+func TestRelayOverEachTransport(t *testing.T) {
+	peer := listenPeer(t)
+	media := peer.LocalAddr().(*net.UDPAddr)
+	s := open(t, func(c *Config) { c.Peers.Media = []netip.AddrPort{media.AddrPort()} })
+	for _, network := range []string{"udp", "tcp", "tls"} {
+		t.Run(network, func(t *testing.T) {
+			cred := Issue(newSecret, "bob", time.Now().Add(time.Minute))
+			c := newTestClient(t, s, network, cred.Username, cred.Password)
+			relay, err := c.Allocate()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := relay.WriteTo([]byte("there"), media); err != nil {
+				t.Fatal(err)
+			}
+			b := make([]byte, 100)
+			n, from, err := peer.ReadFromUDP(b)
+			if err != nil || string(b[:n]) != "there" || from.String() != relay.LocalAddr().String() {
+				t.Fatal(string(b[:max(n, 0)]), from, relay.LocalAddr(), err, s.Stats())
+			}
+			peer.WriteTo([]byte("back"), from)
+			relay.SetReadDeadline(time.Now().Add(10 * time.Second))
+			n, _, err = relay.ReadFrom(b)
+			if err != nil || string(b[:n]) != "back" {
+				t.Fatal(string(b[:n]), err)
+			}
+			relay.Close()
+			until(t, "the allocation is gone", func() bool { return s.Stats().Allocations == 0 })
+		})
+	}
+	if got := s.Stats(); got.Opened != 3 || got.PacketsIn != 3 || got.BytesOut != 15 {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestCredentials(t *testing.T) {
+	s := open(t, nil)
+	hour := time.Now().Add(time.Hour)
+	good, old, late := Issue(newSecret, "bob", hour), Issue(oldSecret, "bob", hour), Issue(newSecret, "bob", time.Now().Add(-time.Second))
+	unnamed := Issue(newSecret, "", hour)
+	for name, test := range map[string]struct{ user, password, refused string }{
+		"first secret":    {good.Username, good.Password, ""},
+		"second secret":   {old.Username, old.Password, ""},
+		"no user":         {unnamed.Username, unnamed.Password, ""},
+		"long-term":       {"alice", "wonder", ""},
+		"long-term wrong": {"alice", "thunder", RefusedForged},
+		"expired":         {late.Username, late.Password, RefusedExpired},
+		"later expiry":    {strings.Replace(late.Username, "1", "2", 1), late.Password, RefusedForged},
+		"another secret":  {good.Username, Issue("somebody's", "bob", hour).Password, RefusedForged},
+		"stranger":        {"mallory", "x", RefusedUser},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := s.Stats().Refused[test.refused]
+			_, err := newTestClient(t, s, "udp", test.user, test.password).Allocate()
+			if (err == nil) != (test.refused == "") {
+				t.Fatal(err)
+			}
+			if test.refused != "" && s.Stats().Refused[test.refused] != before+1 {
+				t.Errorf("%+v", s.Stats().Refused)
+			}
+		})
+	}
+}
+
+// A client with good credentials reaches the gateway's media and nothing else, whatever it asks for.
+func TestPeersThatAreRefused(t *testing.T) {
+	media, secret := listenPeer(t), listenPeer(t)
+	s := open(t, func(c *Config) {
+		c.Peers.Media = []netip.AddrPort{media.LocalAddr().(*net.UDPAddr).AddrPort()}
+		c.Peers.Own = []netip.Addr{netip.MustParseAddr("127.0.0.1")}
+		c.Peers.Allow = []Rule{{Prefix: netip.MustParsePrefix("0.0.0.0/0")}}
+	})
+	cred := Issue(newSecret, "bob", time.Now().Add(time.Minute))
+	c := newTestClient(t, s, "tcp", cred.Username, cred.Password)
+	relay, err := c.Allocate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, addr := range []string{"127.0.0.2", "10.0.0.1", "192.168.1.1", "172.16.0.1", "169.254.169.254", "::ffff:127.0.0.2", "224.0.0.1"} {
+		if err := c.CreatePermission(&net.UDPAddr{IP: net.ParseIP(addr), Port: 80}); err == nil {
+			t.Errorf("a permission for %s", addr)
+		}
+	}
+	// The media's address has a permission; its other ports are refused packet by packet.
+	to := secret.LocalAddr()
+	if _, err := relay.WriteTo([]byte("by Send indication"), to); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the packet is refused", func() bool { return s.Stats().Refused[RefusedPacket] >= 1 })
+	if _, err := relay.WriteTo([]byte("on"), media.LocalAddr()); err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 100)
+	_, from, err := media.ReadFromUDP(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What that port sends is not let in either, and the media's own answer is.
+	refused := s.Stats().Refused[RefusedPacket]
+	secret.WriteTo([]byte("scan"), from)
+	until(t, "the answer is refused", func() bool { return s.Stats().Refused[RefusedPacket] > refused })
+	media.WriteTo([]byte("welcome"), from)
+	relay.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if n, _, err := relay.ReadFrom(b); err != nil || string(b[:n]) != "welcome" {
+		t.Fatal(string(b[:n]), err)
+	}
+	if got := s.Stats(); got.PacketsOut != 1 || got.PacketsIn != 1 {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestQuotas(t *testing.T) {
+	for name, test := range map[string]struct {
+		quota Quota
+		want  string
+	}{
+		"of a user": {Quota{User: 2}, RefusedQuota},
+		"in total":  {Quota{Total: 2}, RefusedTotal},
+		"rate":      {Quota{Rate: 2}, RefusedRate},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := open(t, func(c *Config) { c.Quota = test.quota })
+			cred := Issue(newSecret, "bob", time.Now().Add(time.Minute))
+			for i := range 3 {
+				_, err := newTestClient(t, s, "udp", cred.Username, cred.Password).Allocate()
+				if (err != nil) != (i == 2) {
+					t.Fatal(i, err)
+				}
+			}
+			if s.Stats().Refused[test.want] != 1 {
+				t.Errorf("%+v", s.Stats().Refused)
+			}
+		})
+	}
+}
+
+func TestBandwidth(t *testing.T) {
+	peer := listenPeer(t)
+	media := peer.LocalAddr().(*net.UDPAddr)
+	s := open(t, func(c *Config) {
+		c.Peers.Media, c.Quota.Bandwidth = []netip.AddrPort{media.AddrPort()}, 8
+	})
+	relay, err := newTestClient(t, s, "udp", "alice", "wonder").Allocate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 10 { // 10 kB at once where 1 kB a second is allowed, and 4 kB at once
+		if _, err := relay.WriteTo(make([]byte, 1000), media); err != nil {
+			t.Fatal(err)
+		}
+	}
+	until(t, "all were looked at", func() bool { got := s.Stats(); return got.PacketsOut+got.Refused[RefusedBandwidth] == 10 })
+	if got := s.Stats(); got.PacketsOut < 3 || got.PacketsOut > 6 {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestLifetime(t *testing.T) {
+	s := open(t, func(c *Config) { c.Quota.Lifetime = 50 * time.Millisecond })
+	if _, err := newTestClient(t, s, "udp", "alice", "wonder").Allocate(); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the allocation's time is over", func() bool { return s.Stats().Opened == 1 && s.Stats().Allocations == 0 })
+}
+
+// A thousand allocations, opened and dropped, leave nothing behind.
+func TestNothingIsLeft(t *testing.T) {
+	s := open(t, func(c *Config) { c.Quota = Quota{User: 1000, Rate: 10000} })
+	before := runtime.NumGoroutine()
+	for range 10 {
+		var relays []net.PacketConn
+		var closers []net.PacketConn
+		for i := range 100 {
+			network := []string{"udp", "tcp"}[i%2]
+			relay, err := dropping(t, s, network, &closers)
+			if err != nil {
+				t.Fatal(err)
+			}
+			relays = append(relays, relay)
+		}
+		for i, relay := range relays {
+			if i%2 == 0 { // UDP: by Refresh with lifetime 0
+				relay.Close()
+			}
+		}
+		until(t, "allocations by UDP have ended", func() bool { return s.Stats().Allocations <= 50 })
+		for _, conn := range closers {
+			conn.Close()
+		}
+		until(t, "the allocations by TCP ended with their connections", func() bool { return s.Stats().Connections == 0 })
+	}
+	s.Close()
+	until(t, "goroutines are as before", func() bool { return runtime.NumGoroutine() <= before })
+	if got := s.Stats(); got.Allocations != 0 || got.Opened != 1000 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// dropping opens an allocation whose transport the test closes itself.
+func dropping(t *testing.T, s *Server, network string, closers *[]net.PacketConn) (net.PacketConn, error) {
+	t.Helper()
+	i := map[string]int{"udp": 0, "tcp": 1}[network]
+	at := s.Addrs()[i].Addr.String()
+	conn := dial(t, s, network)
+	*closers = append(*closers, conn)
+	c, err := pion.NewClient(&pion.ClientConfig{TURNServerAddr: at, Conn: conn, Username: "alice", Password: "wonder", Realm: "tandem"})
+	if err != nil {
+		return nil, err
+	}
+	if err := c.Listen(); err != nil {
+		return nil, err
+	}
+	return c.Allocate()
+}

@@ -1,0 +1,65 @@
+package turn
+
+import "sync/atomic"
+
+// Why something was refused: the keys of Stats.Refused.
+const (
+	RefusedUser      = "unknown-user"
+	RefusedForged    = "forged"  // not signed by the password
+	RefusedExpired   = "expired" // the credential's time is over
+	RefusedQuota     = "user-quota"
+	RefusedTotal     = "total-quota"
+	RefusedRate      = "rate"
+	RefusedPeer      = "peer"      // a permission or channel for an address or port that is not open
+	RefusedPacket    = "packet"    // to or from an address or port that is not open, behind a permission
+	RefusedBandwidth = "bandwidth" // packets
+	RefusedSocket    = "socket"    // no relay address of that family, no port, or another transport than UDP
+	RefusedBusy      = "connections"
+)
+
+// Stats is a snapshot of what a server did.
+type Stats struct {
+	Allocations int               // that run
+	Opened      uint64            // allocations ever
+	Connections int               // TCP and TLS connections of clients
+	PacketsOut  uint64            // relayed to peers
+	BytesOut    uint64            // their payload
+	PacketsIn   uint64            // relayed from peers
+	BytesIn     uint64            //
+	Refused     map[string]uint64 // by reason
+}
+
+type counters struct {
+	opened      atomic.Uint64
+	connections atomic.Int64
+	packetsOut  atomic.Uint64
+	bytesOut    atomic.Uint64
+	packetsIn   atomic.Uint64
+	bytesIn     atomic.Uint64
+	refused     map[string]*atomic.Uint64 // the keys never change
+}
+
+func newCounters() *counters {
+	c := &counters{refused: make(map[string]*atomic.Uint64)}
+	for _, reason := range []string{RefusedUser, RefusedForged, RefusedExpired, RefusedQuota, RefusedTotal, RefusedRate, RefusedPeer,
+		RefusedPacket, RefusedBandwidth, RefusedSocket, RefusedBusy} {
+		c.refused[reason] = new(atomic.Uint64)
+	}
+	return c
+}
+
+func (c *counters) refuse(reason string) { c.refused[reason].Add(1) }
+
+// Stats gives the figures as they are now. Safe for concurrent use.
+func (s *Server) Stats() Stats {
+	c := s.count
+	out := Stats{
+		Allocations: s.ledger.running(), Opened: c.opened.Load(), Connections: int(c.connections.Load()),
+		PacketsOut: c.packetsOut.Load(), BytesOut: c.bytesOut.Load(), PacketsIn: c.packetsIn.Load(), BytesIn: c.bytesIn.Load(),
+		Refused: make(map[string]uint64, len(c.refused)),
+	}
+	for reason, n := range c.refused {
+		out.Refused[reason] = n.Load()
+	}
+	return out
+}
