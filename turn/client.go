@@ -1,6 +1,7 @@
 package turn
 
 import (
+	"encoding/binary"
 	"net"
 	"net/netip"
 	"time"
@@ -28,12 +29,13 @@ type client struct {
 	// owned by the reading goroutine
 	message stun.Message
 	isSTUN  bool
-	denied  bool // the request in hand asks for a peer that is not open
+	denied  bool           // the request in hand asks for a peer that is not open
+	from    netip.AddrPort // who sent it
 }
 
 func (s *Server) newClient(conn net.PacketConn, stream net.Conn) *client {
 	c := &client{PacketConn: conn, server: s, stream: stream}
-	c.relays = &relays{server: s, client: c}
+	c.relays = &relays{server: s, client: c, byClient: make(map[netip.AddrPort]*relay)}
 	return c
 }
 
@@ -45,10 +47,13 @@ func (c *client) serve(done func()) (*pion.Server, error) {
 		conn = &ending{client: c, done: done}
 	}
 	return pion.NewServer(pion.ServerConfig{
-		Realm:         s.cfg.Realm,
-		AuthHandler:   c.authenticate,
-		QuotaHandler:  c.quota,
-		LoggerFactory: s.logs,
+		Realm:      s.cfg.Realm,
+		InboundMTU: mtu,
+		// IPv4, unless IPv6 is asked for or the client comes by it and there are relays for it (RFC 8656 §7.2).
+		StrictAddressFamily: !s.dual,
+		AuthHandler:         c.authenticate,
+		QuotaHandler:        c.quota,
+		LoggerFactory:       s.logs,
 		PacketConnConfigs: []pion.PacketConnConfig{{
 			PacketConn: conn, RelayAddressGenerator: c.relays, PermissionHandler: c.permit,
 		}},
@@ -59,7 +64,7 @@ func (c *client) serve(done func()) (*pion.Server, error) {
 func (c *client) ReadFrom(b []byte) (int, net.Addr, error) {
 	if c.stream != nil {
 		idle := idleBefore
-		if c.relays.open.Load() > 0 {
+		if c.relays.some() {
 			idle = idleAfter
 		}
 		c.stream.SetReadDeadline(time.Now().Add(idle))
@@ -69,29 +74,56 @@ func (c *client) ReadFrom(b []byte) (int, net.Addr, error) {
 	if err == nil && n > 0 && b[0] < 4 { // RFC 7983: the rest is ChannelData
 		c.message.Raw = append(c.message.Raw[:0], b[:n]...)
 		c.isSTUN = c.message.Decode() == nil
+		c.from = addrPortOf(addr)
 	}
 	return n, addr, err
 }
 
-// WriteTo implements net.PacketConn. pion refuses a channel with 401, which sends clients off to authenticate again; RFC 8656 §12.2
-// wants 403.
+// The types of messages of ours that WriteTo looks at; nothing that a peer sent begins like them.
+const (
+	allocateSuccess  = 0x0103
+	refreshSuccess   = 0x0104
+	channelBindError = 0x0119
+)
+
+// WriteTo implements net.PacketConn. It learns from a success until when the allocation runs.
 func (c *client) WriteTo(b []byte, addr net.Addr) (int, error) {
-	var m stun.Message
-	if len(b) < 20 || b[0] != 0x01 || b[1] != 0x19 { // ChannelBind error response; no peer's data begins like this
+	if len(b) < 20 || b[0] != 1 {
 		return c.PacketConn.WriteTo(b, addr)
 	}
+	switch binary.BigEndian.Uint16(b) {
+	case allocateSuccess, refreshSuccess:
+		var m stun.Message
+		if stun.Decode(b, &m) == nil {
+			if life, err := m.Get(stun.AttrLifetime); err == nil && len(life) == 4 {
+				c.relays.extend(addrPortOf(addr), time.Duration(binary.BigEndian.Uint32(life))*time.Second)
+			}
+		}
+	case channelBindError:
+		forbidden, err := forbid(b)
+		if err != nil {
+			return 0, err
+		}
+		if _, err := c.PacketConn.WriteTo(forbidden, addr); err != nil {
+			return 0, err
+		}
+		return len(b), nil
+	}
+	return c.PacketConn.WriteTo(b, addr)
+}
+
+// forbid puts 403 (RFC 8656 §12.2) in the place of pion's 401 for a peer that is not open, which sends clients off to authenticate again.
+func forbid(b []byte) ([]byte, error) {
+	var m stun.Message
 	var code stun.ErrorCodeAttribute
 	if stun.Decode(b, &m) != nil || code.GetFrom(&m) != nil || code.Code != stun.CodeUnauthorized || m.Contains(stun.AttrNonce) {
-		return c.PacketConn.WriteTo(b, addr)
+		return b, nil
 	}
 	forbidden, err := stun.Build(stun.NewTransactionIDSetter(m.TransactionID), m.Type, stun.CodeForbidden)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	if _, err := c.PacketConn.WriteTo(forbidden.Raw, addr); err != nil {
-		return 0, err
-	}
-	return len(b), nil
+	return forbidden.Raw, nil
 }
 
 // authenticate is pion's AuthHandler.
@@ -115,11 +147,19 @@ func (c *client) bindsDenied() bool {
 		return false // pion answers 400
 	}
 	addr, ok := netip.AddrFromSlice(peer.IP)
-	return !ok || !c.server.policy.allows(netip.AddrPortFrom(addr, uint16(peer.Port)))
+	if !ok {
+		return true
+	}
+	_, open := c.server.policy.allows(netip.AddrPortFrom(addr, uint16(peer.Port)))
+	return !open
 }
 
 // permit is pion's PermissionHandler.
-func (c *client) permit(_ net.Addr, peer net.IP) bool {
+func (c *client) permit(from net.Addr, peer net.IP) bool {
+	if !c.relays.steady(addrPortOf(from)) {
+		c.server.count.refuse(RefusedEnding)
+		return false
+	}
 	addr, ok := netip.AddrFromSlice(peer)
 	if !ok || c.denied || !c.server.policy.allowsSome(addr) {
 		c.server.count.refuse(RefusedPeer)
@@ -130,21 +170,22 @@ func (c *client) permit(_ net.Addr, peer net.IP) bool {
 
 // quota is pion's QuotaHandler.
 func (c *client) quota(user, _ string, source net.Addr) bool {
-	why := c.server.ledger.ask(user, addrOf(source))
+	why := c.server.ledger.ask(user, addrPortOf(source).Addr())
 	if why != "" {
 		c.server.count.refuse(why)
 	}
 	return why == ""
 }
 
-func addrOf(a net.Addr) netip.Addr {
+func addrPortOf(a net.Addr) netip.AddrPort {
+	var at netip.AddrPort
 	switch a := a.(type) {
 	case *net.UDPAddr:
-		return plain(a.AddrPort().Addr())
+		at = a.AddrPort()
 	case *net.TCPAddr:
-		return plain(a.AddrPort().Addr())
+		at = a.AddrPort()
 	}
-	return netip.Addr{}
+	return netip.AddrPortFrom(plain(at.Addr()), at.Port())
 }
 
 // ending tells when a connection's reading has ended, by which pion ends its allocations.

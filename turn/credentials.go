@@ -54,13 +54,13 @@ func (s *Server) authenticate(message *stun.Message, username, realm string, met
 	if realm != s.cfg.Realm {
 		return "", nil, RefusedForged
 	}
+	if s.cfg.Users != nil {
+		if key, found := s.cfg.Users(username, realm); found {
+			return username, key, signed(message, key)
+		}
+	}
 	expires, user, ok := limited(username)
 	if !ok {
-		if s.cfg.Users != nil {
-			if key, found := s.cfg.Users(username, realm); found {
-				return username, key, signed(message, key)
-			}
-		}
 		return "", nil, RefusedUser
 	}
 	for _, secret := range s.cfg.Secrets {

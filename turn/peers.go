@@ -40,9 +40,15 @@ func ParseRule(text string) ([]Rule, error) {
 
 // Peers says whom a relay may send to and hear. The zero value denies everybody.
 type Peers struct {
-	Media []netip.AddrPort // the gateway's own media, always reached
-	Own   []netip.Addr     // this machine's other addresses: reached only where a rule names address and port
-	Allow []Rule           // what is open beside
+	Media []Media      // the gateway's own, always reached
+	Own   []netip.Addr // this machine's other addresses: reached only where a rule names address and port
+	Allow []Rule       // what is open beside
+}
+
+// Media is a port of the gateway's own media.
+type Media struct {
+	Seen netip.AddrPort // as clients name it
+	At   netip.AddrPort // where it is reached from here; differs behind a NAT
 }
 
 // special lists what a relay never reaches by a rule that is wider than the entry: an entry inside another needs a rule for itself.
@@ -69,7 +75,9 @@ type policy struct {
 func newPolicy(p Peers) *policy {
 	out := &policy{special: special()}
 	for _, m := range p.Media {
-		out.Media = append(out.Media, netip.AddrPortFrom(plain(m.Addr()), m.Port()))
+		out.Media = append(out.Media, Media{
+			Seen: netip.AddrPortFrom(plain(m.Seen.Addr()), m.Seen.Port()), At: netip.AddrPortFrom(plain(m.At.Addr()), m.At.Port()),
+		})
 	}
 	for _, a := range p.Own {
 		out.Own = append(out.Own, plain(a))
@@ -81,12 +89,25 @@ func newPolicy(p Peers) *policy {
 // plain takes an address out of its IPv4-mapped form and from its zone.
 func plain(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }
 
-// allows says whether a relay may send to, and hear, exactly this address and port.
-func (p *policy) allows(peer netip.AddrPort) bool {
-	if peer.Port() == 0 {
-		return false
+// allows says whether a relay may send to exactly this address and port, and where that is.
+func (p *policy) allows(peer netip.AddrPort) (to netip.AddrPort, open bool) {
+	peer = netip.AddrPortFrom(plain(peer.Addr()), peer.Port())
+	for _, m := range p.Media {
+		if m.Seen == peer {
+			return m.At, true
+		}
 	}
-	return p.match(plain(peer.Addr()), peer.Port())
+	return peer, peer.Port() != 0 && p.match(peer.Addr(), peer.Port())
+}
+
+// hears says whether a relay may hear exactly this address and port, and as whom clients know it.
+func (p *policy) hears(from netip.AddrPort) (as netip.AddrPort, open bool) {
+	for _, m := range p.Media {
+		if m.At == from {
+			return m.Seen, true
+		}
+	}
+	return from, from.Port() != 0 && p.match(from.Addr(), from.Port())
 }
 
 // allowsSome says whether any port of the address is open: what a permission is asked for (RFC 8656 §9).
@@ -98,7 +119,7 @@ func (p *policy) match(addr netip.Addr, port uint16) bool {
 		return false
 	}
 	for _, m := range p.Media {
-		if m.Addr() == addr && (port == 0 || m.Port() == port) {
+		if m.Seen.Addr() == addr && (port == 0 || m.Seen.Port() == port) {
 			return true
 		}
 	}

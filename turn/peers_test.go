@@ -17,8 +17,9 @@ func TestPeers(t *testing.T) {
 		return list
 	}
 	base := Peers{
-		Media: []netip.AddrPort{netip.MustParseAddrPort("203.0.113.7:40000"), netip.MustParseAddrPort("[2001:db8::7]:40000")},
-		Own:   []netip.Addr{netip.MustParseAddr("203.0.113.7"), netip.MustParseAddr("8.8.4.4"), netip.MustParseAddr("10.0.0.5")},
+		Media: []Media{same("203.0.113.7:40000"), same("[2001:db8::7]:40000"),
+			{Seen: netip.MustParseAddrPort("198.51.100.1:40000"), At: netip.MustParseAddrPort("10.0.0.5:40000")}},
+		Own: []netip.Addr{netip.MustParseAddr("203.0.113.7"), netip.MustParseAddr("8.8.4.4"), netip.MustParseAddr("10.0.0.5")},
 	}
 	for _, test := range []struct {
 		allow []Rule
@@ -28,6 +29,8 @@ func TestPeers(t *testing.T) {
 		{nil, "203.0.113.7:40000", true},
 		{nil, "[2001:db8::7]:40000", true},
 		{nil, "[::ffff:203.0.113.7]:40000", true},
+		{nil, "198.51.100.1:40000", true},
+		{nil, "10.0.0.5:40000", false}, // clients know it by the address outside
 		{nil, "203.0.113.7:5060", false},
 		{nil, "203.0.113.7:3478", false},
 		{nil, "203.0.113.7:20000", false},
@@ -72,7 +75,7 @@ func TestPeers(t *testing.T) {
 	} {
 		p := base
 		p.Allow = test.allow
-		if got := newPolicy(p).allows(netip.MustParseAddrPort(test.peer)); got != test.want {
+		if _, got := newPolicy(p).allows(netip.MustParseAddrPort(test.peer)); got != test.want {
 			t.Errorf("%v allows %s: %v", test.allow, test.peer, got)
 		}
 	}
@@ -80,5 +83,25 @@ func TestPeers(t *testing.T) {
 		if _, err := ParseRule(bad); err == nil {
 			t.Errorf("%q is taken", bad)
 		}
+	}
+}
+
+func same(at string) Media {
+	a := netip.MustParseAddrPort(at)
+	return Media{Seen: a, At: a}
+}
+
+// Behind a NAT a relay reaches the media where that is, and the client hears it from where it knows it.
+func TestMediaBehindNAT(t *testing.T) {
+	seen, at := netip.MustParseAddrPort("198.51.100.1:40000"), netip.MustParseAddrPort("10.0.0.5:40000")
+	p := newPolicy(Peers{Media: []Media{{Seen: seen, At: at}}})
+	if to, ok := p.allows(seen); to != at || !ok {
+		t.Error(to, ok)
+	}
+	if as, ok := p.hears(at); as != seen || !ok {
+		t.Error(as, ok)
+	}
+	if _, ok := p.hears(netip.MustParseAddrPort("10.0.0.5:5060")); ok {
+		t.Error("another port is heard")
 	}
 }

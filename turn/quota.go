@@ -8,9 +8,9 @@ import (
 
 // Quota bounds what clients can use. 0 stands for the default.
 type Quota struct {
-	User           int           // allocations of one user at a time; default 10
-	Total          int           // allocations at a time; default 1000
-	Rate           int           // allocations of one source (IPv4 address, IPv6 /64) in a minute; default 60
+	User           int           // allocations of one user at a time; default 60
+	Total          int           // allocations at a time; default 5000
+	Rate           int           // allocations of one source (IPv4 address, IPv6 /64) in a minute; default 300
 	Bandwidth      int           // kbit/s of one allocation in each direction; default 8000
 	TotalBandwidth int           // kbit/s of all allocations together in each direction; default: no limit
 	Lifetime       time.Duration // of an allocation, however often it is refreshed; default 24 h
@@ -22,9 +22,9 @@ func (q Quota) withDefaults() Quota {
 			*to = value
 		}
 	}
-	set(&q.User, 10)
-	set(&q.Total, 1000)
-	set(&q.Rate, 60)
+	set(&q.User, 60)
+	set(&q.Total, 5000)
+	set(&q.Rate, 300)
 	set(&q.Bandwidth, 8000)
 	if q.Lifetime == 0 {
 		q.Lifetime = 24 * time.Hour

@@ -28,21 +28,60 @@ const tries = 20
 type relay struct {
 	*net.UDPConn
 	server *Server
-	client *client
+	of     *relays
+	from   netip.AddrPort // the client
 	user   string
+	until  time.Time     // Quota.Lifetime's end
+	ends   time.Time     // guarded by relays.mu: the client's last refresh
 	out    *rate.Limiter // bytes
 	in     *rate.Limiter
 	limit  *time.Timer
 	once   sync.Once
+
+	packets atomic.Uint64 // relayed in both directions
+	bytes   atomic.Uint64
 }
 
 var errQuota = errors.New("turn: the quota is reached")
 
-// relays opens relays for the allocations of one client's transport.
+// relays opens relays for the allocations of one transport of clients.
 type relays struct {
 	server *Server
 	client *client
-	open   atomic.Int64 // relays
+
+	mu       sync.Mutex // guards what follows
+	byClient map[netip.AddrPort]*relay
+}
+
+func (r *relays) some() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.byClient) > 0
+}
+
+// extend notes that a client's allocation runs for so long from now on.
+func (r *relays) extend(client netip.AddrPort, life time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if one := r.byClient[client]; one != nil {
+		one.ends = time.Now().Add(life)
+	}
+}
+
+// endingWindow is how long before and after an allocation's end it gets no new permissions. pion ends an allocation on a timer's
+// goroutine, and would stop the timer of a permission that has none yet: the process would be gone.
+const endingWindow = time.Second
+
+// steady says whether a client has an allocation that does not end just now.
+func (r *relays) steady(client netip.AddrPort) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	one := r.byClient[client]
+	if one == nil {
+		return false
+	}
+	near := func(t time.Time) bool { return !t.IsZero() && time.Until(t).Abs() < endingWindow }
+	return !near(one.ends) && !near(one.until)
 }
 
 var _ pion.RelayAddressGenerator = (*relays)(nil)
@@ -69,17 +108,29 @@ func (r *relays) AllocatePacketConn(c pion.AllocateListenerConfig) (net.PacketCo
 		return nil, nil, err
 	}
 	limit := rate.Limit(s.quota.Bandwidth) * 1000 / 8
-	out := &relay{UDPConn: conn, server: s, user: c.UserID, out: rate.NewLimiter(limit, burst(limit)), in: rate.NewLimiter(limit, burst(limit))}
-	out.client = r.client
-	r.open.Add(1)
-	s.count.opened.Add(1)
+	out := &relay{
+		UDPConn: conn, server: s, of: r, from: r.client.from, user: c.UserID, until: time.Now().Add(s.quota.Lifetime),
+		out: rate.NewLimiter(limit, burst(limit)), in: rate.NewLimiter(limit, burst(limit)),
+	}
 	out.limit = time.AfterFunc(s.quota.Lifetime, func() { conn.Close() }) // pion then ends the allocation, and closes out
+	r.enter(out)
 	advertised := at.Advertise
 	if !advertised.IsValid() {
 		advertised = at.Listen
 	}
 	port := conn.LocalAddr().(*net.UDPAddr).AddrPort().Port()
 	return out, net.UDPAddrFromAddrPort(netip.AddrPortFrom(advertised, port)), nil
+}
+
+// enter keeps a relay, unless pion only looks for a port that is free (EVEN-PORT): then it names no user.
+func (r *relays) enter(one *relay) {
+	if one.user == "" {
+		return
+	}
+	r.mu.Lock()
+	r.byClient[one.from] = one
+	r.mu.Unlock()
+	r.server.enter(one)
 }
 
 // AllocateListener implements pion's RelayAddressGenerator: relays to peers by TCP (RFC 6062) are not offered.
@@ -137,20 +188,23 @@ func (r *relay) WriteTo(b []byte, addr net.Addr) (int, error) {
 	peer := to.AddrPort()
 	peer = netip.AddrPortFrom(plain(peer.Addr()), peer.Port())
 	s := r.server
+	target, open := s.policy.allows(peer)
 	switch {
-	case !s.policy.allows(peer):
+	case !open:
 		s.count.refuse(RefusedPacket)
 		return len(b), nil
 	case !r.out.AllowN(time.Now(), len(b)) || !s.allOut.AllowN(time.Now(), len(b)):
 		s.count.refuse(RefusedBandwidth)
 		return len(b), nil
 	}
-	n, err := r.UDPConn.WriteToUDPAddrPort(b, peer)
+	n, err := r.UDPConn.WriteToUDPAddrPort(b, target)
 	if err != nil {
 		return n, err
 	}
 	s.count.packetsOut.Add(1)
 	s.count.bytesOut.Add(uint64(n))
+	r.packets.Add(1)
+	r.bytes.Add(uint64(n))
 	return n, nil
 }
 
@@ -162,15 +216,17 @@ func (r *relay) ReadFrom(b []byte) (int, net.Addr, error) {
 		if err != nil {
 			return n, nil, err
 		}
-		peer = netip.AddrPortFrom(plain(peer.Addr()), peer.Port())
+		peer, open := s.policy.hears(netip.AddrPortFrom(plain(peer.Addr()), peer.Port()))
 		switch {
-		case !s.policy.allows(peer):
+		case !open:
 			s.count.refuse(RefusedPacket)
 		case !r.in.AllowN(time.Now(), n) || !s.allIn.AllowN(time.Now(), n):
 			s.count.refuse(RefusedBandwidth)
 		default:
 			s.count.packetsIn.Add(1)
 			s.count.bytesIn.Add(uint64(n))
+			r.packets.Add(1)
+			r.bytes.Add(uint64(n))
 			return n, net.UDPAddrFromAddrPort(peer), nil
 		}
 	}
@@ -182,7 +238,12 @@ func (r *relay) Close() error {
 		r.limit.Stop()
 		r.UDPConn.Close()
 		r.server.ledger.give(r.user)
-		r.client.relays.open.Add(-1)
+		r.of.mu.Lock()
+		if r.of.byClient[r.from] == r {
+			delete(r.of.byClient, r.from)
+		}
+		r.of.mu.Unlock()
+		r.server.leave(r)
 	})
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pion/dtls/v3"
 	"github.com/pion/logging"
 	pion "github.com/pion/turn/v5"
 	"golang.org/x/time/rate"
@@ -20,14 +21,14 @@ import (
 
 // Listen is a transport on which clients come.
 type Listen struct {
-	Network string         // "udp", "tcp", "tls"
+	Network string         // "udp", "tcp", "tls", "dtls"
 	Addr    netip.AddrPort // port 0: any
 }
 
 // Config describes a server; it does not change while that runs.
 type Config struct {
 	Listen   []Listen
-	TLS      *tls.Config                                           // of "tls"
+	TLS      *tls.Config                                           // of "tls" and "dtls"
 	Realm    string                                                // default "tandem"
 	Secrets  []string                                              // of time-limited credentials (Issue); any is taken
 	Users    func(username, realm string) (key []byte, found bool) // long-term users: MD5 of user:realm:password; nil: none
@@ -51,6 +52,7 @@ type Server struct {
 	count     *counters
 	allOut    *rate.Limiter
 	allIn     *rate.Limiter
+	dual      bool // there are relays of both families
 	logs      logging.LoggerFactory
 	listeners []net.Listener
 	servers   []*pion.Server // of UDP
@@ -60,6 +62,7 @@ type Server struct {
 	mu     sync.Mutex // guards what follows
 	closed bool
 	conns  map[net.Conn]struct{}
+	relays map[*relay]struct{}
 }
 
 // Open listens and serves until Close.
@@ -76,8 +79,11 @@ func Open(cfg Config) (*Server, error) {
 	quota := cfg.Quota.withDefaults()
 	s := &Server{
 		cfg: cfg, quota: quota, policy: newPolicy(cfg.Peers), ledger: newLedger(quota, cfg.now), count: newCounters(),
-		allOut: total(quota), allIn: total(quota), logs: newLogs(), conns: make(map[net.Conn]struct{}),
+		allOut: total(quota), allIn: total(quota), logs: newLogs(), conns: make(map[net.Conn]struct{}), relays: make(map[*relay]struct{}),
 	}
+	_, four := s.address("udp4")
+	_, six := s.address("udp6")
+	s.dual = four && six
 	for _, l := range cfg.Listen {
 		if err := s.listen(l); err != nil {
 			s.Close()
@@ -116,58 +122,101 @@ func family(network string, addr netip.Addr) string {
 
 func (s *Server) listen(l Listen) error {
 	if l.Network == "udp" {
-		conn, err := net.ListenUDP(family("udp", l.Addr.Addr()), net.UDPAddrFromAddrPort(l.Addr))
-		if err != nil {
-			return err
-		}
-		server, err := s.newClient(conn, nil).serve(nil)
-		if err != nil {
-			return errors.Join(err, conn.Close())
-		}
-		s.servers = append(s.servers, server)
-		s.at = append(s.at, Listen{l.Network, conn.LocalAddr().(*net.UDPAddr).AddrPort()})
-		return nil
+		return s.listenUDP(l)
 	}
-	if l.Network == "tls" && s.cfg.TLS == nil {
-		return errors.New("there is no certificate")
-	}
-	listener, err := net.Listen(family("tcp", l.Addr.Addr()), l.Addr.String())
+	listener, err := s.listener(l)
 	if err != nil {
 		return err
 	}
+	at, err := netip.ParseAddrPort(listener.Addr().String())
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
 	s.listeners = append(s.listeners, listener)
-	s.at = append(s.at, Listen{l.Network, listener.Addr().(*net.TCPAddr).AddrPort()})
-	s.running.Go(func() { s.accept(listener, l.Network == "tls") })
+	s.at = append(s.at, Listen{l.Network, at})
+	s.running.Go(func() { s.accept(listener, l.Network) })
 	return nil
 }
 
-func (s *Server) accept(l net.Listener, secure bool) {
+func (s *Server) listenUDP(l Listen) error {
+	conn, err := net.ListenUDP(family("udp", l.Addr.Addr()), net.UDPAddrFromAddrPort(l.Addr))
+	if err != nil {
+		return err
+	}
+	server, err := s.newClient(conn, nil).serve(nil)
+	if err != nil {
+		return errors.Join(err, conn.Close())
+	}
+	s.servers = append(s.servers, server)
+	s.at = append(s.at, Listen{l.Network, conn.LocalAddr().(*net.UDPAddr).AddrPort()})
+	return nil
+}
+
+// listener opens a listener of connections.
+func (s *Server) listener(l Listen) (net.Listener, error) {
+	if l.Network != "tcp" && s.cfg.TLS == nil {
+		return nil, errors.New("there is no certificate")
+	}
+	if l.Network == "dtls" {
+		return s.listenDTLS(l.Addr)
+	}
+	return net.Listen(family("tcp", l.Addr.Addr()), l.Addr.String())
+}
+
+func (s *Server) listenDTLS(at netip.AddrPort) (net.Listener, error) {
+	options := []dtls.ServerOption{dtls.WithLoggerFactory(s.logs)}
+	if len(s.cfg.TLS.Certificates) > 0 {
+		options = append(options, dtls.WithCertificates(s.cfg.TLS.Certificates...))
+	} else {
+		options = append(options, dtls.WithGetCertificate(func(hello *dtls.ClientHelloInfo) (*tls.Certificate, error) {
+			return s.cfg.TLS.GetCertificate(&tls.ClientHelloInfo{ServerName: hello.ServerName})
+		}))
+	}
+	return dtls.ListenWithOptions(family("udp", at.Addr()), net.UDPAddrFromAddrPort(at), options...)
+}
+
+func (s *Server) accept(l net.Listener, network string) {
 	for {
 		conn, err := l.Accept()
 		switch {
-		case errors.Is(err, net.ErrClosed):
+		case s.ended():
+			if err == nil {
+				conn.Close()
+			}
 			return
 		case err != nil:
 			s.cfg.Log.Warn("TURN connection not accepted", "error", err)
 			time.Sleep(acceptPause)
 			continue
 		}
-		if secure {
+		if network == "tls" {
 			conn = tls.Server(conn, s.cfg.TLS)
 		}
-		if !s.admit(conn) {
-			s.count.refuse(RefusedBusy)
-			conn.Close()
-			continue
-		}
-		s.running.Go(func() { s.serve(conn) })
+		s.ServeConn(conn, nil)
 	}
+}
+
+func (s *Server) ended() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
+}
+
+// ServeConn takes a client's connection, of which first has been read already, and closes it in the end. It does not wait.
+func (s *Server) ServeConn(conn net.Conn, first []byte) {
+	if !s.admit(conn) {
+		s.count.refuse(RefusedBusy)
+		conn.Close()
+		return
+	}
+	go s.serve(conn, first)
 }
 
 // acceptPause keeps a process without file descriptors from spinning.
 const acceptPause = 50 * time.Millisecond
 
-// admit keeps a connection for Close; false where there are too many: each allocation has one at most, and some come and go.
+// admit keeps a connection for Close, which waits for its serve; false where there are too many: each allocation has one at most,
+// and some come and go.
 func (s *Server) admit(conn net.Conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -176,11 +225,13 @@ func (s *Server) admit(conn net.Conn) bool {
 	}
 	s.conns[conn] = struct{}{}
 	s.count.connections.Add(1)
+	s.running.Add(1)
 	return true
 }
 
 // serve is one connection from its handshake to its end.
-func (s *Server) serve(conn net.Conn) {
+func (s *Server) serve(conn net.Conn, first []byte) {
+	defer s.running.Done()
 	defer func() {
 		conn.Close()
 		s.mu.Lock()
@@ -188,20 +239,27 @@ func (s *Server) serve(conn net.Conn) {
 		s.mu.Unlock()
 		s.count.connections.Add(-1)
 	}()
-	if secure, ok := conn.(*tls.Conn); ok {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	if secure, ok := conn.(interface{ HandshakeContext(context.Context) error }); ok {
+		ctx, cancel := context.WithTimeout(context.Background(), handshakeLimit)
 		err := secure.HandshakeContext(ctx)
 		cancel()
 		if err != nil {
 			return
 		}
 	}
+	var packets net.PacketConn = newStream(conn, first)
+	if _, keeps := conn.(*dtls.Conn); keeps {
+		packets = datagrams{conn}
+	}
 	ended := make(chan struct{})
-	if _, err := s.newClient(pion.NewSTUNConn(conn), conn).serve(func() { close(ended) }); err != nil {
+	if _, err := s.newClient(packets, conn).serve(func() { close(ended) }); err != nil {
 		return
 	}
 	<-ended
 }
+
+// handshakeLimit bounds TLS's and DTLS's handshakes.
+const handshakeLimit = 10 * time.Second
 
 // Addrs are the listeners in the order of the configuration, port 0 resolved.
 func (s *Server) Addrs() []Listen { return s.at }
@@ -214,12 +272,12 @@ func (s *Server) Issue(user string, ttl time.Duration) (c Credential, ok bool) {
 	return Issue(s.cfg.Secrets[0], user, s.cfg.now().Add(ttl)), true
 }
 
-// Close ends listeners, connections and allocations.
+// Close ends listeners, connections and allocations. Safe to call twice.
 func (s *Server) Close() {
 	s.mu.Lock()
 	s.closed = true
 	for conn := range s.conns {
-		conn.Close()
+		go conn.Close() // TLS may wait for a client that does not read
 	}
 	s.mu.Unlock()
 	for _, l := range s.listeners {

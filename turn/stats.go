@@ -14,6 +14,7 @@ const (
 	RefusedPacket    = "packet"    // to or from an address or port that is not open, behind a permission
 	RefusedBandwidth = "bandwidth" // packets
 	RefusedSocket    = "socket"    // no relay address of that family, no port, or another transport than UDP
+	RefusedEnding    = "ending"    // a permission for an allocation that ends just now, or has
 	RefusedBusy      = "connections"
 )
 
@@ -42,7 +43,7 @@ type counters struct {
 func newCounters() *counters {
 	c := &counters{refused: make(map[string]*atomic.Uint64)}
 	for _, reason := range []string{RefusedUser, RefusedForged, RefusedExpired, RefusedQuota, RefusedTotal, RefusedRate, RefusedPeer,
-		RefusedPacket, RefusedBandwidth, RefusedSocket, RefusedBusy} {
+		RefusedPacket, RefusedBandwidth, RefusedSocket, RefusedEnding, RefusedBusy} {
 		c.refused[reason] = new(atomic.Uint64)
 	}
 	return c
@@ -62,4 +63,39 @@ func (s *Server) Stats() Stats {
 		out.Refused[reason] = n.Load()
 	}
 	return out
+}
+
+// UserStats is what one user has open.
+type UserStats struct {
+	Allocations int
+	Packets     uint64 // relayed by these allocations, in both directions
+	Bytes       uint64 // their payload
+}
+
+// Users gives the users that have allocations. Safe for concurrent use.
+func (s *Server) Users() map[string]UserStats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make(map[string]UserStats)
+	for r := range s.relays {
+		u := out[r.user]
+		u.Allocations++
+		u.Packets += r.packets.Load()
+		u.Bytes += r.bytes.Load()
+		out[r.user] = u
+	}
+	return out
+}
+
+func (s *Server) enter(r *relay) {
+	s.count.opened.Add(1)
+	s.mu.Lock()
+	s.relays[r] = struct{}{}
+	s.mu.Unlock()
+}
+
+func (s *Server) leave(r *relay) {
+	s.mu.Lock()
+	delete(s.relays, r)
+	s.mu.Unlock()
 }
