@@ -17,6 +17,7 @@ import (
 
 	"tandem/bridge"
 	"tandem/sipside"
+	"tandem/turn"
 )
 
 // observed is what the operator's listener tells of.
@@ -25,6 +26,7 @@ type observed interface {
 	isReady() bool
 	about() about
 	calls(most int) []bridge.CallStatus
+	relayUsers() map[string]turn.UserStats
 	histograms() []prometheus.Collector
 }
 
@@ -78,7 +80,8 @@ func (a *adminServer) close() {
 }
 
 // adminPages: /healthz is 200 while the process lives, /readyz while it takes new calls (503 before and after), /metrics is
-// Prometheus', /api/status the same at a glance, /api/calls the running calls with their quality (?limit=, 1000 by default).
+// Prometheus', /api/status the same at a glance, /api/calls the running calls with their quality (?limit=, 1000 by default), /api/turn
+// the relay and its users.
 func adminPages(of observed) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
@@ -96,6 +99,11 @@ func adminPages(of observed) http.Handler {
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-store")
 		json.NewEncoder(w).Encode(newStatus(of))
+	})
+	mux.HandleFunc("GET /api/turn", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "no-store")
+		json.NewEncoder(w).Encode(newRelayStatus(of))
 	})
 	mux.HandleFunc("GET /api/calls", func(w http.ResponseWriter, r *http.Request) { serveCalls(w, r, of) })
 	return mux
@@ -128,6 +136,7 @@ type status struct {
 	Browsers      int             `json:"browsers"` // connections
 	Registrations int             `json:"registrations"`
 	Calls         int             `json:"calls"` // running
+	Allocations   int             `json:"turn_allocations"`
 	Backends      []backendStatus `json:"backends"`
 }
 
@@ -158,7 +167,7 @@ func newStatus(of observed) status {
 	s := status{
 		Version: a.Version, Node: a.Node, Started: a.Started,
 		Ready: of.isReady(), Draining: f.Draining,
-		Browsers: f.WSS.Connections, Registrations: f.Bridge.Registrations, Calls: f.Bridge.Calls,
+		Browsers: f.WSS.Connections, Registrations: f.Bridge.Registrations, Calls: f.Bridge.Calls, Allocations: f.TURN.Allocations,
 		Backends: make([]backendStatus, 0, len(f.SIP.Backends)),
 	}
 	for _, b := range f.SIP.Backends {
@@ -166,6 +175,37 @@ func newStatus(of observed) status {
 			Name: b.Name, Pool: b.Pool, Alive: b.Alive, LatencyMS: float64(b.Latency.Microseconds()) / 1000,
 			Registration: registrationOf(b),
 		})
+	}
+	return s
+}
+
+// relayStatus is the answer of /api/turn.
+type relayStatus struct {
+	Allocations int                    `json:"allocations"`
+	Opened      uint64                 `json:"opened"`
+	Connections int                    `json:"connections"`
+	PacketsOut  uint64                 `json:"packets_out"` // to peers
+	PacketsIn   uint64                 `json:"packets_in"`
+	BytesOut    uint64                 `json:"bytes_out"`
+	BytesIn     uint64                 `json:"bytes_in"`
+	Refused     map[string]uint64      `json:"refused"` // by why
+	Users       map[string]relayedUser `json:"users"`   // that have allocations
+}
+
+type relayedUser struct {
+	Allocations int    `json:"allocations"`
+	Packets     uint64 `json:"packets"`
+	Bytes       uint64 `json:"bytes"`
+}
+
+func newRelayStatus(of observed) relayStatus {
+	t := of.figures().TURN
+	s := relayStatus{
+		Allocations: t.Allocations, Opened: t.Opened, Connections: t.Connections, PacketsOut: t.PacketsOut, PacketsIn: t.PacketsIn,
+		BytesOut: t.BytesOut, BytesIn: t.BytesIn, Refused: t.Refused, Users: make(map[string]relayedUser),
+	}
+	for name, u := range of.relayUsers() {
+		s.Users[name] = relayedUser{u.Allocations, u.Packets, u.Bytes}
 	}
 	return s
 }

@@ -15,6 +15,7 @@ import (
 
 	"tandem/bridge"
 	"tandem/sipside"
+	"tandem/turn"
 	"tandem/wss"
 )
 
@@ -27,6 +28,9 @@ type fixed struct {
 
 func (x *fixed) figures() figures                   { return x.f }
 func (x *fixed) calls(most int) []bridge.CallStatus { return x.running[:min(most, len(x.running))] }
+func (x *fixed) relayUsers() map[string]turn.UserStats {
+	return map[string]turn.UserStats{"alice": {Allocations: 2, Packets: 3, Bytes: 4}}
+}
 func (x *fixed) histograms() []prometheus.Collector { return nil }
 func (x *fixed) isReady() bool                      { return x.ready }
 func (x *fixed) about() about                       { return about{Version: "v1", Node: 3, Started: time.Unix(9, 0).UTC()} }

@@ -17,7 +17,7 @@ type Config struct {
 	HTTPS           HTTPS            `yaml:"https"`
 	SIP             SIP              `yaml:"sip"`
 	Media           Media            `yaml:"media"`
-	TURN            *Switch          `yaml:"turn"`
+	TURN            *TURN            `yaml:"turn"`
 	Pools           map[string]Pool  `yaml:"pools"`
 	Trunks          map[string]Trunk `yaml:"trunks"`
 	Routes          []Route          `yaml:"routes"`
@@ -77,6 +77,38 @@ type RTP struct {
 	Ports     PortRange    `yaml:"ports"`     // default 20000-29999
 	Shared    bool         `yaml:"shared"`    // one port for the audio of many calls
 	Learn     string       `yaml:"learn"`     // "strict", "signalling" (default), "any"
+}
+
+// TURN is the relay for browsers whose network lets nothing else through. `turn: on` is all of it by default.
+type TURN struct {
+	Listen      []TURNListen  `yaml:"listen"`      // default: UDP and TCP 3478; TLS on https.listen in any case
+	Secret      []string      `yaml:"secret"`      // of time-limited credentials; any is taken, the first makes new ones; default: one derived from secret
+	Users       string        `yaml:"users"`       // password file of long-term users, in the form of identity.users
+	Realm       string        `yaml:"realm"`       // default "tandem"
+	Advertise   string        `yaml:"advertise"`   // host in /ice.json; default: the one that it was asked from
+	Credentials time.Duration `yaml:"credentials"` // how long those of /ice.json open allocations; default 12 h
+	Relay       TURNRelay     `yaml:"relay"`
+	Peers       []TURNPeers   `yaml:"peers"` // that relays may reach besides the gateway's media
+	Quota       TURNQuota     `yaml:"quota"`
+
+	off bool
+}
+
+// TURNRelay says where allocations are.
+type TURNRelay struct {
+	Address   []netip.Addr `yaml:"address"`   // one of each family; default: the address of media.listen
+	Advertise []netip.Addr `yaml:"advertise"` // one of each family; default: that of media.advertise, else address
+	Ports     PortRange    `yaml:"ports"`     // default 49152-65535
+}
+
+// TURNQuota bounds what clients can use; turn.Quota has the defaults.
+type TURNQuota struct {
+	User           int           `yaml:"user"`
+	Total          int           `yaml:"total"`
+	Rate           int           `yaml:"rate"`
+	Bandwidth      int           `yaml:"bandwidth"`
+	TotalBandwidth int           `yaml:"total-bandwidth"`
+	Lifetime       time.Duration `yaml:"lifetime"`
 }
 
 // Pool is a set of interchangeable backends.

@@ -46,7 +46,6 @@ type decoder struct {
 var laterKeys = map[string]string{
 	"networks":        "networks are not in this version; sip.advertise and media.rtp.advertise name an outside address",
 	"https.acme":      "acme is not in this version; give certificate and key",
-	"turn.*":          "this version has no TURN server; write `turn: off`",
 	"pools.*.network": "networks are not in this version",
 
 	"pools.*.shared-location": "shared-location is not in this version",

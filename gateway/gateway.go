@@ -18,6 +18,7 @@ import (
 	"tandem/bridge/route"
 	"tandem/sipside"
 	"tandem/sipside/transaction"
+	"tandem/turn"
 	"tandem/web"
 	"tandem/wss"
 )
@@ -56,6 +57,7 @@ type Gateway struct {
 	wss       *wss.Server
 	sip       *sipside.Endpoints
 	media     *media.Engine
+	turn      *turn.Server // nil without a relay
 	bridge    *bridge.Bridge
 	qualities *qualities
 	web       *webServer
@@ -127,6 +129,12 @@ func New(cfg Config, o Options) (_ *Gateway, err error) {
 		return nil, err
 	}
 	g.onClose(g.within("media", g.media.Close))
+	if g.turn, err = g.openTURN(webCerts, secret); err != nil {
+		return nil, err
+	}
+	if g.turn != nil {
+		g.onClose(g.turn.Close)
+	}
 	g.bridge = bridge.New(cfg.bridge(o, secret, g.log), bridge.Wiring{
 		Router:   route.New(cfg.routes()),
 		Events:   sinks{g.records, g.qualities, o.Events},
@@ -140,7 +148,7 @@ func New(cfg Config, o Options) (_ *Gateway, err error) {
 
 	sip := func(w http.ResponseWriter, r *http.Request) { g.wss.Serve(w, r, g.bridge) }
 	g.onClose(g.within("browsers", g.wss.Shutdown))
-	g.web = openWeb(sockets, webCerts, pages(sip, web.Handler(), cfg.HTTPS.Origins), cfg.iceDoor(g.media), g.log)
+	g.web = openWeb(sockets, webCerts, pages(sip, g.iceServers(sockets), web.Handler()), g.doors(), g.log)
 	g.onClose(g.within("https", g.web.shutdown))
 	if cfg.Admin.Listen.IsValid() {
 		if g.admin, err = openAdmin(cfg.Admin.Listen, g, g.log); err != nil {
@@ -271,6 +279,22 @@ func (g *Gateway) SIPAddrs() []netip.AddrPort { return g.sip.Addrs() }
 // MediaAddrs are the addresses of the browsers' media, port 0 resolved.
 func (g *Gateway) MediaAddrs() []netip.AddrPort { return g.media.Addrs() }
 
+// TURNAddrs are the relay's listeners in the order of the configuration, port 0 resolved; the ports of HTTPS are not among them.
+func (g *Gateway) TURNAddrs() []turn.Listen {
+	if g.turn == nil {
+		return nil
+	}
+	return g.turn.Addrs()
+}
+
+// relayUsers are the users that have allocations.
+func (g *Gateway) relayUsers() map[string]turn.UserStats {
+	if g.turn == nil {
+		return nil
+	}
+	return g.turn.Users()
+}
+
 // AdminURL is "http://ADDRESS:PORT", or "" without an operator's listener.
 func (g *Gateway) AdminURL() string {
 	if g.admin == nil {
@@ -292,11 +316,12 @@ type figures struct {
 	SIP      sipside.Stats
 	Media    media.Stats
 	Bridge   bridge.Stats
+	TURN     turn.Stats
 	Records  recordStats
 }
 
 func (g *Gateway) figures() figures {
-	return figures{
+	f := figures{
 		Draining: g.draining.Load(),
 		WSS:      g.wss.Stats(),
 		SIP:      g.sip.Stats(),
@@ -304,6 +329,10 @@ func (g *Gateway) figures() figures {
 		Bridge:   g.bridge.Stats(),
 		Records:  g.records.stats(),
 	}
+	if g.turn != nil {
+		f.TURN = g.turn.Stats()
+	}
+	return f
 }
 
 // sinks gives each event of a call to the records, to the histograms, and to the embedding program.

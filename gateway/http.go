@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"slices"
 	"sync"
 	"time"
 )
@@ -68,12 +67,13 @@ type webServer struct {
 	urls      []string // https://ADDRESS:PORT, port 0 resolved; in the order of the configuration
 }
 
-// openWeb puts an HTTP server on the listeners. On those with TLS, connections that are ICE over TCP go to ice.
-func openWeb(sockets []webSocket, certs *certificates, handler http.Handler, ice iceDoor, log *slog.Logger) *webServer {
-	w := &webServer{server: newHTTPServer(handler, log)}
+// openWeb puts an HTTP server on the listeners. On those with TLS, connections that are for another go to that one's door.
+func openWeb(sockets []webSocket, certs *certificates, handler http.Handler, doors doors, log *slog.Logger) *webServer {
+	w := &webServer{server: newHTTPServer(seenSecure(handler), log)}
+	w.server.ConnContext = keepConn
 	for _, s := range sockets {
 		if !s.at.Plain {
-			w.listeners = append(w.listeners, tls.NewListener(sharedListener{s.Listener, ice}, webTLS(certs)))
+			w.listeners = append(w.listeners, secureListener{sharedListener{s.Listener, doors.ice}, webTLS(certs), doors.relay})
 		} else {
 			w.listeners = append(w.listeners, s.Listener)
 			if !s.at.Addr.Addr().IsLoopback() {
@@ -85,10 +85,10 @@ func openWeb(sockets []webSocket, certs *certificates, handler http.Handler, ice
 	return w
 }
 
-// webTLS offers HTTP/1.1 only: a WebSocket here takes over a whole connection.
+// webTLS offers HTTP/1.1 only: a WebSocket here takes over a whole connection. The relay's clients may name theirs (RFC 7443).
 func webTLS(certs *certificates) *tls.Config {
 	cfg := certs.config()
-	cfg.NextProtos = []string{"http/1.1"}
+	cfg.NextProtos = []string{"http/1.1", "stun.turn"}
 	return cfg
 }
 
@@ -138,29 +138,13 @@ func (w *webServer) close() {
 }
 
 // pages is what browsers reach: the WebSockets, the ICE servers, and the phone.
-func pages(sip http.HandlerFunc, phone http.Handler, origins []string) http.Handler {
+func pages(sip http.HandlerFunc, ice, phone http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /sip", sip)
-	mux.Handle("GET /ice.json", iceServers(origins))
+	mux.Handle("GET /ice.json", ice)
+	mux.Handle("OPTIONS /ice.json", ice)
 	mux.Handle("GET /", secured(phone))
 	return mux
-}
-
-// iceServers answers what a page puts into RTCPeerConnection's configuration: no servers, for without a TURN server of its
-// own the gateway is reached directly, and tells browsers its address itself.
-func iceServers(origins []string) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		header := w.Header()
-		header.Set("Content-Type", "application/json")
-		header.Set("Cache-Control", "no-store")
-		header.Set("X-Content-Type-Options", "nosniff")
-		header.Set("Vary", "Origin")
-		// A phone that is served elsewhere and may open a WebSocket may read this too.
-		if origin := r.Header.Get("Origin"); origin != "" && (len(origins) == 0 || slices.Contains(origins, origin)) {
-			header.Set("Access-Control-Allow-Origin", origin)
-		}
-		w.Write([]byte(`{"iceServers": []}` + "\n"))
-	}
 }
 
 // policy is the pages' Content-Security-Policy: nothing from elsewhere, no inline code. ws: and wss: are written out for

@@ -36,6 +36,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	s.browsers(f)
 	s.backends(f)
 	s.media(f)
+	s.relay(f)
 	s.records(f)
 }
 
@@ -159,6 +160,18 @@ func (s scrape) media(f figures) {
 	s.counter("media_ticks_total", "Times that a busy worker let packets collect.", m.Ticks)
 	s.counter("media_handshakes_total", "DTLS handshakes done.", m.Handshakes)
 	s.counters("media_handshake_failures_total", "DTLS handshakes failed, by why.", "reason", m.HandshakeFailures)
+}
+
+func (s scrape) relay(f figures) {
+	t := f.TURN
+	s.gauge("turn_allocations", "Allocations of the relay that run.", float64(t.Allocations))
+	s.counter("turn_allocations_total", "Allocations of the relay ever opened.", t.Opened)
+	s.gauge("turn_connections", "TCP, TLS and DTLS connections of the relay's clients.", float64(t.Connections))
+	s.counter("turn_packets_total", "Packets relayed: out to peers, in from them.", t.PacketsOut, "direction", "out")
+	s.counter("turn_packets_total", "Packets relayed: out to peers, in from them.", t.PacketsIn, "direction", "in")
+	s.counter("turn_bytes_total", "Payload relayed: out to peers, in from them.", t.BytesOut, "direction", "out")
+	s.counter("turn_bytes_total", "Payload relayed: out to peers, in from them.", t.BytesIn, "direction", "in")
+	s.counters("turn_refused_total", "Requests and packets that the relay refused, by why.", "reason", t.Refused)
 }
 
 func (s scrape) records(f figures) {

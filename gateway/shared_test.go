@@ -33,7 +33,7 @@ func TestSharedPort(t *testing.T) {
 					conn.Close()
 				}
 			}
-			_, secure := openSharedWeb(t, nil, ice)
+			_, secure := openSharedWeb(t, nil, doors{ice: ice})
 			conn, err := net.Dial("tcp", strings.TrimPrefix(secure, "https://"))
 			if err != nil {
 				t.Fatal(err)

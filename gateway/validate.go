@@ -25,6 +25,7 @@ func (c Config) Validate() error {
 	v.https(c.HTTPS)
 	v.sip(c)
 	v.media(c)
+	v.turn(c)
 	v.backends(c)
 	v.routes(c)
 	v.identity(c)

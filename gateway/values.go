@@ -145,17 +145,6 @@ func (t *Toggle) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Switch is a feature that this version has only off.
-type Switch struct{}
-
-// UnmarshalText takes "off".
-func (*Switch) UnmarshalText(text []byte) error {
-	if string(text) != "off" && string(text) != "false" {
-		return fmt.Errorf("%q: this version has no TURN server; write off", text)
-	}
-	return nil
-}
-
 // UnmarshalText takes "off" as no probing.
 func (p *Probe) UnmarshalText(text []byte) error {
 	if string(text) != "off" && string(text) != "false" {

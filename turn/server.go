@@ -264,12 +264,12 @@ const handshakeLimit = 10 * time.Second
 // Addrs are the listeners in the order of the configuration, port 0 resolved.
 func (s *Server) Addrs() []Listen { return s.at }
 
-// Issue makes a credential for a user by the first secret; not ok where there is none.
-func (s *Server) Issue(user string, ttl time.Duration) (c Credential, ok bool) {
+// Issue makes a credential for a user by the first secret; the zero Credential where there is none.
+func (s *Server) Issue(user string, life time.Duration) Credential {
 	if len(s.cfg.Secrets) == 0 {
-		return Credential{}, false
+		return Credential{}
 	}
-	return Issue(s.cfg.Secrets[0], user, s.cfg.now().Add(ttl)), true
+	return Issue(s.cfg.Secrets[0], user, s.cfg.now().Add(life))
 }
 
 // Close ends listeners, connections and allocations. Safe to call twice.

@@ -1,7 +1,6 @@
 package wss
 
 import (
-	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -44,10 +43,15 @@ func (c *Conn) cut(why Closing) {
 
 // cutSocket closes below TLS: tls.Conn.Close writes an alert and may wait 5 s for a peer that does not read.
 func cutSocket(conn net.Conn) {
-	if secure, ok := conn.(*tls.Conn); ok {
-		conn = secure.NetConn()
+	_ = belowTLS(conn).Close()
+}
+
+// belowTLS is the connection that TLS runs on, whatever wraps it.
+func belowTLS(conn net.Conn) net.Conn {
+	if secure, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		return secure.NetConn()
 	}
-	_ = conn.Close()
+	return conn
 }
 
 // finish cleans up; the reading goroutine calls it once, with the error that ended reading.
@@ -76,10 +80,7 @@ func (c *Conn) finish(cause error) {
 
 // linger lets the browser read our close frame before the socket goes.
 func (c *Conn) linger() {
-	conn := c.ws.NetConn()
-	if secure, ok := conn.(*tls.Conn); ok {
-		conn = secure.NetConn()
-	}
+	conn := belowTLS(c.ws.NetConn())
 	if half, ok := conn.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()
 	}

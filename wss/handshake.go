@@ -57,6 +57,29 @@ func (s *Server) authenticate(r *http.Request) (subject any, no *refusal) {
 	return subject, nil
 }
 
+// Admit says whether a page or client may have what belongs to a WebSocket, such as credentials for a relay: its origin has to be
+// one that may connect, and its token, where it brings one, a good one, which gives the subject. Where it is not ok the request has
+// been answered (401, 403).
+func (s *Server) Admit(w http.ResponseWriter, r *http.Request) (subject any, ok bool) {
+	no := s.origins.admit(r.Header["Origin"])
+	if len(r.Header["Origin"]) == 0 && r.Header.Get("Sec-Fetch-Site") == "same-origin" { // browsers leave their own origin out of a GET
+		if no = s.origins.admit([]string{"https://" + r.Host}); no != nil && r.TLS == nil {
+			no = s.origins.admit([]string{"http://" + r.Host})
+		}
+	}
+	if no == nil {
+		subject, no = s.authenticate(r)
+	}
+	if no == nil {
+		return subject, true
+	}
+	if no.status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`) // RFC 6750 §3.1
+	}
+	s.refuse(w, r, no)
+	return nil, false
+}
+
 // refuse answers a handshake that was not granted.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, no *refusal) {
 	s.counts.refused(no.reason)
