@@ -1,0 +1,182 @@
+package gateway
+
+import (
+	"crypto/tls"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	pion "github.com/pion/turn/v5"
+
+	"tandem/turn"
+)
+
+const relaying = least + "media: {listen: 127.0.0.1:0, rtp: {ports: 42000-42099}}\nadmin: {listen: 127.0.0.1:0}\n" +
+	"turn: {listen: [udp://127.0.0.1:0, tcp://127.0.0.1:0], peers: public}\n"
+
+func openRelaying(t *testing.T) *Gateway {
+	t.Helper()
+	cfg, err := parse(t, relaying)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := New(cfg, Options{LogTo: io.Discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	running(t, g)
+	until(t, "ready", func() bool { return answer(g.AdminURL()+"/readyz") == http.StatusOK })
+	return g
+}
+
+// credentials asks /ice.json as a page does.
+func credentials(t *testing.T, g *Gateway) iceServer {
+	t.Helper()
+	client := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}}
+	res, err := client.Get(g.URLs()[0] + "/ice.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	var answer iceAnswer
+	if err := json.NewDecoder(res.Body).Decode(&answer); err != nil || len(answer.Servers) != 2 {
+		t.Fatal(err, answer)
+	}
+	return answer.Servers[1]
+}
+
+// TURN over TLS comes in by the port of the WebSockets, with or without ALPN; a relay reaches the media and not the SIP port.
+func TestRelayOnThePortOfHTTPS(t *testing.T) {
+	g := openRelaying(t)
+	https := strings.TrimPrefix(g.URLs()[0], "https://")
+	for name, protocols := range map[string][]string{"without ALPN": nil, "with ALPN": {"stun.turn"}} {
+		t.Run(name, func(t *testing.T) {
+			conn, err := tls.Dial("tcp", https, &tls.Config{InsecureSkipVerify: true, NextProtos: protocols})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			server := credentials(t, g)
+			c, err := pion.NewClient(&pion.ClientConfig{
+				TURNServerAddr: https, Conn: pion.NewSTUNConn(conn), Username: server.Username, Password: server.Credential, Realm: turnRealm,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			if err := c.Listen(); err != nil {
+				t.Fatal(err)
+			}
+			relay, err := c.Allocate()
+			if err != nil {
+				t.Fatal(err)
+			}
+			media := net.UDPAddrFromAddrPort(g.MediaAddrs()[0])
+			if err := c.CreatePermission(media); err != nil {
+				t.Error("the media: ", err)
+			}
+			for _, other := range []string{"127.0.0.2", "10.0.0.1", "169.254.169.254", "::ffff:127.0.0.2"} {
+				if c.CreatePermission(&net.UDPAddr{IP: net.ParseIP(other), Port: 1}) == nil {
+					t.Errorf("a permission for %s", other)
+				}
+			}
+			before := g.figures().TURN.Refused[turn.RefusedPacket]
+			if _, err := relay.WriteTo([]byte("OPTIONS sip:a SIP/2.0"), net.UDPAddrFromAddrPort(g.SIPAddrs()[0])); err != nil {
+				t.Fatal(err)
+			}
+			until(t, "the SIP port is refused", func() bool { return g.figures().TURN.Refused[turn.RefusedPacket] > before })
+			if code, body := get(t, g, "/api/turn"); code != 200 || !strings.Contains(body, `"users":{"127.0.0.1":{"allocations":`) {
+				t.Error(code, body)
+			}
+		})
+	}
+	until(t, "the relays ended with their connections", func() bool { return g.figures().TURN.Allocations == 0 })
+	if g.figures().SIP.MessagesIn != 0 {
+		t.Error("the SIP side heard the relay")
+	}
+	if code, body := fetch(t, "GET", g.URLs()[0]+"/ice.json", ""); code.StatusCode != 200 || !strings.Contains(body, "turns:127.0.0.1:") {
+		t.Error(code, body)
+	}
+}
+
+// A client that spoke HTTP goes on doing so, whatever its body looks like; a relay's connection that falls silent is closed.
+func TestFirstByteDecides(t *testing.T) {
+	taken := make(chan string, 1)
+	_, secure := openSharedWeb(t, nil, doors{relay: func(conn net.Conn, first []byte) {
+		taken <- string(first)
+		go func() {
+			io.WriteString(conn, "relay")
+			conn.Close()
+		}()
+	}})
+	for first, want := range map[string]string{"\x00\x01\x00\x00": "relay", "GET /sip HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n": "sip HTTP/1.1"} {
+		conn, err := tls.Dial("tcp", strings.TrimPrefix(secure, "https://"), &tls.Config{InsecureSkipVerify: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(conn, first)
+		conn.SetReadDeadline(time.Now().Add(30 * time.Second))
+		got, err := io.ReadAll(conn)
+		if err != nil || !strings.HasSuffix(string(got), want) {
+			t.Errorf("%q: %q %v", first, got, err)
+		}
+		conn.Close()
+	}
+	if first := <-taken; first != "\x00\x01\x00\x00" {
+		t.Errorf("%q", first)
+	}
+}
+
+func TestFaultsOfTheRelay(t *testing.T) {
+	for text, want := range map[string]string{
+		"turn: maybe":                                      `turn: "maybe" is not on or off, nor {listen`,
+		"turn: {listen: 0.0.0.0:3478}":                     `turn.listen[0]: say how: udp://`,
+		"turn: {listen: http://0.0.0.0:3478}":              `turn.listen[0]: the scheme "http" is not udp, tcp, tls or dtls`,
+		"turn: {listen: ['tcp://[::]:1', 'tls://[::]:1']}": `turn.listen[1]: tcp://[::]:1 is listed twice`,
+		"turn: {secret: [short]}":                          `turn.secret[0]: has 5 characters`,
+		"turn: {users: /no/such/file}":                     `turn.users: stat /no/such/file`,
+		"turn: {advertise: 'gw:3478'}":                     `turn.advertise: "gw:3478" is not an address`,
+		"turn: {credentials: 1s}":                          `turn.credentials: 1s is not between`,
+		"turn: {relay: {address: 0.0.0.0}}":                `turn.relay.address[0]: 0.0.0.0 is nobody's`,
+		"turn: {relay: {ports: 20-30}}":                    `turn.relay.ports: 20-30 is not a range`,
+		"turn: {relay: {ports: 20000-30000}}":              `turn.relay.ports: 20000-30000 overlaps media.rtp.ports`,
+		"turn: {peers: [private]}":                         `turn.peers[0]: "private" is not public, ADDRESS`,
+		"turn: {quota: {user: 0}}":                         `turn.quota.user: 0 is not above 0`,
+		"turn: {quota: {lifetime: 1s}}":                    `turn.quota.lifetime: 1s is not between`,
+	} {
+		if _, err := parse(t, least+text+"\n"); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	for _, text := range []string{"turn: on", "turn: off", "turn: {secret: [0123456789abcdef, fedcba9876543210], peers: [10.0.0.1, '[2001:db8::1]:80']}"} {
+		if _, err := parse(t, least+text+"\n"); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+// What relays reach: the media as browsers know it, where it is.
+func TestMediaPeers(t *testing.T) {
+	ap := netip.MustParseAddrPort
+	relay := []turn.Address{{Listen: netip.MustParseAddr("10.0.0.5")}}
+	for name, c := range map[string]struct {
+		media   string
+		outside []netip.Addr
+		want    turn.Media
+	}{
+		"one address":      {"10.0.0.9:40000", nil, turn.Media{Seen: ap("10.0.0.9:40000"), At: ap("10.0.0.9:40000")}},
+		"advertised":       {"10.0.0.9:40000", []netip.Addr{netip.MustParseAddr("203.0.113.7")}, turn.Media{Seen: ap("203.0.113.7:40000"), At: ap("10.0.0.9:40000")}},
+		"advertised, all":  {"0.0.0.0:40000", []netip.Addr{netip.MustParseAddr("203.0.113.7")}, turn.Media{Seen: ap("203.0.113.7:40000"), At: ap("10.0.0.5:40000")}},
+		"all":              {"0.0.0.0:40000", nil, turn.Media{Seen: ap("10.0.0.5:40000"), At: ap("10.0.0.5:40000")}},
+		"another's family": {"[2001:db8::9]:40000", []netip.Addr{netip.MustParseAddr("203.0.113.7")}, turn.Media{Seen: ap("[2001:db8::9]:40000"), At: ap("[2001:db8::9]:40000")}},
+	} {
+		if got := mediaPeers([]netip.AddrPort{ap(c.media)}, c.outside, relay); len(got) == 0 || got[0] != c.want {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
