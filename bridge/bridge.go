@@ -105,6 +105,7 @@ type Bridge struct {
 
 	// safe for concurrent use
 	calls         *registry
+	lateByes      lateByes
 	subscriptions *subscriptions
 	registrar     *registrar
 	subjects      *subjects

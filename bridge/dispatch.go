@@ -190,6 +190,7 @@ func (b *Bridge) flowMoved(aor, oldFlow, newFlow string) {
 		return
 	}
 	b.subscriptions.moved(aor, oldFlow, newFlow)
+	b.sayLateByes(aor, oldFlow, newFlow)
 	for _, call := range b.calls.onFlow(oldFlow) {
 		call.post("flow-moved", func() { call.onFlowMoved(aor, oldFlow, newFlow) })
 	}

@@ -222,12 +222,15 @@ func (l *leg) ack(d Dialog, seq uint32) {
 	}
 }
 
+// sendBye says good-bye; to a browser that is away once it is back, even if the call is gone then.
 func (l *leg) sendBye() {
-	out := l.dialog.request(sip.BYE)
-	if l.bye != "" {
-		out.AppendHeader(sip.NewHeader("Reason", l.bye))
-	}
-	l.send(out, func(transaction.Event) { l.gone(legByeDone) })
+	flow := l.flow
+	l.send(l.goodbye(), func(ev transaction.Event) {
+		if ev.Response == nil && l.browser() && l.flow == flow && l.state != legGone {
+			l.keepBye()
+		}
+		l.gone(legByeDone)
+	})
 }
 
 func (l *leg) sendCancel() {

@@ -56,13 +56,33 @@ func (c *call) onFlowMoved(aor, oldFlow, newFlow string) {
 		return
 	}
 	for _, l := range c.legs() {
-		if l.flow == oldFlow && l.aor == aor && l.state != legGone {
+		if l.flow != oldFlow || l.aor != aor || l.state == legGone {
+			continue
+		}
+		if !c.forgotten(l) {
 			l.moveTo(conn)
 		}
 	}
 }
 
-// moveTo lets the leg go on over another connection of the same user.
+// forgotten ends what had no final response when the browser's connection was lost: its library has forgotten the INVITE.
+func (c *call) forgotten(l *leg) bool {
+	br := c.branchOf(l)
+	switch {
+	case l == c.caller && l.state == legIncoming:
+		c.because(noFlow(byCaller))
+		c.callerGone()
+	case br != nil && !br.over:
+		l.bye = noFlow(byCallee).reasonFor()
+		l.step(legEnd)
+		br.ended(noFlow(byCallee), false)
+	default:
+		return false
+	}
+	return true
+}
+
+// moveTo lets the leg go on over another connection of the same user. What was on its way over the one before is sent again.
 func (l *leg) moveTo(conn *wss.Conn) {
 	c := l.call
 	c.bridge.calls.dropFlow(l.flow, c)
@@ -70,7 +90,13 @@ func (l *leg) moveTo(conn *wss.Conn) {
 	c.bridge.calls.addFlow(l.flow, c)
 	l.conn = conn.Name()
 	l.log.Info("flow moved")
-	if l.offers.Queued && l.offers.Phase == offersStable {
+	switch {
+	case l.state == legLeaving:
+		l.sendBye()
+	case l.sent != nil:
+		l.yield()
+		l.offer(answerHeard)
+	case l.offers.Queued && l.offers.Phase == offersStable:
 		l.offers.Queued = false
 		l.offer(offerWanted)
 	}

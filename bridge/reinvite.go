@@ -80,7 +80,8 @@ func (l *leg) hearReoffer(in inbound, body []byte) {
 	l.crossOffer(neg.Alters(before))
 }
 
-// yield takes our open offer back for the peer's: it answers ours with 491. Ours is made anew when its turn comes.
+// yield takes our open offer back, for the peer's, which answers ours with 491, or because ours went nowhere. Ours is made anew when
+// its turn comes.
 func (l *leg) yield() {
 	if l.sent == nil {
 		return

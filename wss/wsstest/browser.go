@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
@@ -25,6 +26,7 @@ type Browser struct {
 	done    chan struct{}
 	calls   chan *Call // incoming
 
+	deaf    atomic.Bool
 	writeMu sync.Mutex // serialises writing
 
 	mu sync.Mutex
@@ -132,7 +134,7 @@ func (b *Browser) receive(data []byte) {
 	close(b.arrived)
 	b.arrived = make(chan struct{})
 	b.mu.Unlock()
-	if b.opt.Raw {
+	if b.opt.Raw || b.deaf.Load() {
 		return
 	}
 	switch msg := msg.(type) {
@@ -211,6 +213,9 @@ func (b *Browser) Close() {
 		b.Drop()
 	}
 }
+
+// Deafen has the browser take notice of nothing that comes from now on, as if the network had swallowed it.
+func (b *Browser) Deafen() { b.deaf.Store(true) }
 
 // Drop cuts the connection, below TLS; see Close.
 func (b *Browser) Drop() {
