@@ -53,6 +53,16 @@ func (tab *Tab) Hurry(t testing.TB, times int) {
 	tab.Do(t, nil, "lab.hurry", times)
 }
 
+// Servers has the tab's connections use what the URL of /ice.json gives, of which only servers with the text in their URLs are
+// kept, by a policy: "relay" or "all".
+func (tab *Tab) Servers(t testing.TB, url, text, policy string) {
+	t.Helper()
+	var n int
+	if tab.Do(t, &n, "lab.servers", url, text, policy); n == 0 {
+		t.Fatalf("%s gives no server with %q", url, text)
+	}
+}
+
 // Register gives the final status.
 func (p *Phone) Register() (status int) {
 	p.t.Helper()
@@ -196,6 +206,7 @@ func (c *Call) Speaks() {
 // Pair is the ICE pair in use as the browser tells it.
 type Pair struct {
 	Protocol string // "udp", "tcp"
+	Relay    string // how a relay is reached: "udp", "tcp", "tls"; empty: none is
 	Address  string // the gateway's
 	Port     uint16
 }

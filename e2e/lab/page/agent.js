@@ -57,7 +57,18 @@ function hurry(times) {
   window.setTimeout = (what, delay, ...args) => original(what, delay >= 40000 ? delay / times : delay, ...args);
 }
 
+// servers gives every later connection what /ice.json says, of which only URLs with the text are kept
+async function servers(url, text, policy) {
+  const { iceServers } = await (await fetch(url)).json();
+  for (const s of iceServers) s.urls = s.urls.filter((u) => u.includes(text));
+  const configuration = { iceServers: iceServers.filter((s) => s.urls.length > 0), iceTransportPolicy: policy };
+  const Original = window.RTCPeerConnection;
+  window.RTCPeerConnection = class extends Original { constructor(c) { super({ ...c, ...configuration }); } };
+  return configuration.iceServers.length;
+}
+
 const lab = {
+  servers(url, text, policy) { return servers(url, text, policy); },
   only(codecs) { only(codecs); },
   hurry(times) { hurry(times); },
   start(name, library, options) {
@@ -107,9 +118,9 @@ const lab = {
       if (s.type !== 'transport' || !s.selectedCandidatePairId) continue;
       const pair = stats.get(s.selectedCandidatePairId);
       const local = stats.get(pair.localCandidateId), remote = stats.get(pair.remoteCandidateId);
-      return { protocol: local.protocol, address: remote.address || remote.ip, port: remote.port };
+      return { protocol: local.protocol, relay: local.relayProtocol || '', address: remote.address || remote.ip, port: remote.port };
     }
-    return { protocol: '', address: '', port: 0 };
+    return { protocol: '', relay: '', address: '', port: 0 };
   },
   // the mime type of what arrives
   async codec(name, id) {

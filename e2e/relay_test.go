@@ -1,0 +1,68 @@
+package e2e
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"tandem/e2e/lab"
+)
+
+// withRelay takes no ICE over TCP, so that without UDP only a relay is left.
+const withRelay = `
+https: {listen: "https://127.0.0.20:0"}
+sip: {listen: ["udp://127.0.0.20:5060", "tcp://127.0.0.20:5060"]}
+media: {listen: "127.0.0.20:0", tcp: off, rtp: {ports: 30000-30999}}
+turn: {listen: ["udp://127.0.0.20:3478", "tcp://127.0.0.20:3478", "tls://127.0.0.20:5349"]}
+pools:
+  pbx: {members: ["sip:127.0.0.10:5060"], probe: {every: 0s}}
+routes:
+  - {from: browsers, to: pbx, register: forward}
+  - {from: pbx, to: browsers}
+`
+
+// A browser that is to use nothing but relays talks over each transport, and over the port of HTTPS; one whose UDP is blocked finds
+// its way by itself.
+func TestRelay(t *testing.T) {
+	s := newSite(t, withRelay)
+	s.asterisk = lab.StartAsterisk(t, "127.0.0.10")
+	chromium := lab.StartChromium(t)
+	https := netip.MustParseAddrPort(strings.TrimPrefix(s.URLs()[0], "https://"))
+	for _, row := range []struct {
+		name, server, policy string
+		blocked              bool // UDP of the browser
+		relay                string
+		library              lab.Library
+	}{
+		{"UDP", "transport=udp", "relay", false, "udp", lab.JsSIP},
+		{"TCP", ":3478?transport=tcp", "relay", false, "tcp", lab.SIPJS},
+		{"TLS", ":5349?transport=tcp", "relay", false, "tls", lab.JsSIP},
+		{"port of HTTPS", fmt.Sprintf(":%d?transport=tcp", https.Port()), "relay", true, "tls", lab.JsSIP},
+		{"UDP blocked", "transport=", "all", true, "tcp", lab.SIPJS},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			s.ladderOnFailure(t)
+			if row.blocked {
+				lab.Block(t, "-p", "udp", "-s", "127.0.0.1")
+			}
+			tab := chromium.Open(t)
+			tab.Servers(t, s.URLs()[0]+"/ice.json", row.server, row.policy)
+			p := tab.Phone(t, row.library, s.account("alice", aliceTone))
+			if status := p.Register(); status != 200 {
+				t.Fatalf("REGISTER: %d", status)
+			}
+			c := p.Call("sip:600@example.com")
+			c.Wait("answered", 30*time.Second)
+			c.Hears(aliceTone)
+			want := lab.Pair{Protocol: "udp", Relay: row.relay, Address: "127.0.0.20", Port: s.MediaAddrs()[0].Port()}
+			if got := c.Pair(); got != want {
+				t.Errorf("the pair in use is %+v, want %+v", got, want)
+			}
+			c.Hangup()
+			c.Wait("ended", 5*time.Second)
+			s.quiet(t)
+		})
+	}
+}
