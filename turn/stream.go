@@ -56,7 +56,7 @@ func frameSize(head []byte) (int, error) {
 	switch {
 	case head[0] < 4: // RFC 7983
 		return 20 + length, nil
-	case head[0] >= 64 && head[0] < 80:
+	case head[0] >= 64 && head[0] < 128: // RFC 5766's channels; RFC 8656 has those below 80, and nothing else is on this stream
 		return 4 + (length+3)&^3, nil
 	}
 	return 0, errFrame

@@ -1,0 +1,49 @@
+package lab
+
+import (
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// StartEcho sends back every packet that reaches addr:3480, until the test ends: coturn's turnutils_peer.
+func StartEcho(t testing.TB, addr string) {
+	t.Helper()
+	cmd := exec.Command(Program(t, "turnutils_peer"), "-L", addr, "-p", "3480")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("turnutils_peer: %v", err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+}
+
+// Uclient is what coturn's turnutils_uclient counted.
+type Uclient struct {
+	Sent, Received int
+	Output         string
+}
+
+var uclientTotals = regexp.MustCompile(`tot_send_msgs=(\d+), tot_recv_msgs=(\d+)`)
+
+// RunUclient has turnutils_uclient relay packets to the echo of StartEcho at peer, with more arguments, and gives the last totals
+// that it printed. It ends by itself, at an error of the server's, too.
+func RunUclient(t testing.TB, peer string, args ...string) Uclient {
+	t.Helper()
+	words := append([]string{"-e", peer, "-c", "-v"}, args...)
+	out, err := exec.Command("timeout", append([]string{"60", Program(t, "turnutils_uclient")}, words...)...).CombinedOutput()
+	u := Uclient{Output: strings.ToValidUTF8(string(out), "?")}
+	if err != nil {
+		u.Output += err.Error()
+	}
+	for _, m := range uclientTotals.FindAllStringSubmatch(u.Output, -1) {
+		u.Sent, _ = strconv.Atoi(m[1])
+		u.Received, _ = strconv.Atoi(m[2])
+	}
+	return u
+}
