@@ -26,7 +26,7 @@ func get(t *testing.T, path string) string {
 // Every file that a page or module names is served by the gateway itself, and nothing comes from elsewhere.
 func TestPagesNameOnlyOwnFiles(t *testing.T) {
 	named := regexp.MustCompile(`(?:src|href)="([^"]+)"|from '([^']+)'`)
-	for _, page := range []string{"/", "/phone.js"} {
+	for _, page := range []string{"/", "/phone.js", "/page.js", "/calls.js", "/call.js"} {
 		text := get(t, page)
 		found := named.FindAllStringSubmatch(text, -1)
 		if len(found) == 0 {

@@ -1,15 +1,22 @@
-// Levels draws how loud both directions are, in decibels from -60 to 0.
+// Levels draws how loud streams are, in decibels from -60 to 0: each stream on a meter of the page.
 export class Levels {
-  constructor(out, into) {
-    this.meters = { out: { element: out }, into: { element: into } };
+  // meters: by name, the elements with role=meter that show a level
+  constructor(meters) {
+    this.meters = {};
+    for (const [name, element] of Object.entries(meters)) this.meters[name] = { element };
     this.frame = 0;
   }
-  speak(stream) { this.attach(this.meters.out, stream); }
-  hear(stream) { this.attach(this.meters.into, stream); }
+  // follow shows how loud a stream is; without a stream the meter falls to zero
+  follow(name, stream) {
+    const meter = this.meters[name];
+    if (meter.stream === stream) return;
+    this.release(meter);
+    if (stream) this.attach(meter, stream);
+  }
   attach(meter, stream) {
     this.context ||= new AudioContext();
     this.context.resume();
-    if (meter.source) meter.source.disconnect();
+    meter.stream = stream;
     meter.source = new MediaStreamAudioSourceNode(this.context, { mediaStream: stream });
     meter.analyser = new AnalyserNode(this.context, { fftSize: 1024 });
     meter.source.connect(meter.analyser);
@@ -34,14 +41,13 @@ export class Levels {
     meter.element.firstElementChild.style.clipPath = `inset(0 ${((1 - meter.level) * 100).toFixed(1)}% 0 0)`;
     meter.element.setAttribute('aria-valuenow', String(Math.round(meter.level * 100)));
   }
-  stop() {
+  release(meter) {
+    if (meter.source) meter.source.disconnect();
+    meter.source = meter.analyser = meter.stream = null;
+    meter.level = 0;
+    this.show(meter);
+    if (Object.values(this.meters).some((m) => m.source)) return;
     cancelAnimationFrame(this.frame);
     this.frame = 0;
-    for (const meter of Object.values(this.meters)) {
-      if (meter.source) meter.source.disconnect();
-      meter.source = meter.analyser = null;
-      meter.level = 0;
-      this.show(meter);
-    }
   }
 }

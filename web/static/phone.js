@@ -1,252 +1,294 @@
-// The phone: JsSIP, one call at a time. The parts: the account, the call, the page. levels.js draws the level meters,
-// ring.js makes the ringing.
+// The phone: brings the account, the calls, the devices and the page together.
+import { Account } from './account.js';
+import { Calls } from './calls.js';
+import { Devices } from './devices.js';
+import { History } from './history.js';
 import { Levels } from './levels.js';
 import { Ring } from './ring.js';
+import { $, drawCall, drawHistory, drawLines, drawProgress, drawQuality, notice, pad, press, registration, show, showing, toggle } from './page.js';
+import * as words from './words.js';
 
-const $ = (id) => document.getElementById(id);
-const levels = new Levels($('level-out'), $('level-in'));
+const sampling = 2000; // ms between two looks at a connection
 const ring = new Ring();
-const keys = [['1', ''], ['2', 'ABC'], ['3', 'DEF'], ['4', 'GHI'], ['5', 'JKL'], ['6', 'MNO'], ['7', 'PQRS'], ['8', 'TUV'], ['9', 'WXYZ'], ['*', ''], ['0', '+'], ['#', '']];
-
-let ua = null;
-let session = null;
-let clock = 0;
+const levels = new Levels({ out: $('level-out'), into: $('level-in'), test: $('level-test') });
+const history = new History(localStorage);
+const devices = new Devices(localStorage, { microphone: $('microphone'), speaker: $('speaker') }, [$('far'), ring]);
+const calls = new Calls({ changed: draw, began, finished, failed: (error) => notice(words.microphone(error), 'error') });
+const account = new Account(localStorage, sessionStorage, {
+  state: registration,
+  registered,
+  refused(status, cause) {
+    notice(words.refusal(status, cause), 'error');
+    if (calls.all.length === 0) show('account');
+  },
+  lost() { if (calls.talking) notice('The connection to the server is lost; the call goes on. Trying again…', 'error'); },
+  session: (session) => calls.add(session),
+});
+const title = document.title;
+let said = ''; // the last sentence about the path
 
 // --- the account ---
-
-function domain() { return $('domain').value.trim() || location.hostname; }
 
 function register(event) {
   event.preventDefault();
   const user = $('user').value.trim();
   if (!user) return;
-  const scheme = location.protocol === 'https:' ? 'wss' : 'ws';
-  leave();
   try {
-    ua = new JsSIP.UA({
-      sockets: [new JsSIP.WebSocketInterface(`${scheme}://${location.host}/sip`)],
-      uri: `sip:${encodeURIComponent(user)}@${domain()}`,
-      password: $('password').value || 'none',
-      user_agent: 'Tandem phone',
-    });
+    account.start({ user, domain: $('domain').value.trim(), password: $('password').value, keep: $('remember').checked });
   } catch (error) {
     notice(`This account cannot be used: ${error.message}`, 'error');
-    return;
   }
-  ua.on('connecting', () => registration('wait', 'Connecting…'));
-  ua.on('disconnected', () => registration('failed', 'No connection'));
-  ua.on('connected', () => registration('wait', 'Registering…'));
-  ua.on('registered', () => registered(user));
-  ua.on('unregistered', () => registration('off', 'Not registered'));
-  ua.on('registrationFailed', (e) => refused(e));
-  ua.on('newRTCSession', ({ session: s }) => begin(s));
-  ua.start();
 }
 
-function registered(user) {
-  registration('on', user);
-  localStorage.setItem('user', user);
-  localStorage.setItem('domain', $('domain').value.trim());
+function registered() {
   notice('');
-  if (!session) show('dialer');
-}
-
-function refused({ response, cause }) {
-  registration('failed', 'Not registered');
-  const status = response ? response.status_code : 0;
-  if (status === 401 || status === 403 || status === 407) notice('User or password is wrong.', 'error');
-  else notice(`The server refused the registration: ${cause}${status ? ` (${status})` : ''}.`, 'error');
-  if (!session) show('account');
+  calls.recover();
+  if (showing('account')) show('dialer');
 }
 
 function leave() {
-  if (!ua) return;
-  ua.stop();
-  ua = null;
-  registration('off', 'Not registered');
-  show('account');
-}
-
-function registration(state, text) {
-  $('registration').dataset.state = state;
-  $('registration').textContent = text;
-}
-
-// --- the call ---
-
-const microphone = { audio: { echoCancellation: true, noiseSuppression: true, autoGainControl: true }, video: false };
-
-async function iceServers() {
-  try {
-    const answer = await fetch('ice.json', { cache: 'no-store' });
-    return (await answer.json()).iceServers || [];
-  } catch {
-    return [];
-  }
-}
-
-async function dial(target) {
-  target = target.trim();
-  if (!target || !ua || session) return;
+  account.stop();
   notice('');
-  const pcConfig = { iceServers: await iceServers() };
+  show('account');
+  offer();
+}
+
+// offer shows the accounts that this browser remembers
+function offer() {
+  const all = account.remembered;
+  $('remembered').hidden = all.length < 2;
+  $('forget').hidden = all.length === 0;
+  $('accounts').replaceChildren(...all.map((a, i) => new Option(a.domain ? `${a.user}@${a.domain}` : a.user, i)));
+  fill(all[0]);
+}
+
+function fill(remembered) {
+  const { user = '', domain = '', password } = remembered || {};
+  $('user').value = user;
+  $('domain').value = domain;
+  $('password').value = password || '';
+  $('remember').checked = password !== undefined;
+}
+
+// --- calls ---
+
+async function media() {
+  let iceServers = [];
   try {
-    ua.call(target.includes('@') ? target : `sip:${encodeURIComponent(target)}@${domain()}`, { mediaConstraints: microphone, pcConfig });
+    iceServers = (await (await fetch('ice.json', { cache: 'no-store' })).json()).iceServers || [];
+  } catch {
+    // the gateway is reached without them, or not at all: the call tells
+  }
+  return { mediaConstraints: devices.constraints(), pcConfig: { iceServers } };
+}
+
+async function dial(target, consultFor = null) {
+  target = target.trim();
+  if (!target || !account.ua) return;
+  notice('');
+  const options = await media();
+  calls.consulting = consultFor;
+  try {
+    account.ua.call(account.address(target), options);
+    $('target').value = '';
   } catch (error) {
     notice(`"${target}" cannot be called: ${error.message}`, 'error');
   }
+  calls.consulting = null;
 }
 
-function begin(s) {
-  if (session) {
-    s.terminate({ status_code: 486 });
-    return;
+function began(call) {
+  if (call === calls.current) show('call');
+  else notice(`${call.name} is calling: choose the call above to answer it.`);
+  if (call.incoming && document.hidden && $('notify').checked && Notification.permission === 'granted') {
+    const shown = new Notification(`${call.name} is calling`, { icon: 'icon.svg', tag: call.session.id });
+    shown.addEventListener('click', () => { window.focus(); shown.close(); });
+    call.session.on('accepted', () => shown.close());
+    call.session.on('failed', () => shown.close());
   }
-  session = s;
-  const incoming = s.direction === 'incoming';
-  $('peer').textContent = s.remote_identity.display_name || decodeURIComponent(s.remote_identity.uri.user || '');
-  progress(incoming ? 'is calling' : 'Calling…');
-  buttons({ answer: incoming, hangup: true });
-  $('hangup').textContent = incoming ? 'Decline' : 'Cancel';
-  show('call');
-  if (incoming) ring.start('bell');
-  s.on('progress', ({ response }) => {
-    if (incoming) return;
-    progress('Ringing…');
-    if (response && response.body) ring.stop(); else ring.start('ringback');
-  });
-  s.on('accepted', () => { ring.stop(); progress('Connecting…'); });
-  s.on('confirmed', () => talking());
-  s.on('hold', () => held());
-  s.on('unhold', () => held());
-  s.on('failed', (e) => finish(e, incoming));
-  s.on('ended', (e) => finish(e, incoming));
-  if (s.connection) listen(s.connection); else s.on('peerconnection', ({ peerconnection }) => listen(peerconnection));
 }
 
-function listen(connection) {
-  connection.addEventListener('track', ({ track }) => {
-    if (track.kind !== 'audio') return;
-    const stream = new MediaStream([track]);
-    $('far').srcObject = stream;
-    levels.hear(stream);
-    ring.stop();
-  });
+function finished(call, why) {
+  const seconds = call.since ? Math.floor((Date.now() - call.since) / 1000) : 0;
+  const outcome = call.since ? 'answered' : call.incoming ? 'missed' : 'unanswered';
+  history.add({ name: call.name, target: call.target, incoming: call.incoming, outcome, at: call.at, seconds });
+  said = '';
+  if (why.cause !== 'User Denied Media Access') {
+    const { text, kind } = words.ending({ ...call, established: Boolean(call.since), ...why });
+    notice(text, kind);
+  }
+  if (calls.all.length === 0) show(account.ua ? 'dialer' : 'account');
+  else show('call');
 }
 
 async function answer() {
-  if (!session) return;
-  ring.stop();
-  session.answer({ mediaConstraints: microphone, pcConfig: { iceServers: await iceServers() } });
+  const call = calls.current;
+  const options = await media();
+  if (call.state !== 'incoming') return;
+  calls.select(call);
+  call.session.answer(options);
 }
 
-function talking() {
-  const own = session.connection.getSenders().map((s) => s.track).filter((t) => t && t.kind === 'audio');
-  if (own.length) levels.speak(new MediaStream(own));
-  const since = Date.now();
-  clearInterval(clock);
-  const tick = () => {
-    const seconds = Math.floor((Date.now() - since) / 1000);
-    progress(`${String(Math.floor(seconds / 60)).padStart(2, '0')}:${String(seconds % 60).padStart(2, '0')}`);
-  };
-  tick();
-  clock = setInterval(tick, 1000);
-  $('hangup').textContent = 'Hang up';
-  buttons({ mute: true, hold: true, keypad: true, hangup: true });
+function select(call) {
+  calls.select(call);
+  show('call');
+  draw();
 }
 
-function held() {
-  const { local, remote } = session.isOnHold();
-  press('hold', local);
-  notice(local && remote ? 'Both sides hold the call.' : local ? 'On hold.' : remote ? 'The other side holds the call.' : '');
+async function transfer(event) {
+  event.preventDefault();
+  const target = $('heir').value.trim();
+  if (target) await hand(calls.current, account.address(target), target);
 }
 
-// what a cause of JsSIP means to a person
-const words = {
-  'Busy': 'is busy.', 'Rejected': 'declined the call.', 'Unavailable': 'cannot be reached.', 'Not Found': 'is not known here.',
-  'No Answer': 'did not answer.', 'Canceled': '', 'Terminated': '', 'User Denied Media Access': 'was not called: the browser may not use the microphone.',
-  'WebRTC Error': 'was not reached: the audio connection could not be set up.', 'RTP Timeout': 'was lost: no more audio came through.',
-};
-
-function finish({ originator, cause }, incoming) {
-  const name = $('peer').textContent;
-  ring.stop();
-  levels.stop();
-  clearInterval(clock);
-  session = null;
-  $('far').srcObject = null;
-  press('mute', false); press('hold', false); press('keypad', false);
-  $('keys').hidden = true;
-  show(ua ? 'dialer' : 'account');
-  if (cause === 'Canceled' && incoming) notice(`You missed a call from ${name}.`);
-  else if (originator !== 'local' && words[cause] === undefined) notice(`The call to ${name} ended: ${cause}.`, 'error');
-  else notice(words[cause] ? `${name} ${words[cause]}` : 'Call ended.');
+function consult() {
+  const call = calls.current;
+  const target = $('heir').value.trim();
+  if (target) dial(target, call);
 }
 
-function toggleMute() {
-  const muted = !session.isMuted().audio;
-  if (muted) session.mute({ audio: true }); else session.unmute({ audio: true });
-  press('mute', muted);
+function complete() {
+  const call = calls.current;
+  hand(call.consultFor, call.target, call.name, call);
 }
 
-function toggleHold() {
-  const local = session.isOnHold().local;
-  const sent = local ? session.unhold() : session.hold();
-  if (!sent) notice('One moment: the call is being changed.');
-}
-
-function key(tone) {
-  if (session && session.isEstablished()) session.sendDTMF(tone, { transportType: 'RFC2833' });
-}
-
-// --- the page ---
-
-function show(part) {
-  for (const id of ['account', 'dialer', 'call']) $(id).hidden = id !== part;
-  if (part === 'dialer') $('target').focus();
-}
-
-function progress(text) { $('progress').textContent = text; }
-
-function notice(text, kind = '') {
-  $('notice').textContent = text;
-  $('notice').dataset.kind = kind;
-}
-
-function press(id, on) { $(id).setAttribute('aria-pressed', String(on)); }
-
-function buttons(visible) {
-  for (const id of ['answer', 'mute', 'hold', 'keypad', 'hangup']) $(id).hidden = !visible[id];
-}
-
-function pad(element, press) {
-  for (const [digit, letters] of keys) {
-    const button = document.createElement('button');
-    button.type = 'button';
-    button.textContent = digit;
-    button.setAttribute('aria-label', digit === '*' ? 'star' : digit === '#' ? 'hash' : digit);
-    const small = document.createElement('small');
-    small.textContent = letters;
-    button.append(small);
-    button.addEventListener('click', () => press(digit));
-    element.append(button);
+// hand transfers a call and tells how that went; after it the user is out of it
+async function hand(call, address, name, other) {
+  notice(`Transferring to ${name}…`);
+  try {
+    await call.transfer(address, other);
+    for (const c of [call, other]) if (c) c.end();
+    notice(`${call.name} was transferred to ${name}.`);
+  } catch (error) {
+    notice(`The transfer to ${name} failed: ${error.message}.`, 'error');
   }
 }
 
+// --- what is seen and heard ---
+
+function draw() {
+  const call = calls.current;
+  const ringing = calls.ringing;
+  document.title = ringing ? `${ringing.name} is calling – ${title}` : title;
+  drawLines(calls, select);
+  if (call) drawCall(call);
+  $('far').srcObject = call && call.stream;
+  levels.follow('into', call && call.stream);
+  levels.follow('out', call && call.own);
+  if (ringing && $('bell').checked) ring.play(calls.talking ? 'waiting' : 'bell');
+  else ring.play(call && call.state === 'ringing' && !call.stream ? 'ringback' : '');
+}
+
+async function sample() {
+  const call = calls.current;
+  if (!call || !call.quality) return;
+  const found = await call.quality.sample();
+  if (call !== calls.current || call.state !== 'talking') return;
+  drawQuality(found);
+  const sentence = found.path ? words.path(found.path, found.protocol) : '';
+  if (sentence && sentence !== said) notice(sentence);
+  said = sentence || said;
+}
+
+async function changeMicrophone() {
+  try {
+    const fresh = await navigator.mediaDevices.getUserMedia(devices.constraints());
+    const [track] = fresh.getAudioTracks();
+    for (const call of calls.all) {
+      if (!call.sender) continue;
+      const old = call.sender.track;
+      const next = track.clone();
+      next.enabled = old.enabled;
+      await call.sender.replaceTrack(next);
+      old.stop();
+    }
+    track.stop();
+    draw();
+  } catch (error) {
+    notice(words.microphone(error), 'error');
+  }
+}
+
+let tested = null; // the stream of a microphone test
+
+async function testMicrophone() {
+  if (tested) {
+    for (const track of tested.getTracks()) track.stop();
+    tested = null;
+  } else {
+    try {
+      tested = await navigator.mediaDevices.getUserMedia(devices.constraints());
+    } catch (error) {
+      notice(words.microphone(error), 'error');
+    }
+  }
+  levels.follow('test', tested);
+  press($('test-microphone'), Boolean(tested));
+  devices.list();
+}
+
+async function allowNotifications() {
+  if (!$('notify').checked) return;
+  if (!('Notification' in window) || await Notification.requestPermission() !== 'granted') {
+    $('notify').checked = false;
+    notice('The browser does not allow notifications from this page.', 'error');
+  }
+}
+
+function view(part) {
+  if (tested) testMicrophone();
+  if (part === 'history') drawHistory(history.entries, dial);
+  if (part === 'settings') devices.list();
+  show(part);
+  draw();
+}
+
+// remembers a checkbox in this browser
+function keep(id) {
+  const stored = localStorage.getItem(id);
+  if (stored !== null) $(id).checked = stored === 'true';
+  $(id).addEventListener('change', () => localStorage.setItem(id, String($(id).checked)));
+}
+
+function typed(event) {
+  const writing = ['INPUT', 'SELECT'].includes(document.activeElement && document.activeElement.tagName);
+  if (showing('call') && calls.current && !writing && /^[0-9*#]$/.test(event.key)) calls.current.tone(event.key);
+}
+
+// on connects a button with what it does
+function on(id, act, event = 'click') { $(id).addEventListener(event, act); }
+
 pad($('pad'), (digit) => { $('target').value += digit; $('target').focus(); });
-pad($('keys'), key);
-$('account').addEventListener('submit', register);
-$('dial').addEventListener('submit', (e) => { e.preventDefault(); dial($('target').value); });
+pad($('keys'), (digit) => calls.current && calls.current.tone(digit));
+on('account', register, 'submit');
+on('accounts', () => fill(account.remembered[$('accounts').value]), 'change');
+on('forget', () => { account.forget($('user').value.trim(), $('domain').value.trim()); offer(); });
+on('dial', (e) => { e.preventDefault(); dial($('target').value); }, 'submit');
 for (const link of document.querySelectorAll('[data-dial]')) link.addEventListener('click', () => dial(link.dataset.dial));
-$('leave').addEventListener('click', leave);
-$('answer').addEventListener('click', answer);
-$('hangup').addEventListener('click', () => session && session.terminate());
-$('mute').addEventListener('click', toggleMute);
-$('hold').addEventListener('click', toggleHold);
-$('keypad').addEventListener('click', () => { $('keys').hidden = !$('keys').hidden; press('keypad', !$('keys').hidden); });
-document.addEventListener('keydown', (e) => { if (session && session.isEstablished() && /^[0-9*#]$/.test(e.key)) key(e.key); });
-window.addEventListener('pagehide', () => { if (ua) ua.stop(); });
-$('user').value = localStorage.getItem('user') || '';
-$('domain').value = localStorage.getItem('domain') || '';
+for (const tab of $('views').children) tab.addEventListener('click', () => view(tab.dataset.view));
+on('clear', () => { history.clear(); drawHistory([], dial); });
+on('leave', leave);
+on('answer', answer);
+on('hangup', () => calls.current && calls.current.end());
+on('mute', () => calls.current.mute(!calls.current.muted));
+on('hold', () => calls.current.hold(!calls.current.held));
+on('keypad', () => toggle('keypad', 'keys'));
+on('pass', () => { toggle('pass', 'transfer'); $('heir').focus(); });
+on('transfer', transfer, 'submit');
+on('consult', consult);
+on('complete', complete);
+on('another', () => view('dialer'));
+on('test-microphone', testMicrophone);
+on('test-speaker', () => ring.once('test'));
+on('notify', allowNotifications, 'change');
+keep('bell');
+keep('notify');
+devices.microphoneChanged = () => { if (calls.all.length) changeMicrophone(); };
+document.addEventListener('keydown', typed);
+window.addEventListener('online', () => calls.recover());
+window.addEventListener('pagehide', () => account.stop());
+setInterval(sample, sampling);
+setInterval(() => { if (calls.current && calls.current.state === 'talking') drawProgress(calls.current); }, 1000);
 $('domain').placeholder = location.hostname;
+offer();
 if (!window.isSecureContext) notice('This page is not a secure context: the browser gives no microphone. Open it by https or at 127.0.0.1.', 'error');

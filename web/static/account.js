@@ -1,0 +1,80 @@
+// Account: the user agent, its registration and the accounts that this browser remembers.
+// States: off, wait, on, failed. A password is stored only when the user asks for it.
+
+export class Account {
+  // events: {state(state, text), registered(), refused(status, cause), lost(), back(), session(session)}
+  constructor(storage, session, events) {
+    this.storage = storage;
+    this.events = events;
+    this.instance = this.claim(session);
+    this.ua = null;
+    this.user = '';
+  }
+  // claim takes the tab's instance (RFC 5626 §4.1). It lies in the session storage only while no page is open: a reload finds it, a
+  // duplicate of a living tab does not, for two tabs must not be one instance.
+  claim(session) {
+    const instance = session.getItem('instance') || (crypto.randomUUID ? crypto.randomUUID() : null);
+    session.removeItem('instance');
+    window.addEventListener('pagehide', () => { if (instance) session.setItem('instance', instance); });
+    window.addEventListener('pageshow', () => session.removeItem('instance'));
+    return instance;
+  }
+  get remembered() {
+    try {
+      return JSON.parse(this.storage.getItem('accounts')) || [];
+    } catch {
+      return [];
+    }
+  }
+  remember({ user, domain, password }) {
+    const others = this.remembered.filter((a) => a.user !== user || a.domain !== domain);
+    this.storage.setItem('accounts', JSON.stringify([{ user, domain, password }, ...others]));
+  }
+  forget(user, domain) {
+    this.storage.setItem('accounts', JSON.stringify(this.remembered.filter((a) => a.user !== user || a.domain !== domain)));
+  }
+  // start registers; throws when the account's words make no SIP address
+  start({ user, domain, password, keep }) {
+    this.stop();
+    this.user = user;
+    this.host = domain || location.hostname;
+    const scheme = location.protocol === 'https:' ? 'wss' : 'ws';
+    const ua = new JsSIP.UA({
+      sockets: [new JsSIP.WebSocketInterface(`${scheme}://${location.host}/sip`)],
+      uri: `sip:${encodeURIComponent(user)}@${this.host}`,
+      password: password || 'none',
+      user_agent: 'Tandem phone',
+      connection_recovery_min_interval: 1,
+      connection_recovery_max_interval: 15,
+      ...(this.instance ? { instance_id: this.instance } : {}),
+    });
+    this.ua = ua;
+    ua.on('connecting', () => this.events.state('wait', 'Connecting…'));
+    ua.on('disconnected', () => {
+      this.events.state('failed', 'No connection');
+      if (this.ua === ua) this.events.lost();
+    });
+    ua.on('connected', () => this.events.state('wait', 'Registering…'));
+    ua.on('registered', () => {
+      this.events.state('on', user);
+      this.remember({ user, domain, password: keep ? password : undefined });
+      this.events.registered();
+    });
+    ua.on('unregistered', () => this.events.state('off', 'Not registered'));
+    ua.on('registrationFailed', ({ response, cause }) => {
+      this.events.state('failed', 'Not registered');
+      this.events.refused(response ? response.status_code : 0, cause);
+    });
+    ua.on('newRTCSession', ({ session }) => this.events.session(session));
+    ua.start();
+  }
+  get connected() { return Boolean(this.ua && this.ua.isConnected()); }
+  // address makes a SIP address of what a person typed
+  address(target) { return target.includes('@') ? target : `sip:${encodeURIComponent(target)}@${this.host}`; }
+  stop() {
+    const { ua } = this;
+    this.ua = null;
+    if (ua) ua.stop();
+    this.events.state('off', 'Not registered');
+  }
+}

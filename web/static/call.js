@@ -1,0 +1,123 @@
+// Call is one call as a person sees it, on top of a JsSIP session.
+// States: incoming, calling, ringing, connecting, talking, ended.
+import { Quality } from './quality.js';
+
+const again = 200; // ms until a change that the session could not take yet is tried again
+const broken = 3000; // ms without ICE connectivity after which a new path is looked for
+
+export class Call {
+  // changed() is called after every change, finished({originator, cause}) once, failed(error) when there is no microphone
+  constructor(session, { changed, finished, failed }) {
+    Object.assign(this, { session, changed });
+    this.incoming = session.direction === 'incoming';
+    this.name = session.remote_identity.display_name || decodeURIComponent(session.remote_identity.uri.user || '');
+    this.target = session.remote_identity.uri.toAor();
+    this.state = this.incoming ? 'incoming' : 'calling';
+    this.at = Date.now();
+    this.since = 0; // when the talk began, ms
+    this.held = false; // what the user wants; the session follows
+    this.restart = false;
+    this.farHeld = false;
+    this.muted = false;
+    this.stream = null; // what is heard
+    this.quality = null;
+    this.consultFor = null; // the call that this one is to be handed to
+    session.on('progress', ({ originator }) => { if (originator === 'remote') this.enter('ringing'); });
+    session.on('accepted', () => this.enter('connecting'));
+    session.on('confirmed', () => this.confirmed());
+    for (const event of ['hold', 'unhold']) session.on(event, () => this.heard());
+    session.on('getusermediafailed', failed);
+    for (const event of ['failed', 'ended']) session.on(event, (e) => { this.over(); finished(e); });
+    if (session.connection) this.listen(session.connection);
+    else session.on('peerconnection', ({ peerconnection }) => this.listen(peerconnection));
+  }
+  enter(state) {
+    if (this.state === state || this.state === 'ended') return;
+    this.state = state;
+    this.changed();
+  }
+  confirmed() {
+    if (this.since) return;
+    this.since = Date.now();
+    this.quality = new Quality(this.session.connection);
+    this.enter('talking');
+    this.settle();
+  }
+  over() {
+    this.state = 'ended';
+    clearTimeout(this.timer);
+    clearTimeout(this.outage);
+  }
+  heard() {
+    this.farHeld = this.session.isOnHold().remote;
+    this.changed();
+  }
+  listen(connection) {
+    connection.addEventListener('track', ({ track }) => {
+      if (track.kind !== 'audio') return;
+      this.stream = new MediaStream([track]);
+      this.changed();
+    });
+    connection.addEventListener('iceconnectionstatechange', () => {
+      clearTimeout(this.outage);
+      if (connection.iceConnectionState === 'disconnected') this.outage = setTimeout(() => this.recover(), broken);
+    });
+  }
+  // recover looks for a new path when the old one is broken (RFC 8839 §4.4.1.1.1): the network changed
+  recover() {
+    const { connection } = this.session;
+    if (this.state !== 'talking' || !['disconnected', 'failed'].includes(connection.iceConnectionState)) return;
+    this.restart = true;
+    this.settle();
+  }
+  // settle brings the session to what the user wants. A session in the middle of another change takes none: then it is tried again.
+  settle() {
+    clearTimeout(this.timer);
+    const { session } = this;
+    if (!session.isEstablished()) return;
+    if (this.restart) this.restart = !session.renegotiate({ rtcOfferConstraints: { iceRestart: true } });
+    else if (session.isOnHold().local !== this.held) {
+      if (this.held) session.hold(); else session.unhold();
+    }
+    if (this.restart || session.isOnHold().local !== this.held) this.timer = setTimeout(() => this.settle(), again);
+  }
+  hold(wanted) {
+    this.held = wanted;
+    this.settle();
+    this.changed();
+  }
+  mute(wanted) {
+    this.muted = wanted;
+    if (wanted) this.session.mute({ audio: true }); else this.session.unmute({ audio: true });
+    this.changed();
+  }
+  tone(key) {
+    if (this.session.isEstablished()) this.session.sendDTMF(key, { transportType: 'RFC2833' });
+  }
+  // own is the stream that is sent, null before there is one
+  get own() {
+    const track = this.sender && this.sender.track;
+    if (!track) return null;
+    if (!this.sent || this.sent.getTracks()[0] !== track) this.sent = new MediaStream([track]);
+    return this.sent;
+  }
+  get sender() {
+    return this.session.connection && this.session.connection.getSenders().find((s) => s.track && s.track.kind === 'audio');
+  }
+  // transfer hands the far side to an address, or to the far side of another call (RFC 3515, RFC 3891)
+  transfer(address, other) {
+    return new Promise((done, refused) => {
+      this.session.refer(address, {
+        ...(other ? { replaces: other.session } : {}),
+        eventHandlers: {
+          accepted: () => done(),
+          failed: () => refused(new Error('it was not answered')),
+          requestFailed: ({ response, cause }) => refused(new Error(response ? `${cause} (${response.status_code})` : cause)),
+        },
+      });
+    });
+  }
+  end() {
+    if (this.state !== 'ended') this.session.terminate(this.state === 'incoming' ? { status_code: 603 } : {});
+  }
+}
