@@ -2,7 +2,7 @@
 // States: off, wait, on, failed. A password is stored only when the user asks for it.
 
 export class Account {
-  // events: {state(state, text), registered(), refused(status, cause), lost(), back(), session(session)}
+  // events: {state(state, text), registered(), refused(status, cause), lost(), session(session)}
   constructor(storage, session, events) {
     this.storage = storage;
     this.events = events;
@@ -60,7 +60,7 @@ export class Account {
       this.remember({ user, domain, password: keep ? password : undefined });
       this.events.registered();
     });
-    ua.on('unregistered', () => this.events.state('off', 'Not registered'));
+    ua.on('unregistered', () => { if (ua.isConnected()) this.events.state('off', 'Not registered'); });
     ua.on('registrationFailed', ({ response, cause }) => {
       this.events.state('failed', 'Not registered');
       this.events.refused(response ? response.status_code : 0, cause);
@@ -68,7 +68,6 @@ export class Account {
     ua.on('newRTCSession', ({ session }) => this.events.session(session));
     ua.start();
   }
-  get connected() { return Boolean(this.ua && this.ua.isConnected()); }
   // address makes a SIP address of what a person typed
   address(target) { return target.includes('@') ? target : `sip:${encodeURIComponent(target)}@${this.host}`; }
   stop() {

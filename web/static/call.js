@@ -118,6 +118,6 @@ export class Call {
     });
   }
   end() {
-    if (this.state !== 'ended') this.session.terminate(this.state === 'incoming' ? { status_code: 603 } : {});
+    if (!this.session.isEnded()) this.session.terminate(this.state === 'incoming' ? { status_code: 603 } : {});
   }
 }

@@ -106,6 +106,7 @@ function began(call) {
     call.session.on('accepted', () => shown.close());
     call.session.on('failed', () => shown.close());
   }
+  draw();
 }
 
 function finished(call, why) {
@@ -119,6 +120,7 @@ function finished(call, why) {
   }
   if (calls.all.length === 0) show(account.ua ? 'dialer' : 'account');
   else show('call');
+  draw();
 }
 
 async function answer() {

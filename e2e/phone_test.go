@@ -1,0 +1,176 @@
+package e2e
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
+	"tandem/e2e/lab"
+)
+
+func loud(level int) bool { return level > 20 }
+
+// office is the demo with people at phones of 360 pixels' width.
+func office(t *testing.T, names ...string) map[string]*lab.Person {
+	t.Helper()
+	url := lab.StartTandem(t, "demo").Find(t, `(http://127\.0\.0\.1:\d+/)`)
+	chromium := lab.StartChromium(t)
+	people := map[string]*lab.Person{}
+	for _, name := range names {
+		tab := chromium.Visit(t, url)
+		act(t, tab, chromedp.EmulateViewport(360, 740))
+		people[name] = tab.Person(t)
+		people[name].Write("User", name)
+		people[name].Press("button", "Register")
+		people[name].Reads("status", "Registration", name)
+	}
+	return people
+}
+
+func call(from, to *lab.Person, name string) {
+	from.Write("Number or name", name+kb.Enter)
+	to.Press("button", "Answer")
+	for _, p := range []*lab.Person{from, to} {
+		p.Meets("Their level", "the other side is heard", loud)
+	}
+}
+
+// The settings, by their roles and labels: devices and their tests, the bell, notifications.
+func TestPhoneSettings(t *testing.T) {
+	alice := office(t, "alice")["alice"]
+	alice.Press("button", "Settings")
+	alice.Press("button", "Test the microphone")
+	alice.Meets("Microphone level", "the microphone is heard", loud)
+	alice.Picture("settings")
+	alice.Press("button", "Test the microphone")
+	alice.Meets("Microphone level", "the test is over", func(level int) bool { return level == 0 })
+	alice.Press("button", "Test the speaker")
+	for _, kind := range []string{"Microphone", "Speaker"} {
+		alice.Focus("combobox", kind)
+		alice.Type(kb.ArrowDown)
+		alice.Reads("combobox", kind, "")
+	}
+	alice.Press("checkbox", "Ring when a call comes")
+	alice.Press("checkbox", "Show a notification when a call comes")
+	alice.Press("button", "Dial")
+	alice.Press("button", "600")
+	alice.Meets("Their level", "the echo is heard by the chosen devices", loud)
+	alice.Press("button", "Hang up")
+	alice.Press("button", "History")
+	alice.Picture("history")
+	alice.Press("button", "Call 600 again…")
+	alice.Meets("Their level", "the echo is heard again", loud)
+	alice.Press("button", "Hang up")
+	alice.Press("button", "History")
+	alice.Press("button", "Clear the history")
+	alice.Reads("region", "History", "No calls yet.")
+	alice.Press("button", "Settings")
+	alice.Press("button", "Sign out")
+	alice.Reads("textbox", "User", "alice")
+	alice.Press("button", "Forget this account")
+	alice.Reads("status", "Registration", "Not registered")
+}
+
+// A call with everything that can be done within it, and a second one beside it.
+func TestPhoneCalls(t *testing.T) {
+	people := office(t, "alice", "bob", "carol")
+	alice, bob, carol := people["alice"], people["bob"], people["carol"]
+	call(alice, bob, "bob")
+	alice.Press("DisclosureTriangle", "Connection…")
+	alice.Reads("definition", "", "direct")
+	alice.Reads("status", "Quality", "good")
+	alice.Picture("call")
+	alice.Press("button", "Mute")
+	bob.Meets("Their level", "a muted microphone is silent", func(level int) bool { return level == 0 })
+	alice.Press("button", "Mute")
+	alice.Press("button", "Hold")
+	alice.Finds("button", "Hold", "aria-pressed", "true")
+	bob.Reads("status", "Progress", "held by the other side")
+	alice.Press("button", "Hold")
+	bob.Meets("Their level", "the call is taken back", loud)
+	alice.Press("button", "Keypad")
+	alice.Press("button", "5")
+	alice.Press("button", "Keypad")
+
+	carol.Write("Number or name", "bob")
+	carol.Press("button", "Call")
+	bob.Press("button", "carol, is calling")
+	bob.Picture("second-call")
+	bob.Press("button", "Answer")
+	carol.Meets("Their level", "bob is heard", loud)
+	alice.Reads("status", "Progress", "held by the other side")
+	bob.Press("button", "alice, on hold")
+	alice.Meets("Their level", "bob is back", loud)
+	carol.Reads("status", "Progress", "held by the other side")
+	bob.Press("button", "carol, on hold")
+	bob.Press("button", "Hang up")
+	carol.Reads("button", "Dial", "Dial")
+	bob.Press("button", "Hang up")
+	alice.Reads("button", "Dial", "Dial")
+	alice.Press("button", "History")
+	alice.Reads("list", "Past calls", "bob")
+	carol.Press("button", "Dial")
+	for _, digit := range "6*#" {
+		carol.Press("button", map[rune]string{'6': "6", '*': "star", '#': "hash"}[digit])
+	}
+	carol.Reads("textbox", "Number or name", "6*#")
+}
+
+// Transfers: at once, and after having asked.
+func TestPhoneTransfers(t *testing.T) {
+	people := office(t, "alice", "bob", "carol")
+	alice, bob, carol := people["alice"], people["bob"], people["carol"]
+	for _, asked := range []bool{false, true} {
+		call(alice, bob, "bob")
+		alice.Press("button", "Transfer")
+		alice.Write("Transfer to", "carol")
+		alice.Picture("transfer")
+		if asked {
+			alice.Press("button", "Ask first")
+			carol.Press("button", "Answer")
+			carol.Meets("Their level", "alice asks", loud)
+			bob.Reads("status", "Progress", "held by the other side")
+			alice.Press("button", "Complete the transfer")
+		} else {
+			alice.Press("button", "Transfer now")
+			carol.Press("button", "Answer")
+		}
+		alice.Reads("status", "", "bob was transferred to carol.")
+		alice.Reads("button", "Dial", "Dial")
+		for _, p := range []*lab.Person{bob, carol} {
+			p.Meets("Their level", "bob and carol hear each other", loud)
+		}
+		carol.Press("button", "Hang up")
+		bob.Reads("button", "Dial", "Dial")
+		carol.Reads("button", "Dial", "Dial")
+	}
+}
+
+// What is refused and declined is told in plain words.
+func TestPhoneTellsWhy(t *testing.T) {
+	people := office(t, "alice", "bob")
+	alice, bob := people["alice"], people["bob"]
+	for _, row := range []struct{ target, answer, notice string }{
+		{"bob", "Decline", "bob declined the call."},
+		{"nobody-at-all", "", "nobody-at-all "},
+		{"sip:@@", "", "cannot be called"},
+	} {
+		alice.Write("Number or name", row.target+kb.Enter)
+		if row.answer != "" {
+			bob.Press("button", row.answer)
+			bob.Reads("status", "", "You declined the call from alice.")
+		}
+		alice.Reads("status", "", row.notice)
+		if strings.HasPrefix(row.target, "sip:") {
+			continue
+		}
+		alice.Reads("button", "Dial", "Dial")
+	}
+	alice.Write("Number or name", "bob")
+	alice.Press("button", "Call")
+	bob.Reads("button", "Answer", "Answer")
+	alice.Press("button", "Cancel")
+	bob.Reads("status", "", "You missed a call from alice.")
+}
