@@ -35,12 +35,15 @@ export class Calls {
     this.events.finished(call, why);
     this.events.changed();
   }
-  // select brings a call to the front and holds the others
+  // select brings a call to the front; one that still rings leaves the others as they are
   select(call) {
     this.current = call;
-    for (const c of this.all) if (c !== call && c.state === 'talking') c.hold(true);
-    if (call.state === 'talking') call.hold(false);
+    if (call.state !== 'incoming') this.only(call);
     this.events.changed();
+  }
+  // only takes a call off hold and holds the others
+  only(call) {
+    for (const c of this.all) if (c.state === 'talking') c.hold(c !== call);
   }
   get talking() { return this.all.some((c) => c.state === 'talking'); }
   // ringing is the call that wants to be answered, undefined when there is none

@@ -127,7 +127,7 @@ async function answer() {
   const call = calls.current;
   const options = await media();
   if (call.state !== 'incoming') return;
-  calls.select(call);
+  calls.only(call);
   call.session.answer(options);
 }
 
