@@ -177,10 +177,14 @@ func (br *branch) invite(offer []byte) transaction.Outbound {
 			out.AppendHeader(h)
 		}
 	}
+	setSession(out.Request, offer)
+	if br.answer == nil {
+		br.answer = c.bridge.ahead(l.peer, c.in.identity, out)
+	}
 	if br.answer != nil {
 		out.AppendHeader(br.answer)
+		br.answer = nil // its nonce count is used up
 	}
-	setSession(out.Request, offer)
 	return out
 }
 

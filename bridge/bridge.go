@@ -113,6 +113,7 @@ type Bridge struct {
 	waiting       sync.Map      // by *transaction.Server: the requests that wait for that
 	counters      *counters
 	overload      *overload
+	accounts      *accounts
 	quotas        map[string]*quota // by pool or trunk
 	draining      atomic.Bool
 }
@@ -128,6 +129,7 @@ func New(cfg Config, with Wiring) *Bridge {
 		calls:    newRegistry(),
 		counters: newCounters(),
 		overload: newOverload(),
+		accounts: &accounts{by: map[string]*identity.Account{}},
 		quotas:   map[string]*quota{},
 		subjects: newSubjects(time.Now),
 		judging:  make(chan struct{}, maxJudged),

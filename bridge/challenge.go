@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"errors"
+	"sync"
 
 	"github.com/emiago/sipgo/sip"
 
@@ -33,11 +34,42 @@ var errNoCredentials = errors.New("no credentials for this backend")
 
 // ownCredentials answer a backend's challenge with what its pool's configuration says, for requests that the gateway vouches for.
 func (b *Bridge) ownCredentials(to *sipside.Backend, res *sip.Response, method, uri string, body []byte) (sip.Header, error) {
-	p := b.peering(to.Name())
-	if p.Username == "" {
+	a := b.accounts.of(to.Name(), b.peering(to.Name()))
+	if a == nil {
 		return nil, errNoCredentials
 	}
-	return identity.Answer(res, p.Username, p.Password, method, uri, body)
+	return a.Answer(res, method, uri, body)
+}
+
+// ahead are the gateway's credentials for a request to a backend that asked for some before, so that it need not ask again; nil where
+// there are none, or its challenges are not for the gateway.
+func (b *Bridge) ahead(to peer, user string, out transaction.Outbound) sip.Header {
+	backend, ok := to.(*sipside.Backend)
+	if !ok || !b.ownAnswer(backend.Name(), user) {
+		return nil
+	}
+	return b.accounts.of(backend.Name(), b.peering(backend.Name())).Ahead(string(out.Method), out.RequestURI, out.Body())
+}
+
+// accounts are the gateway's own at each backend.
+type accounts struct {
+	mu sync.Mutex
+	by map[string]*identity.Account // guarded by mu
+}
+
+// of is the account by which a peering says that the gateway is known to a backend; nil for none.
+func (s *accounts) of(backend string, p Peering) *identity.Account {
+	if p.Username == "" {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.by[backend]
+	if a == nil || !a.Is(p.Username, p.Password) {
+		a = identity.NewAccount(p.Username, p.Password)
+		s.by[backend] = a
+	}
+	return a
 }
 
 // ownAnswer says whether a backend's challenges are for the gateway: a trunk's with credentials always, a pool's where the gateway
@@ -76,12 +108,12 @@ func (br *branch) answered(res *sip.Response) bool {
 	return true
 }
 
-// again sends a request within a dialog once more where a backend asks the gateway for its credentials: with the next CSeq. It says
-// whether it did; the caller is the call.
-func (l *leg) again(out transaction.Outbound, res *sip.Response, on func(transaction.Event)) bool {
+// again sends a request within a dialog once more where a backend asks the gateway for its credentials: with the next CSeq, and
+// twice where the nonce was stale. It says whether it did; the caller is the call.
+func (l *leg) again(out transaction.Outbound, res *sip.Response, asked int, on func(transaction.Event)) bool {
 	b := l.call.bridge
 	backend, ok := l.peer.(*sipside.Backend)
-	if !ok || !asksCredentials(res) || !b.ownAnswer(l.backend, l.call.in.identity) || len(credentials(out.Headers())) > 0 {
+	if !ok || !asksCredentials(res) || !b.ownAnswer(l.backend, l.call.in.identity) || asked > 0 && (asked > 1 || !sipside.StaleNonce(res)) {
 		return false
 	}
 	h, err := b.ownCredentials(backend, res, string(out.Method), l.dialog.Target, out.Body())
@@ -89,13 +121,15 @@ func (l *leg) again(out transaction.Outbound, res *sip.Response, on func(transac
 		return false
 	}
 	out.Request = out.Request.Clone()
-	out.RemoveHeader("Via")
+	for _, name := range []string{"Via", "Authorization", "Proxy-Authorization"} {
+		out.RemoveHeader(name)
+	}
 	l.dialog.LocalSeq++
 	out.CSeq().SeqNo = l.dialog.LocalSeq
 	if out.Method == sip.INVITE {
 		l.dialog.InviteSeq = l.dialog.LocalSeq
 	}
 	out.AppendHeader(h)
-	l.exchange(out, on)
+	l.exchange(out, asked+1, on)
 	return true
 }

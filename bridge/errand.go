@@ -36,6 +36,7 @@ type try struct {
 	target target
 	dialog Dialog
 	answer sip.Header // the gateway's own credentials, which a backend asked for
+	asked  int        // how often it asked
 	client *transaction.Client
 	timer  *time.Timer
 	sent   int // counts requests: events of an earlier one are late
@@ -172,8 +173,12 @@ func (e *errand) request(t *try) transaction.Outbound {
 			out.AppendHeader(h)
 		}
 	}
+	if t.answer == nil {
+		t.answer = e.b.ahead(t.target.peer(), e.in.identity, out)
+	}
 	if t.answer != nil {
 		out.AppendHeader(t.answer)
+		t.answer = nil
 	}
 	return out
 }
@@ -217,11 +222,16 @@ func (t *try) stop() {
 	}
 }
 
-// ownCredentials answers a backend's challenge where the gateway vouches for the sender, once. The caller holds mu.
+// ownCredentials answers a backend's challenge where the gateway vouches for the sender: once, and once more where the nonce was
+// stale. The caller holds mu.
 func (e *errand) ownCredentials(t *try, res *sip.Response) bool {
-	if !asksCredentials(res) || t.target.backend == nil || t.answer != nil || e.over || !e.b.ownAnswer(t.target.backend.Name(), e.in.identity) {
+	if !asksCredentials(res) || t.target.backend == nil || e.over || !e.b.ownAnswer(t.target.backend.Name(), e.in.identity) {
 		return false
 	}
+	if t.asked > 0 && (t.asked > 1 || !sipside.StaleNonce(res)) {
+		return false
+	}
+	t.asked++
 	h, err := e.b.ownCredentials(t.target.backend, res, string(e.in.req.Method), t.dialog.Target, e.in.req.Body())
 	t.answer = h
 	return err == nil

@@ -168,11 +168,14 @@ func (l *leg) send(out transaction.Outbound, on func(transaction.Event)) {
 		return
 	}
 	l.dress(out.Request)
-	l.exchange(out, on)
+	if h := l.call.bridge.ahead(l.peer, l.call.in.identity, out); h != nil {
+		out.AppendHeader(h)
+	}
+	l.exchange(out, 0, on)
 }
 
-// exchange sends a dressed request; a challenge that is the gateway's to answer is answered.
-func (l *leg) exchange(out transaction.Outbound, on func(transaction.Event)) {
+// exchange sends a dressed request; a challenge that is the gateway's to answer is answered. asked is how often one was.
+func (l *leg) exchange(out transaction.Outbound, asked int, on func(transaction.Event)) {
 	method := string(out.Method)
 	_, err := l.peer.Request(out, func(ev transaction.Event) {
 		l.post(method+" response", func() {
@@ -180,7 +183,7 @@ func (l *leg) exchange(out transaction.Outbound, on func(transaction.Event)) {
 				l.hearReprovisional(ev.Response)
 				return
 			}
-			if !l.again(out, ev.Response, on) {
+			if !l.again(out, ev.Response, asked, on) {
 				on(ev)
 			}
 		})

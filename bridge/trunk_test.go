@@ -35,6 +35,33 @@ func trunkWorld(t *testing.T, first, second string) *world {
 	})
 }
 
+// A nonce that the trunk gave once serves the next call, until the trunk wants another.
+func TestTrunkNonceServesAgain(t *testing.T) {
+	t.Parallel()
+	w := trunkWorld(t, `realm="t", nonce="n1", qop="auth"`, "")
+	b := w.browser(wsstest.Options{})
+	for i, want := range []struct {
+		seq uint32
+		nc  string
+	}{{2, "nc=00000001"}, {1, "nc=00000002"}, {1, "nc=00000003"}} {
+		call, err := b.Invite(w.ctx(), "600", wsstest.InviteOptions{})
+		w.check(err)
+		in, err := w.agents[0].Expect(w.ctx(), sip.INVITE)
+		w.check(err)
+		if got := header(in.Request(), "Proxy-Authorization"); in.Request().CSeq().SeqNo != want.seq || !strings.Contains(got, want.nc) {
+			t.Errorf("call %d: CSeq %d, %s", i, in.Request().CSeq().SeqNo, got)
+		}
+		w.check(in.Respond(siptest.Reply{Status: 486}))
+		w.check(call.Wait(w.ctx(), wsstest.Ended))
+	}
+	done := w.sends(b, b.NewRequest(sip.MESSAGE, "600"))
+	in := w.replies(w.agents[0], sip.MESSAGE, 202)
+	if got := header(in.Request(), "Proxy-Authorization"); !strings.Contains(got, "nc=00000004") {
+		t.Errorf("MESSAGE with %s", got)
+	}
+	<-done
+}
+
 // A trunk's challenges are answered by the gateway, in the call's INVITE and within its dialog; the browser sees none of it.
 func TestTrunkChallenges(t *testing.T) {
 	t.Parallel()
@@ -66,8 +93,12 @@ func TestTrunkChallenges(t *testing.T) {
 			go call.Bye(w.ctx())
 			bye, err := d.Expect(w.ctx(), sip.BYE)
 			w.check(err)
-			if header(bye.Request(), "Proxy-Authorization") == "" || bye.Request().CSeq().SeqNo != 4 {
-				t.Errorf("BYE with CSeq %d and no credentials", bye.Request().CSeq().SeqNo)
+			got, seq := header(bye.Request(), "Proxy-Authorization"), uint32(4)
+			if strings.Contains(challenge, "qop") { // the nonce is used again
+				seq = 3
+			}
+			if bye.Request().CSeq().SeqNo != seq || strings.Contains(got, "nc=00000002") != (seq == 3) || got == "" {
+				t.Errorf("BYE with CSeq %d, %s", bye.Request().CSeq().SeqNo, got)
 			}
 			w.check(bye.Respond(siptest.Reply{Status: 200}))
 		})

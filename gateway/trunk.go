@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/emiago/sipgo/sip"
-
 	"tandem/bridge"
 	"tandem/bridge/identity"
 	"tandem/bridge/numbers"
@@ -82,9 +80,8 @@ func (t Trunk) sipside(name string) sipside.TrunkConfig {
 		cfg.Account.Expires = *t.Expires
 	}
 	if t.Password != "" {
-		cfg.Account.Answer = func(res *sip.Response, method, uri string, body []byte) (sip.Header, error) {
-			return identity.Answer(res, t.Username, t.Password, method, uri, body)
-		}
+		account := identity.NewAccount(t.Username, t.Password)
+		cfg.Account.Answer, cfg.Account.Ahead = account.Answer, account.Ahead
 	}
 	return cfg
 }

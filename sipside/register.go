@@ -176,6 +176,9 @@ func (r *registrar) request(asks time.Duration) transaction.Outbound {
 	} {
 		req.AppendHeader(h)
 	}
+	if r.answer == nil && r.account.Ahead != nil {
+		r.answer = r.account.Ahead(string(sip.REGISTER), registrarURI.String(), nil)
+	}
 	if r.answer != nil {
 		req.AppendHeader(r.answer)
 		r.answer = nil

@@ -2,6 +2,8 @@ package sipside
 
 import (
 	"time"
+
+	"github.com/emiago/sipgo/sip"
 )
 
 // Account is a trunk's credentials and what becomes of them.
@@ -9,7 +11,9 @@ type Account struct {
 	Username string
 	// Answer gives the header that answers a 401 or 407 to a request with this method, Request-URI and body. nil: challenges are
 	// not answered.
-	Answer   Answerer
+	Answer Answerer
+	// Ahead gives that header by the nonce of the last challenge, before there is another; its result may be nil, as it may.
+	Ahead    func(method, uri string, body []byte) sip.Header
 	Register bool          // keep a binding of our Contact there (RFC 3261 §10.2)
 	Expires  time.Duration // what is asked for; 0: an hour
 }
