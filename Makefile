@@ -3,6 +3,7 @@
 UNIT = $(shell go list ./... | grep -v /e2e)
 FUZZTIME ?= 60s
 FUZZ ?= ^Fuzz
+MINIMIZE ?= 60s
 
 # The gateway with a PBX of its own; prints the URL of the phone.
 run:
@@ -25,19 +26,24 @@ lab:
 test: lab
 	go build ./...
 	go test -race -parallel 8 $(UNIT) # tests of calls wait more than they work
-	$(MAKE) fuzz-media FUZZTIME=10000x
+	$(MAKE) fuzz-media FUZZTIME=10000x MINIMIZE=0x
 	go test -race -timeout 20m ./e2e/...
 
 # Ten thousand calls of mixed kinds, after which nothing may be left; make test has some hundreds.
 soak: lab
 	SOAK=10000 go test -run '^TestNothingIsLeft$$' -timeout 40m -v ./e2e
 
-# Every fuzz target whose name matches FUZZ for FUZZTIME: a duration, or a count as 20000x.
+# Every fuzz target whose name matches FUZZ for FUZZTIME: a duration, or a count as 20000x. Each folder's binary is built once.
 fuzz:
-	@grep -rno --include=*_test.go '^func Fuzz[A-Za-z]*' . | sed 's/:[0-9]*:func / /' | while read -r file target; do \
-		echo "$$target" | grep -qE '$(FUZZ)' || continue; \
-		echo "$$target in $$file"; \
-		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$(dirname $$file)" || exit 1; \
+	@set -e; built=$$(mktemp -d); trap 'rm -rf "$$built"' EXIT; \
+	grep -rEl --include=*_test.go '^func Fuzz' . | xargs -n1 dirname | sort -u | while read -r folder; do \
+		targets=$$(grep -hoE '^func Fuzz[A-Za-z0-9]*' "$$folder"/*_test.go | sed 's/^func //' | grep -E '$(FUZZ)') || continue; \
+		go test -c -fuzz . -o "$$built/fuzz" "$$folder"; \
+		for target in $$targets; do \
+			echo "$$target in $$folder"; \
+			(cd "$$folder" && "$$built/fuzz" -test.run '^$$' -test.fuzz "^$$target\$$" -test.fuzztime $(FUZZTIME) \
+				-test.fuzzminimizetime $(MINIMIZE) -test.fuzzcachedir "$$(go env GOCACHE)/fuzz/tandem/$$folder") || exit 1; \
+		done; \
 	done
 
 # The parsers that packets and descriptions of strangers meet: STUN, demultiplexing, RTP, RTCP, RFC 4571, SDP.
