@@ -152,14 +152,14 @@ func TestLocalRegistrar(t *testing.T) {
 	}
 }
 
-// A desk phone registers at the gateway, too: a route says so of where it comes from.
+// A desk phone registers at the gateway, too: a route says so of where it comes from. It holds and resumes.
 func TestPhoneRegistersHere(t *testing.T) {
 	s := knowing(t, strings.Replace(knowingUsers, "127.0.0.10:5060", "127.0.0.1:5060", 1)+`
 routes:
   - {from: browsers, domain: example.com, to: browsers, register: local}
   - {from: pbx, to: browsers, register: local}
 `)
-	lab.Baresip{Codec: "PCMA/8000/1", Registrar: "127.0.0.20:5060"}.Start(t)
+	desk := lab.Baresip{Codec: "PCMA/8000/1", Registrar: "127.0.0.20:5060"}.Start(t)
 	tom := lab.StartChromium(t).Open(t).Phone(t, lab.JsSIP, s.account("tom", aliceTone))
 	lab.Eventually(t, 10*time.Second, "both are registered", func() error {
 		if status := tom.Register(); status != 200 {
@@ -172,6 +172,16 @@ routes:
 	})
 	c := tom.Call("baresip")
 	c.Wait("answered", 10*time.Second)
+	c.Hears(lab.ToneHz)
+	desk.Press(t, "x")
+	lab.Eventually(t, 20*time.Second, "tom is held", func() error {
+		if s := c.State(); !s.Held {
+			return fmt.Errorf("%+v", s)
+		}
+		return nil
+	})
+	c.HearsNothing()
+	desk.Press(t, "X")
 	c.Hears(lab.ToneHz)
 	c.Hangup()
 	s.quiet(t)

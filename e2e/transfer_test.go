@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -91,5 +92,35 @@ func TestTransfer(t *testing.T) {
 				s.quiet(t)
 			})
 		}
+	}
+}
+
+// The PBX sends the browser that it talks to elsewhere by REFER: the gateway calls the target, and the browser hears it in the call
+// that it has.
+func TestTransferByAsterisk(t *testing.T) {
+	s := newSite(t, strings.Replace(onePBX, "  - {from: pbx,", "  - {from: pbx, user: '^6', to: pbx}\n  - {from: pbx,", 1))
+	asterisk := lab.StartAsterisk(t, "127.0.0.10", lab.AsteriskConfig{Trusted: []string{"dora"}})
+	chromium := lab.StartChromium(t)
+	for i, library := range bothLibraries {
+		t.Run(string(library), func(t *testing.T) {
+			s.ladderOnFailure(t)
+			p := chromium.Open(t).Phone(t, library, s.account("dora", aliceTone))
+			if status := p.Register(); status != 200 {
+				t.Fatalf("REGISTER: %d", status)
+			}
+			c := p.Call("sip:630@example.com")
+			c.Wait("answered", 20*time.Second)
+			c.Hears(milliwatt)
+			lab.Eventually(t, 20*time.Second, "the PBX is told", func() error {
+				_, log, _ := strings.Cut(asterisk.Log(), "LAB-TRANSFER")
+				if strings.Count(log, ": LAB-TRANSFER SUCCESS") != i+1 {
+					return fmt.Errorf("it logged %q", log)
+				}
+				return nil
+			})
+			c.Hangup()
+			c.Wait("ended", 10*time.Second)
+			s.quiet(t)
+		})
 	}
 }
