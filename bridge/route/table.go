@@ -1,7 +1,7 @@
 package route
 
 import (
-	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -11,85 +11,195 @@ const noRoute = 404
 
 // Table is a list of rules, the first that matches decides. It never changes, so any goroutine may ask it.
 type Table struct {
-	rules []Rule
+	rules []rule
+	index index
+}
+
+// rule is a Rule as it is asked.
+type rule struct {
+	Rule
+	wild    string // ".example.com" of a Domain "*.example.com"
+	targets []Target
+	change  bool // Rewrite says something
 }
 
 // New compiles the rules. The given slice is not kept.
 func New(rules []Rule) *Table {
-	rules = slices.Clone(rules)
-	for i := range rules {
-		rules[i].Domain = canonicalDomain(rules[i].Domain)
-		if rules[i].Register == "" {
-			rules[i].Register = Forward
-		}
+	t := &Table{rules: make([]rule, len(rules))}
+	for i, r := range rules {
+		t.rules[i] = compiled(r)
 	}
-	return &Table{rules: rules}
+	t.index = newIndex(t.rules)
+	return t
+}
+
+func compiled(from Rule) rule {
+	r := rule{Rule: from, change: !from.Rewrite.empty()}
+	r.Domain = canonicalDomain(r.Domain)
+	if rest, wild := strings.CutPrefix(r.Domain, "*"); wild {
+		r.wild = rest
+	}
+	if r.Register == "" {
+		r.Register = Forward
+	}
+	r.Prefix, r.FromPrefix = plainAll(r.Prefix), plainAll(r.FromPrefix)
+	r.targets = byPriority(r.Targets)
+	if len(r.targets) == 0 && r.To != "" {
+		r.targets = []Target{{Name: r.To, Weight: 1}}
+	}
+	return r
 }
 
 // Route decides; without a matching rule Reject is 404.
 func (t *Table) Route(q Query) Decision {
-	domain := canonicalDomain(q.Domain)
-	for i := range t.rules {
-		r := &t.rules[i]
-		if !r.matches(q, domain) {
-			continue
+	q = q.canonical()
+	d := Decision{Rule: -1, Reject: noRoute, Tenant: q.Domain, query: &q, among: len(t.rules)}
+	t.index.candidates(&q, func(i int) bool {
+		entry, missed := t.rules[i].match(&q)
+		if missed != nothing {
+			return false
 		}
-		d := Decision{Rule: i, To: r.To, Reject: r.Reject, Register: r.Register, Tenant: r.Tenant, Record: r.Record}
-		if d.Reject != 0 {
-			d.To, d.Register = "", ""
-		}
-		if d.Tenant == "" {
-			d.Tenant = domain
-		}
-		d.Why = r.why(i)
+		d = t.rules[i].decide(i, entry, d)
+		return true
+	})
+	return d
+}
+
+// canonical is the query as the rules see it.
+func (q Query) canonical() Query {
+	q.Domain = canonicalDomain(q.Domain)
+	q.User, q.FromUser = Plain(q.User), Plain(q.FromUser)
+	return q
+}
+
+// decide is what the rule says, given what its tables said; like holds the query.
+func (r *rule) decide(i int, entry Entry, like Decision) Decision {
+	d := Decision{
+		Rule: i, Targets: r.targets, Reject: r.Reject, Fallback: r.Fallback, Register: r.Register, Tenant: r.Tenant, Record: r.Record,
+		rule: r, query: like.query, among: like.among, entry: entry,
+	}
+	if entry.Reject != 0 {
+		d.Reject = entry.Reject
+	} else if len(entry.Targets) > 0 {
+		d.Targets = entry.Targets
+	}
+	if d.Tenant == "" {
+		d.Tenant = like.query.Domain
+	}
+	switch {
+	case d.Reject != 0:
+		d.Targets, d.Register, d.Fallback = nil, "", false
 		return d
+	case len(d.Targets) > 0:
+		d.To = d.Targets[0].Name
 	}
-	return Decision{
-		Rule: -1, Reject: noRoute, Tenant: domain,
-		Why: fmt.Sprintf("No rule of %d matches a request of %s from %s for user %q at domain %q.",
-			len(t.rules), orAny(q.Method), orAny(q.From), q.User, domain),
+	if r.change {
+		d.Change = r.Rewrite.change(r, like.query)
 	}
+	return d
 }
 
-func (r *Rule) matches(q Query, domain string) bool {
-	return (r.From == "" || r.From == q.From) &&
-		(r.Domain == "" || r.Domain == domain) &&
-		(r.User == nil || r.User.MatchString(q.User))
+// condition is one of a rule's conditions.
+type condition uint8
+
+const (
+	nothing condition = iota
+	byFrom
+	byDomain
+	byUser
+	byPrefix
+	byTable
+	byFromUser
+	byFromPrefix
+	byFromTable
+	byHeader
+	byClaim
+	byTime
+)
+
+// match says which condition is not met; nothing: the rule matches, and entry is what its tables say.
+func (r *rule) match(q *Query) (entry Entry, missed condition) {
+	switch {
+	case r.From != "" && r.From != q.From:
+		return entry, byFrom
+	case !r.inDomain(q.Domain):
+		return entry, byDomain
+	case len(r.Prefix) > 0 && !hasPrefix(r.Prefix, q.User):
+		return entry, byPrefix
+	case len(r.FromPrefix) > 0 && !hasPrefix(r.FromPrefix, q.FromUser):
+		return entry, byFromPrefix
+	case r.User != nil && !r.User.MatchString(q.User):
+		return entry, byUser
+	case r.FromUser != nil && !r.FromUser.MatchString(q.FromUser):
+		return entry, byFromUser
+	case len(r.Headers) > 0 && unmatched(r.Headers, q.Header) >= 0:
+		return entry, byHeader
+	case len(r.Claims) > 0 && unmatched(r.Claims, q.Claim) >= 0:
+		return entry, byClaim
+	case len(r.Times) > 0 && !slices.ContainsFunc(r.Times, func(w Window) bool { return w.Contains(q.At) }):
+		return entry, byTime
+	}
+	return r.lookUp(q)
 }
 
-// why explains the rule in one sentence: what it asked for, and what it says.
-func (r *Rule) why(index int) string {
-	var conditions []string
-	if r.From != "" {
-		conditions = append(conditions, "from "+r.From)
+// lookUp asks the rule's tables.
+func (r *rule) lookUp(q *Query) (entry Entry, missed condition) {
+	if r.FromTable != nil {
+		found, ok := r.FromTable.Lookup(q.FromUser)
+		if !ok {
+			return entry, byFromTable
+		}
+		entry = found
 	}
-	if r.Domain != "" {
-		conditions = append(conditions, "domain "+r.Domain)
+	if r.Table != nil {
+		found, ok := r.Table.Lookup(q.User)
+		if !ok {
+			return Entry{}, byTable
+		}
+		if !found.silent() {
+			entry = found
+		}
 	}
-	if r.User != nil {
-		conditions = append(conditions, "user matches "+r.User.String())
+	return entry, nothing
+}
+
+func (r *rule) inDomain(domain string) bool {
+	if r.wild != "" {
+		return strings.HasSuffix(domain, r.wild) && len(domain) > len(r.wild)
 	}
-	if len(conditions) == 0 {
-		conditions = append(conditions, "it has no conditions")
+	return r.Domain == "" || r.Domain == domain
+}
+
+func hasPrefix(prefixes []string, user string) bool {
+	return slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(user, p) })
+}
+
+// unmatched is the index of the first pattern that none of its name's values matches; -1: all are met.
+func unmatched(patterns []Pattern, values func(string) []string) int {
+	return slices.IndexFunc(patterns, func(p Pattern) bool { return !anyMatches(p.Value, valuesOf(values, p.Name)) })
+}
+
+// valuesOf are the values of a name, the empty text where there is none.
+func valuesOf(values func(string) []string, name string) []string {
+	if values != nil {
+		if found := values(name); len(found) > 0 {
+			return found
+		}
 	}
-	place := ""
-	if r.Line > 0 {
-		place = fmt.Sprintf(" (line %d)", r.Line)
+	return []string{""}
+}
+
+func anyMatches(re *regexp.Regexp, values []string) bool {
+	return slices.ContainsFunc(values, re.MatchString)
+}
+
+func plainAll(prefixes []string) (plain []string) {
+	for _, p := range prefixes {
+		plain = append(plain, Plain(p))
 	}
-	says := "sends it to " + r.To
-	if r.Reject != 0 {
-		says = fmt.Sprintf("rejects it with %d", r.Reject)
-	}
-	return fmt.Sprintf("Rule %d%s is the first that matches: %s; it %s.", index+1, place, strings.Join(conditions, ", "), says)
+	return plain
 }
 
 func canonicalDomain(d string) string {
 	return strings.ToLower(strings.TrimSuffix(d, "."))
-}
-
-func orAny(s string) string {
-	if s == "" {
-		return "any"
-	}
-	return s
 }
