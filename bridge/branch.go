@@ -69,15 +69,19 @@ func (c *call) newCallee(t target) *leg {
 // dialogTowards is our half of the dialog, or of the request without one, that carries a request on to a target: one of its own, or
 // that of the challenged request which this one answers. uri is the Request-URI towards backends.
 func (b *Bridge) dialogTowards(in *sip.Request, t target, uri string) Dialog {
+	from, to := callerAs(in.From().Address, t.change), in.To().Address
+	if now, changed := rewritten(in.Recipient, t.change); changed {
+		to = calleeAs(to, in.Recipient, now)
+	}
 	d := Dialog{
 		CallID: b.ids.callID(), LocalTag: b.ids.tag(), Token: b.ids.token(), Target: uri,
-		LocalName: in.From().DisplayName, LocalURI: in.From().Address.String(),
-		RemoteName: in.To().DisplayName, RemoteURI: in.To().Address.String(),
+		LocalName: in.From().DisplayName, LocalURI: from.String(),
+		RemoteName: in.To().DisplayName, RemoteURI: to.String(),
 	}
 	if t.backend == nil {
 		d.Target = t.binding.Contact
-		d.LocalURI = forBrowser(in.From().Address, "")
-		d.RemoteURI = forBrowser(in.To().Address, t.binding.AOR)
+		d.LocalURI = forBrowser(from, "")
+		d.RemoteURI = forBrowser(to, t.binding.AOR)
 		return d
 	}
 	if t.uri != "" {
@@ -177,6 +181,7 @@ func (br *branch) invite(offer []byte) transaction.Outbound {
 			out.AppendHeader(h)
 		}
 	}
+	obey(out.Request, br.target.change)
 	setSession(out.Request, offer)
 	if br.answer == nil {
 		br.answer = c.bridge.ahead(l.peer, c.in.identity, out)
@@ -284,7 +289,7 @@ func (br *branch) onRefusal(res *sip.Response) {
 	}
 	br.leg.step(legHeardFinal)
 	br.call.hearSessionID(br.leg, res)
-	br.ended(br.refused(res), worthTrying(res.StatusCode))
+	br.ended(br.refused(res), br.moves(res.StatusCode) || worthTrying(res.StatusCode))
 }
 
 // failed is an INVITE that ended without a response.

@@ -9,7 +9,6 @@ import (
 	"github.com/emiago/sipgo/sip"
 
 	"tandem/bridge/identity"
-	"tandem/bridge/route"
 	"tandem/sipside"
 	"tandem/sipside/transaction"
 )
@@ -49,12 +48,9 @@ func (b *Bridge) serveErrand(in inbound) {
 		b.respond(in.tx, r)
 		return
 	}
-	decision := b.with.Router.Route(route.Query{
-		From: in.origin(), Domain: strings.ToLower(in.req.Recipient.Host), User: in.req.Recipient.User,
-		Method: string(in.req.Method), At: time.Now(),
-	})
+	decision := b.with.Router.Route(b.query(in))
 	if decision.Reject != 0 {
-		b.respond(in.tx, reply{status: decision.Reject, why: decision.Why})
+		b.notRouted(in, decision)
 		return
 	}
 	b.authorized(in, decision, func(in inbound) {
@@ -180,6 +176,7 @@ func (e *errand) request(t *try) transaction.Outbound {
 		out.AppendHeader(t.answer)
 		t.answer = nil
 	}
+	obey(out.Request, t.target.change)
 	return out
 }
 

@@ -36,7 +36,7 @@ func (br *branch) tryTimeout() {
 func (br *branch) worthLeaving(silent bool) bool {
 	lost := silent && !br.target.backend.Alive()
 	for _, s := range br.call.stages {
-		if slices.ContainsFunc(s, func(t target) bool { return t.backend != nil && (lost || t.backend.Alive()) }) {
+		if slices.ContainsFunc(s, func(t target) bool { return t.backend == nil || lost || t.backend.Alive() }) {
 			return true
 		}
 	}
@@ -48,6 +48,18 @@ func (br *branch) overQuota(over *overQuota) {
 	br.leg.log.Warn("call not sent", "reason", over.why)
 	br.leg.step(legHeardFinal)
 	br.ended(full(over), true)
+}
+
+// moves says whether a refusal says that this pool or trunk cannot, while the route has others: the rest of its members are not
+// asked then.
+func (br *branch) moves(status int) bool {
+	c, pool := br.call, poolOf(br.leg.backend)
+	elsewhere := func(s stage) bool { return poolOf(s[0].backendName()) != pool }
+	if br.over || status < 500 || status > 599 || pool == "" || !slices.ContainsFunc(c.stages, elsewhere) || worthTrying(status) {
+		return false
+	}
+	c.stages = slices.DeleteFunc(c.stages, func(s stage) bool { return !elsewhere(s) })
+	return true
 }
 
 // ended is a branch from which the caller will hear nothing more; other says that another member may do better.

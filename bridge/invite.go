@@ -30,15 +30,9 @@ func (b *Bridge) serveInvite(in inbound) {
 		b.respond(in.tx, r)
 		return
 	}
-	decision := b.with.Router.Route(route.Query{
-		From:   in.origin(),
-		Domain: strings.ToLower(in.req.Recipient.Host),
-		User:   in.req.Recipient.User,
-		Method: string(in.req.Method),
-		At:     time.Now(),
-	})
+	decision := b.with.Router.Route(b.query(in))
 	if decision.Reject != 0 {
-		b.respond(in.tx, reply{status: decision.Reject, why: decision.Why})
+		b.notRouted(in, decision)
 		return
 	}
 	b.authorized(in, decision, func(in inbound) { b.openInvite(in, decision) })

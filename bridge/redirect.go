@@ -32,7 +32,10 @@ func (br *branch) redirected(res *sip.Response) bool {
 		br.leg.step(legHeardFinal)
 		br.over = true
 		br.leg.closeMedia()
-		t.uri, t.diversion = uri.String(), pick(res.Headers(), func(lower string) bool { return lower == "diversion" || lower == "history-info" })
+		if t.uri == "" { // no route says otherwise
+			t.uri = uri.String()
+		}
+		t.diversion = pick(res.Headers(), func(lower string) bool { return lower == "diversion" || lower == "history-info" })
 		c.openBranch(t)
 		c.settle()
 		return true
@@ -89,10 +92,10 @@ func (br *branch) redirectTarget(uri sip.Uri) (target, bool) {
 		}
 		name := poolOf(br.leg.backend) + "/" + netip.AddrPortFrom(host, port).String()
 		if member := b.with.Backends.Backend(name); member != nil {
-			return target{backend: member}, true
+			return target{backend: member, change: br.target.change}, true
 		}
 	}
-	d := b.with.Router.Route(inviteQuery(originOf(c.caller), uri))
+	d := b.with.Router.Route(c.caller.inviteQuery(uri))
 	if d.Reject != 0 || vouched(c.in, d) && c.in.identity == "" {
 		return target{}, false
 	}

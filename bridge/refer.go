@@ -1,12 +1,8 @@
 package bridge
 
 import (
-	"strings"
-	"time"
-
 	"github.com/emiago/sipgo/sip"
 
-	"tandem/bridge/route"
 	"tandem/sipside/transaction"
 )
 
@@ -47,13 +43,8 @@ func (l *leg) takesRefer() bool {
 // maySend says whether the routes would have the target called at the pool that is to transfer: it looks at no host, and knows
 // nothing of what the referrer may not call.
 func (l *leg) maySend(to referTo, far *leg) bool {
-	d := l.call.bridge.with.Router.Route(inviteQuery(originOf(l), to.uri))
-	return d.Reject == 0 && d.To == poolOf(far.backend)
-}
-
-// inviteQuery asks the routes about an INVITE of our own making.
-func inviteQuery(origin string, to sip.Uri) route.Query {
-	return route.Query{From: origin, Domain: strings.ToLower(to.Host), User: to.User, Method: string(sip.INVITE), At: time.Now()}
+	d := l.call.bridge.with.Router.Route(l.inviteQuery(to.uri))
+	return d.Reject == 0 && d.Goes(poolOf(far.backend)) && d.Change == nil
 }
 
 // replaced is the other dialog of an attended transfer, as its own call sees it.

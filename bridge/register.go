@@ -97,7 +97,7 @@ func (r *registrar) carryOn(in inbound, wish registration, to route.Decision) {
 		return
 	}
 	r.assignTokens(&wish)
-	x := &exchange{r: r, conn: in.browser, tx: in.tx, wish: wish, tenant: to.Tenant, in: in}
+	x := &exchange{r: r, conn: in.browser, tx: in.tx, wish: wish, tenant: to.Tenant, in: in, change: to.Change}
 	x.choose(pool)
 	if len(x.members) == 0 {
 		r.release(wish)
@@ -120,14 +120,14 @@ func (r *registrar) open(in inbound) (wish registration, to route.Decision, no r
 	if err != nil {
 		return wish, to, reply{status: statusOfRegister(err), why: err.Error()}
 	}
-	to = r.b.with.Router.Route(route.Query{
-		From: in.origin(), Domain: req.Recipient.Host, User: req.Recipient.User, Method: string(sip.REGISTER), At: r.now(),
-	})
+	q := r.b.query(in)
+	q.At = r.now()
+	to = r.b.with.Router.Route(q)
 	switch {
 	case in.browser == nil && to.Register != route.Local: // a PBX's phones are its own but where a route says otherwise
 		return wish, to, notAllowed(sip.REGISTER)
 	case to.Reject != 0:
-		return wish, to, reply{status: to.Reject, why: to.Why}
+		return wish, to, reply{status: to.Reject, why: to.Refusal()}
 	}
 	if err := r.admit(in.origin(), wish); err != nil {
 		return wish, to, reply{status: 503, why: err.Error()}

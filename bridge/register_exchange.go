@@ -12,6 +12,7 @@ import (
 	"github.com/emiago/sipgo/sip"
 
 	"tandem/bridge/identity"
+	"tandem/bridge/route"
 	"tandem/sipside"
 	"tandem/sipside/transaction"
 	"tandem/wss"
@@ -34,6 +35,7 @@ type exchange struct {
 	wish    registration
 	tenant  string
 	in      inbound // whose identity is set in vouch mode: the credentials were for us
+	change  *route.Change
 	members []*sipside.Backend
 
 	mu sync.Mutex
@@ -110,17 +112,20 @@ func (x *exchange) try() {
 // request builds the REGISTER for a member: on a leg of our own, the Request-URI byte for byte. The caller holds mu.
 func (x *exchange) request(member *sipside.Backend) transaction.Outbound {
 	in := x.tx.Request()
-	req := sip.NewRequest(sip.REGISTER, *in.Recipient.Clone())
+	uri, changed := rewritten(in.Recipient, x.change)
+	req := sip.NewRequest(sip.REGISTER, *uri.Clone())
 	hops := sip.MaxForwardsHeader(70)
 	if h := in.MaxForwards(); h != nil {
 		hops = *h - 1
 	}
 	req.AppendHeader(&hops)
 	from := sip.HeaderClone(in.From()).(*sip.FromHeader)
+	from.Address = callerAs(from.Address, x.change)
 	from.Params = from.Params.Clone()
 	from.Params.Add("tag", x.r.mint.tag(x.wish.leg, member.Name()))
 	req.AppendHeader(from)
 	to := sip.HeaderClone(in.To()).(*sip.ToHeader)
+	to.Address = callerAs(to.Address, x.change)
 	to.Params.Remove("tag")
 	req.AppendHeader(to)
 	callID := sip.CallIDHeader(x.r.mint.callID(x.wish.leg))
@@ -138,8 +143,13 @@ func (x *exchange) request(member *sipside.Backend) transaction.Outbound {
 	if x.answer != nil {
 		req.AppendHeader(x.answer)
 	}
+	obey(req, x.change)
 	req.SetBody(nil)
-	return transaction.Outbound{Request: req, RequestURI: x.tx.RequestURI()}
+	out := transaction.Outbound{Request: req, RequestURI: x.tx.RequestURI()}
+	if changed {
+		out.RequestURI = uri.String()
+	}
+	return out
 }
 
 func (x *exchange) appendContacts(req *sip.Request, member *sipside.Backend) {

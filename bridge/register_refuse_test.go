@@ -23,7 +23,7 @@ func TestRegisterIsRejected(t *testing.T) {
 		status                 int
 		header, says           string
 	}{
-		{"by a route", "sip:rejected.example", "sip:a@rejected.example", "", 403, "Reason", "rejects it with 403"},
+		{"by a route", "sip:rejected.example", "sip:a@rejected.example", "", 403, "Reason", "Refused by a rule"},
 		{"no route", "sip:other.example", "sip:a@other.example", "", 404, "Reason", "No rule"},
 		{"vouch without users", "sip:vouched.example", "sip:a@x", "", 403, "Reason", "knows no users"},
 		{"no such pool", "sip:nowhere.example", "sip:a@x", "", 501, "Reason", "unknown"},

@@ -21,7 +21,7 @@ func (c *call) search(t *transfer, in inbound, to referTo) (*call, *notRouted) {
 	in = inbound{req: t.kept.invitation(to, t.by.referredBy(in.req)), browser: in.browser, backend: in.backend}
 	decision := b.transferRoute(t, in)
 	if decision.Reject != 0 {
-		return nil, &notRouted{decision.Reject, decision.Why}
+		return nil, &notRouted{decision.Reject, decision.Refusal()}
 	}
 	if vouched(in, decision) && !t.by.proven(in.browser) {
 		return nil, &notRouted{403, "this connection did not prove to be " + t.by.aor}
@@ -72,13 +72,13 @@ func (l *leg) invitation(to referTo, by sip.Header) *sip.Request {
 // transferRoute asks the routes. A browser may send others only where it may call itself. A backend asks the kept leg's user to
 // call: so where that may, else where the backend itself may.
 func (b *Bridge) transferRoute(t *transfer, in inbound) route.Decision {
-	origins := []string{originOf(t.by)}
+	askers := []*leg{t.by}
 	if !t.by.browser() {
-		origins = []string{originOf(t.kept), originOf(t.by)}
+		askers = []*leg{t.kept, t.by}
 	}
 	var d route.Decision
-	for _, origin := range origins {
-		d = b.with.Router.Route(inviteQuery(origin, in.req.Recipient))
+	for _, asker := range askers {
+		d = b.with.Router.Route(asker.inviteQuery(in.req.Recipient))
 		if d.Reject == 0 {
 			return d
 		}

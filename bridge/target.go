@@ -24,8 +24,9 @@ type target struct {
 	browser *wss.Conn
 	binding location.Binding
 
-	uri       string       // the Request-URI, where a 3xx named it; "": the caller's
-	diversion []sip.Header // what the 3xx says of its doing
+	uri       string        // the Request-URI, where a 3xx named it or the route rewrites it; "": the caller's
+	change    *route.Change // of what goes there; nil: none
+	diversion []sip.Header  // what the 3xx says of its doing
 
 	// The caller's credentials, towards backends.
 	credentials bool             // they go along
@@ -57,23 +58,65 @@ type notRouted struct {
 	why    string
 }
 
-// targets are the stages of an INVITE: the pool's members one after another, or all live browsers of the callee at once.
+// targets are the stages of a request: those of its route's targets one after another, and with fallback those of the next rules
+// that match. Members that are dead come last.
 func (b *Bridge) targets(in inbound, d route.Decision) ([]stage, *notRouted) {
-	if d.To == route.Browsers {
-		return b.browserTargets(in.req)
+	all, no := b.targetsOf(in, d)
+	for q, more := d.Next(); more; q, more = d.Next() {
+		d = b.with.Router.Route(q)
+		if d.Reject != 0 || vouched(in, d) && in.identity == "" {
+			break
+		}
+		next, _ := b.targetsOf(in, d)
+		all = append(all, next...)
 	}
-	pool := b.with.Backends.Pool(d.To)
+	if len(all) == 0 {
+		return nil, no
+	}
+	dead := func(s stage) bool { return s[0].backend != nil && !s[0].backend.Alive() }
+	living := slices.DeleteFunc(slices.Clone(all), dead)
+	last := slices.DeleteFunc(all, func(s stage) bool { return !dead(s) })
+	return b.credentialsFor(in, append(living, last...)), nil
+}
+
+// targetsOf are the stages of one rule: each target's members one after another, or all live browsers of the callee at once. Why
+// there are none is what the first of them says.
+func (b *Bridge) targetsOf(in inbound, d route.Decision) (all []stage, no *notRouted) {
+	like := target{change: d.Change}
+	uri, changed := rewritten(in.req.Recipient, d.Change)
+	if changed {
+		like.uri = uri.String()
+	}
+	for _, to := range d.Order() {
+		stages, err := b.targetsAt(in, to, uri, like)
+		all = append(all, stages...)
+		if no == nil {
+			no = err
+		}
+	}
+	if len(all) == 0 && no == nil {
+		no = &notRouted{404, "the route only registers"}
+	}
+	return all, no
+}
+
+// targetsAt are the stages of one target of a rule.
+func (b *Bridge) targetsAt(in inbound, to string, uri sip.Uri, like target) ([]stage, *notRouted) {
+	if to == route.Browsers {
+		return b.browserTargets(uri, like)
+	}
+	pool := b.with.Backends.Pool(to)
 	if pool == nil {
-		return nil, &notRouted{500, fmt.Sprintf("route %d: no pool or trunk %q", d.Rule, d.To)}
+		return nil, &notRouted{500, fmt.Sprintf("no pool or trunk %q", to)}
 	}
 	members := pool.Order(b.poolKey(in))
 	if len(members) == 0 {
-		return nil, &notRouted{480, fmt.Sprintf("no member of %q", d.To)}
+		return nil, &notRouted{480, fmt.Sprintf("no member of %q", to)}
 	}
-	if in.browser == nil {
-		return stagesOf(members, target{}), nil
+	if in.browser != nil {
+		members = b.registrarFirst(in, members)
 	}
-	return b.backendStages(in, b.registrarFirst(in, members)), nil
+	return stagesOf(members, like), nil
 }
 
 // poolKey keeps the calls of one address of record where its REGISTER went.
@@ -100,28 +143,42 @@ func (b *Bridge) registrarFirst(in inbound, members []*sipside.Backend) []*sipsi
 	return members
 }
 
-// backendStages puts the issuer of the caller's nonce first: credentials go to nobody else. A caller whose issuer is dead or
-// forgotten comes without them and is challenged anew with stale=true.
-func (b *Bridge) backendStages(in inbound, members []*sipside.Backend) []stage {
-	if in.identity != "" { // its credentials are for us alone
-		return stagesOf(members, target{})
+// credentialsFor says at which targets a browser's credentials go along: where there is a nonce at its issuer alone, which then comes
+// first. A caller whose issuer is dead or forgotten comes without them and is challenged anew with stale=true.
+func (b *Bridge) credentialsFor(in inbound, stages []stage) []stage {
+	backend := slices.IndexFunc(stages, func(s stage) bool { return s[0].backend != nil })
+	if in.browser == nil || in.identity != "" || backend < 0 { // its credentials are nobody's, or for us alone
+		return stages
 	}
 	nonce := identity.NonceOf(in.req)
-	if nonce == "" {
-		return stagesOf(members, target{credentials: true})
+	each := func(do func(t *target)) {
+		for _, s := range stages {
+			for i := range s {
+				do(&s[i])
+			}
+		}
 	}
-	rest := target{stale: true}
+	if nonce == "" {
+		each(func(t *target) { t.credentials = t.backend != nil })
+		return stages
+	}
+	each(func(t *target) { t.stale = t.backend != nil })
 	by, known := b.with.Nonces.Claim(nonce)
 	if !known {
-		return stagesOf(members, rest)
+		return stages
 	}
 	issuer := b.with.Backends.Backend(by.Backend)
 	if issuer == nil || !issuer.Alive() {
-		return stagesOf(members, rest)
+		return stages
 	}
-	others := slices.DeleteFunc(slices.Clone(members), func(m *sipside.Backend) bool { return m == issuer })
-	first := stage{{backend: issuer, credentials: true, issuer: &by}}
-	return append([]stage{first}, stagesOf(others, rest)...)
+	first := target{backend: issuer, change: stages[backend][0].change, uri: stages[backend][0].uri}
+	at := slices.IndexFunc(stages, func(s stage) bool { return s[0].backend == issuer })
+	if at >= 0 {
+		first = stages[at][0]
+		stages = slices.Delete(stages, at, at+1)
+	}
+	first.credentials, first.issuer, first.stale = true, &by, false
+	return append([]stage{{first}}, stages...)
 }
 
 func stagesOf(members []*sipside.Backend, like target) []stage {
@@ -136,12 +193,12 @@ func stagesOf(members []*sipside.Backend, like target) []stage {
 
 // browserTargets finds the callee by the token of its binding, else by its address of record. A browser is never dialled: where
 // every flow is gone the answer is 480 at once.
-func (b *Bridge) browserTargets(req *sip.Request) ([]stage, *notRouted) {
-	bindings := b.bindingsOf(req.Recipient)
+func (b *Bridge) browserTargets(uri sip.Uri, like target) ([]stage, *notRouted) {
+	bindings := b.bindingsOf(uri)
 	if len(bindings) == 0 {
 		return nil, &notRouted{404, "no such user is registered here"}
 	}
-	all := b.reachable(bindings)
+	all := b.reachable(bindings, like)
 	if len(all) == 0 {
 		return nil, &notRouted{480, "the browser's connection is gone"}
 	}
@@ -150,18 +207,19 @@ func (b *Bridge) browserTargets(req *sip.Request) ([]stage, *notRouted) {
 
 // reachable are the targets of bindings: their live flows, and the backends behind which phones are. Of the flows of one
 // instance the newest alone is tried (RFC 5626 §7).
-func (b *Bridge) reachable(bindings []location.Binding) stage {
+func (b *Bridge) reachable(bindings []location.Binding, like target) stage {
 	var all stage
 	tried := map[string]bool{}
 	for _, binding := range bindings {
-		var t target
+		t := like
+		t.binding = binding
 		switch {
 		case binding.Instance != "" && tried[binding.Instance]:
 			continue
 		case binding.Behind:
-			t = target{backend: b.with.Backends.Backend(binding.Backend), binding: binding}
+			t.backend = b.with.Backends.Backend(binding.Backend)
 		default:
-			t = target{browser: b.with.Browsers.Find(binding.Flow), binding: binding}
+			t.browser = b.with.Browsers.Find(binding.Flow)
 		}
 		if t.backend != nil || t.browser != nil {
 			all = append(all, t)

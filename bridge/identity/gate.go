@@ -14,6 +14,16 @@ type Subject struct {
 	Name  string    // "alice" at any domain that the routes let in, or "alice@example.com", without "sip:"
 	Until time.Time // when the proof ends; zero: not by itself
 	Token bool      // proved by a signed token
+
+	claims *claims // nil: none are kept
+}
+
+// Claim gives the values of a claim that TokenConfig.Claims names; none where the proof is no token, or has no such claim.
+func (s Subject) Claim(path string) []string {
+	if s.claims == nil {
+		return nil
+	}
+	return s.claims.values[path]
 }
 
 // Attempt is a request that has to prove whose it is.

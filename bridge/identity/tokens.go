@@ -23,10 +23,11 @@ import (
 // "oct" keys, RS256 and ES256 by public keys; a key never serves for another algorithm.
 type TokenConfig struct {
 	Secret   []byte
-	Keys     string // file: a key set (RFC 7517), or public keys in PEM
-	JWKS     string // URL of a key set; fetched again each hour, and when a token names a key that is not known
-	Issuer   string // "": iss is not looked at
-	Audience string // "": aud is not looked at
+	Keys     string   // file: a key set (RFC 7517), or public keys in PEM
+	JWKS     string   // URL of a key set; fetched again each hour, and when a token names a key that is not known
+	Issuer   string   // "": iss is not looked at
+	Audience string   // "": aud is not looked at
+	Claims   []string // that a Subject keeps, by path: see claimsOf
 	Now      func() time.Time
 	Log      *slog.Logger
 }
@@ -34,6 +35,7 @@ type TokenConfig struct {
 // Tokens verifies signed tokens. Safe for concurrent use.
 type Tokens struct {
 	parser  *jwt.Parser
+	claims  []string              // paths of those that are kept
 	fixed   []jwt.VerificationKey // Secret and PEM keys
 	sets    []keyfunc.Keyfunc
 	fetches bool
@@ -61,7 +63,7 @@ func NewTokens(cfg TokenConfig) (*Tokens, error) {
 		options = append(options, jwt.WithTimeFunc(cfg.Now))
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	t := &Tokens{parser: jwt.NewParser(options...), stop: stop}
+	t := &Tokens{parser: jwt.NewParser(options...), claims: cfg.Claims, stop: stop}
 	if len(cfg.Secret) > 0 {
 		t.fixed = append(t.fixed, cfg.Secret)
 	}
@@ -159,15 +161,20 @@ func (t *Tokens) waits() bool { return t.fetches }
 // Verify checks a token's signature, exp, nbf, and iss and aud where they are configured, and gives its sub. The error wraps
 // ErrWrong.
 func (t *Tokens) Verify(ctx context.Context, token string) (Subject, error) {
-	claims := jwt.RegisteredClaims{}
-	parsed, err := t.parser.ParseWithClaims(token, &claims, func(tok *jwt.Token) (any, error) { return t.keysFor(ctx, tok) })
+	claims := jwt.MapClaims{}
+	parsed, err := t.parser.ParseWithClaims(token, claims, func(tok *jwt.Token) (any, error) { return t.keysFor(ctx, tok) })
 	if err != nil || !parsed.Valid {
 		return Subject{}, fmt.Errorf("%w: %w", ErrWrong, err)
 	}
-	if claims.Subject == "" {
+	name, err := claims.GetSubject()
+	if err != nil || name == "" {
 		return Subject{}, fmt.Errorf("%w: the token has no sub", ErrWrong)
 	}
-	return Subject{Name: subjectName(claims.Subject), Until: claims.ExpiresAt.Time, Token: true}, nil
+	until, err := claims.GetExpirationTime()
+	if err != nil {
+		return Subject{}, fmt.Errorf("%w: %w", ErrWrong, err)
+	}
+	return Subject{Name: subjectName(name), Until: until.Time, Token: true, claims: claimsOf(claims, t.claims)}, nil
 }
 
 // keysFor gives the keys that may have signed a token, those that fit its algorithm alone.

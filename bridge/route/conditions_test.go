@@ -108,7 +108,7 @@ func TestFallback(t *testing.T) {
 	for more := true; more; {
 		d := table.Route(q)
 		to = append(to, d.To)
-		q, more = d.Next(q)
+		q, more = d.Next()
 	}
 	if !reflect.DeepEqual(to, []string{"a", "c", ""}) {
 		t.Errorf("%v", to)

@@ -94,9 +94,10 @@ type Decision struct {
 }
 
 // Next is the query for what follows where none of the targets could be reached; false where nothing does.
-func (d Decision) Next(q Query) (Query, bool) {
+func (d Decision) Next() (Query, bool) {
+	q := *d.query
 	q.After = d.Rule + 1
-	return q, d.Fallback && d.Rule >= 0
+	return q, d.Fallback
 }
 
 // Goes says whether a name is among the targets.
