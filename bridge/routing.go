@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"strings"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
@@ -15,18 +14,18 @@ import (
 // query is what the routes are asked about a request outside a dialog.
 func (b *Bridge) query(in inbound) route.Query {
 	return route.Query{
-		From: in.origin(), Domain: in.req.Recipient.Host, User: dialled(in.req.Recipient), Method: string(in.req.Method),
-		FromUser: dialled(in.req.From().Address), At: time.Now(),
+		From: in.origin(), Domain: in.req.Recipient.Host, User: dialledUser(in.req.Recipient), Method: string(in.req.Method),
+		FromUser: dialledUser(in.req.From().Address), At: time.Now(),
 		Header: headersOf(in.req), Claim: b.claimsOf(in.browser, claimOf(in.req)),
 	}
 }
 
 // inviteQuery asks the routes about an INVITE of our own making, in a leg's name.
 func (l *leg) inviteQuery(to sip.Uri) route.Query {
-	q := route.Query{From: originOf(l), Domain: to.Host, User: dialled(to), Method: string(sip.INVITE), At: time.Now()}
+	q := route.Query{From: originOf(l), Domain: to.Host, User: dialledUser(to), Method: string(sip.INVITE), At: time.Now()}
 	var peer sip.Uri
 	if sip.ParseUri(l.dialog.RemoteURI, &peer) == nil {
-		q.FromUser = dialled(peer)
+		q.FromUser = dialledUser(peer)
 	}
 	if conn, ok := l.peer.(*wss.Conn); ok {
 		q.Claim = l.call.bridge.claimsOf(conn, l.aor)
@@ -38,14 +37,6 @@ func (l *leg) inviteQuery(to sip.Uri) route.Query {
 func (b *Bridge) notRouted(in inbound, d route.Decision) {
 	b.log.Info("rejected by route", "method", in.req.Method, "origin", in.origin(), "status", d.Reject, "why", d.Why())
 	b.respond(in.tx, reply{status: d.Reject, why: d.Refusal()})
-}
-
-// dialled is the user of a URI, the number of a tel URI (RFC 3966).
-func dialled(uri sip.Uri) string {
-	if strings.EqualFold(uri.Scheme, "tel") {
-		return uri.Raw()
-	}
-	return uri.User
 }
 
 // headersOf gives the values of a request's headers.

@@ -180,19 +180,6 @@ func dscp(key *int, none int) int {
 	return *key
 }
 
-func (c Config) routes() []route.Rule {
-	rules := make([]route.Rule, len(c.Routes))
-	for i, r := range c.Routes {
-		rules[i] = route.Rule{
-			From: r.From, Domain: strings.ToLower(r.Domain), User: r.User,
-			To: r.To, Reject: r.Reject, Register: r.Register, Tenant: r.Tenant,
-			Record: route.Recording{Format: r.Record, Consent: r.Consent},
-			Line:   c.source.at[indexed("routes", i)].line,
-		}
-	}
-	return rules
-}
-
 func (c Config) bridge(o Options, secret []byte, log *slog.Logger) bridge.Config {
 	return bridge.Config{
 		Node:        strconv.FormatUint(uint64(c.node()), 36),

@@ -4,7 +4,6 @@ package gateway
 
 import (
 	"net/netip"
-	"regexp"
 	"time"
 )
 
@@ -149,19 +148,6 @@ type Probe struct {
 	Every     time.Duration `yaml:"every"` // 0s: no probing
 	DownAfter int           `yaml:"down-after"`
 	UpAfter   int           `yaml:"up-after"`
-}
-
-// Route is one rule; the first that matches decides. Empty conditions match everything.
-type Route struct {
-	From     string         `yaml:"from"` // "browsers", a pool or a trunk
-	Domain   string         `yaml:"domain"`
-	User     *regexp.Regexp `yaml:"user"`
-	To       string         `yaml:"to"`       // "browsers", a pool or a trunk
-	Reject   int            `yaml:"reject"`   // SIP status 400 to 699
-	Register string         `yaml:"register"` // "forward" (default), "vouch", "local"
-	Tenant   string         `yaml:"tenant"`
-	Record   string         `yaml:"record"`  // "wav", "pcap", "both"; default: calls are not recorded
-	Consent  bool           `yaml:"consent"` // to the recording; stands in the call record
 }
 
 // Call holds the time limits of calls.

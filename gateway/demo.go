@@ -84,8 +84,8 @@ func demoConfig(listen netip.Addr, pbx netip.AddrPort, ports *demoPorts) (Config
 		SIP:   SIP{Listen: []SIPListen{{Network: "udp", Addr: sip}, {Network: "tcp", Addr: sip}}},
 		Pools: map[string]Pool{demoPool: {Members: []Member{{URI: uri, Weight: 1}}}},
 		Routes: []Route{
-			{From: route.Browsers, To: demoPool, Register: "forward"},
-			{From: demoPool, To: route.Browsers},
+			{From: route.Browsers, To: []Target{{Name: demoPool}}, Register: "forward"},
+			{From: demoPool, To: []Target{{Name: route.Browsers}}},
 		},
 		Admin: Admin{Listen: netip.AddrPortFrom(loopback, ports.free("tcp", loopback, demoAdminPort))},
 		Log:   Log{Level: "info"},

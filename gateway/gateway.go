@@ -135,8 +135,12 @@ func New(cfg Config, o Options) (_ *Gateway, err error) {
 	if g.turn != nil {
 		g.onClose(g.turn.Close)
 	}
+	rules, err := cfg.routes()
+	if err != nil {
+		return nil, err
+	}
 	g.bridge = bridge.New(cfg.bridge(o, secret, g.log), bridge.Wiring{
-		Router:   route.New(cfg.routes()),
+		Router:   route.New(rules),
 		Events:   sinks{g.records, g.qualities, o.Events},
 		Store:    store,
 		Gate:     gate,

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/url"
 	"os"
+	"strings"
 	"time"
 
 	"tandem/bridge/identity"
@@ -35,7 +36,7 @@ func (g *Gateway) openGate(key []byte) (*identity.Gate, error) {
 		cfg.Secrets, cfg.Waits = callback, true
 	}
 	if who.Tokens != nil {
-		tokens, err := identity.NewTokens(who.Tokens.identity(g.log))
+		tokens, err := identity.NewTokens(who.Tokens.identity(g.cfg.claims(), g.log))
 		if err != nil {
 			return nil, err
 		}
@@ -52,9 +53,9 @@ func (c Callback) timeout() time.Duration {
 	return c.Timeout
 }
 
-func (t Tokens) identity(log *slog.Logger) identity.TokenConfig {
+func (t Tokens) identity(claims []string, log *slog.Logger) identity.TokenConfig {
 	return identity.TokenConfig{
-		Secret: []byte(t.Secret), Keys: t.Keys, JWKS: t.JWKS, Issuer: t.Issuer, Audience: t.Audience, Log: log,
+		Secret: []byte(t.Secret), Keys: t.Keys, JWKS: t.JWKS, Issuer: t.Issuer, Audience: t.Audience, Claims: claims, Log: log,
 	}
 }
 
@@ -83,7 +84,7 @@ func (g *Gateway) openStore() (location.Store, error) {
 func (c Config) localDomains() []string {
 	var list []string
 	for _, r := range c.Routes {
-		if r.Register == route.Local && r.Domain != "" {
+		if r.Register == route.Local && r.Domain != "" && !strings.HasPrefix(r.Domain, "*") {
 			list = append(list, r.Domain)
 		}
 	}
@@ -148,5 +149,3 @@ func (v *validator) url(path, text string) {
 		v.fail(path, "%q is not a URL, such as https://users.example.com/sip", text)
 	}
 }
-
-func fromBrowsers(r Route) bool { return r.From == "" || r.From == route.Browsers }

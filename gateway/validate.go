@@ -241,6 +241,9 @@ func (v *validator) backends(c Config) {
 	}
 }
 
+// headerName is RFC 3261's token.
+var headerName = regexp.MustCompile("^[A-Za-z0-9.!%*_+`'~-]+$")
+
 // learnModes say whom to believe about the source of RTP.
 func learnModes() []string { return []string{"strict", "signalling", "any"} }
 
@@ -320,50 +323,6 @@ func (v *validator) backend(path string, uri URI, listen []SIPListen) {
 	}
 }
 
-func (v *validator) routes(c Config) {
-	if len(c.Routes) == 0 {
-		v.fail("routes", "are missing: without a route nothing is let through")
-	}
-	known := append(slices.Collect(maps.Keys(c.Pools)), slices.Collect(maps.Keys(c.Trunks))...)
-	slices.Sort(known)
-	known = append([]string{route.Browsers}, known...)
-	for i, r := range c.Routes {
-		path := indexed("routes", i)
-		v.oneOf(path+".from", r.From, known...)
-		v.oneOf(path+".to", r.To, known...)
-		switch {
-		case r.To == "" && r.Reject == 0:
-			v.fail(path, "has neither to nor reject")
-		case r.To != "" && r.Reject != 0:
-			v.fail(path, "has both to and reject")
-		case r.Reject != 0 && (r.Reject < 400 || r.Reject > 699):
-			v.fail(path+".reject", "%d is not a SIP status from 400 to 699", r.Reject)
-		}
-		if r.Domain != "" && !isHost(r.Domain) {
-			v.fail(path+".domain", "%q is not a domain", r.Domain)
-		}
-		v.register(path+".register", r)
-		v.recording(path, r, c.Records.Recordings)
-	}
-}
-
-func (v *validator) register(path string, r Route) {
-	towards := r.To != "" && r.To != route.Browsers
-	switch r.Register {
-	case "":
-	case route.Forward, route.Vouch:
-		if !towards || !fromBrowsers(r) {
-			v.fail(path, "%s needs a route from browsers to a pool or trunk", r.Register)
-		}
-	case route.Local:
-		if r.Reject != 0 {
-			v.fail(path, "what is rejected registers nowhere")
-		}
-	default:
-		v.fail(path, "%q is not forward, vouch or local", r.Register)
-	}
-}
-
 func (v *validator) registration(r Registration) {
 	v.within("registration.max-expires", r.MaxExpires, time.Second, time.Hour)
 	v.within("registration.min-expires", r.MinExpires, time.Second, time.Hour)
@@ -374,18 +333,6 @@ func (v *validator) registration(r Registration) {
 		if _, err := os.Stat(filepath.Dir(r.Store)); err != nil {
 			v.fail("registration.store", "%s", err)
 		}
-	}
-}
-
-func (v *validator) recording(path string, r Route, folder string) {
-	v.oneOf(path+".record", r.Record, "wav", "pcap", "both")
-	switch {
-	case r.Record != "" && folder == "":
-		v.fail(path+".record", "needs records.recordings: the folder to write to")
-	case r.Record != "" && r.Reject != 0:
-		v.fail(path+".record", "a call that is rejected has nothing to record")
-	case r.Record == "" && r.Consent:
-		v.fail(path+".consent", "is said of a recording, and there is no record")
 	}
 }
 

@@ -68,6 +68,19 @@ func (p *Prefixes) Name() string { return p.name }
 // Len counts the prefixes.
 func (p *Prefixes) Len() int { return p.count }
 
+// Targets are the names that stand in the table, and whether some prefix leaves it to the rule.
+func (p *Prefixes) Targets() (names []string, silent bool) {
+	for _, e := range p.entries {
+		silent = silent || e.silent() && !e.Not
+		for _, t := range e.Targets {
+			if !slices.Contains(names, t.Name) {
+				names = append(names, t.Name)
+			}
+		}
+	}
+	return names, silent
+}
+
 // Lookup gives the entry of the longest prefix of a user, with the prefix itself; false where there is none, or it is not of the
 // table.
 func (p *Prefixes) Lookup(user string) (Entry, bool) {
