@@ -11,9 +11,14 @@ import (
 	"tandem/sipside/transaction"
 )
 
-// accept makes a branch the winner, or the leg that came from another call where there is no branch: ACK to the callee, answer heard, 200 to the caller, media joined.
+// accept makes a branch the winner, or the leg that came from another call where there is no branch: ACK to the callee, answer
+// heard, 200 to the caller, media joined.
 func (c *call) accept(br *branch, res *sip.Response) {
-	if br == nil {
+	switch {
+	case c.heir != nil:
+		c.acceptPickedUp()
+		return
+	case br == nil:
 		c.acceptTaken()
 		return
 	}
@@ -82,7 +87,7 @@ func (c *call) answerCaller() error {
 		l.neg = neg
 		l.media.SetRemote(neg.Remote()) // less is heard where the answer refused a stream
 	case l.neg.Heard != nil:
-		if !c.covered() {
+		if c.heir == nil && !c.covered() { // who picked up mends it
 			l.log.Info("the winner's codec is not in the early answer: a re-INVITE will follow")
 			l.offers.Queued = true
 		}
@@ -254,6 +259,10 @@ func (c *call) confirmed() {
 	c.caller.startTimer()
 	c.caller.offer(offerConfirmed)
 	c.ringing = nil
+	if c.heir != nil {
+		c.giveCaller()
+		return
+	}
 	if c.stale && c.callee != nil {
 		c.callee.offer(offerWanted)
 	}

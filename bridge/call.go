@@ -44,6 +44,7 @@ type call struct {
 	searching *search   // the call looks for the target of another call's transfer
 	redirects []string  // the addresses of 3xx that were followed
 	taking    *leg      // the caller takes the place of this leg of another call
+	heir      *call     // picked up the call while it rang, and gets the caller
 }
 
 // newCall makes a call without legs; run is not started.
@@ -184,6 +185,7 @@ func (c *call) endLegs() {
 		t.stop()
 	}
 	c.searchFailed()
+	c.disinherit()
 	header := c.term.reasonFor()
 	for _, l := range c.legs() {
 		if l.bye == "" {

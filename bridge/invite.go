@@ -39,7 +39,7 @@ func (b *Bridge) serveInvite(in inbound) {
 
 // openInvite opens the call of an INVITE that was let in.
 func (b *Bridge) openInvite(in inbound, decision route.Decision) {
-	if b.serveTaker(in, decision.Tenant) {
+	if b.serveTaker(in, decision) {
 		return
 	}
 	if nobodyToReplace(in, decision) {

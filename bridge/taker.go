@@ -11,7 +11,7 @@ import (
 
 // serveTaker opens the call of an INVITE whose Replaces names a leg of ours. False where it names none: then the routes decide,
 // for it may be a dialog of two others.
-func (b *Bridge) serveTaker(in inbound, tenant string) bool {
+func (b *Bridge) serveTaker(in inbound, d route.Decision) bool {
 	values := in.req.GetHeaders("Replaces")
 	if len(values) == 0 {
 		return false
@@ -32,7 +32,7 @@ func (b *Bridge) serveTaker(in inbound, tenant string) bool {
 			b.respond(in.tx, reply{status: status, why: why})
 			return
 		}
-		b.openTaker(in, l, tenant)
+		b.openTaker(in, l, named, d)
 	}) {
 		ended()
 	}
@@ -42,13 +42,16 @@ func (b *Bridge) serveTaker(in inbound, tenant string) bool {
 // mayBeTaken says why an INVITE may not take the leg's place (RFC 3891 §3); 0: it may.
 func (l *leg) mayBeTaken(in inbound, r replaces) (status int, why string) {
 	c := l.call
+	if l.rings(r.fromTag) {
+		return l.mayBePickedUp(in)
+	}
 	switch {
 	case l.dialog.RemoteTag != r.fromTag || !l.ownedBy(in):
 		return 481, "no such dialog of yours"
 	case l.state == legLeaving || l.state == legGone || c.state >= callEnding:
 		return 603, "the dialog to be replaced has ended"
 	case l.state != legConfirmed || c.state != callUp:
-		return 481, "the dialog to be replaced is not confirmed"
+		return 481, "the dialog to be replaced is not confirmed, and none that rings here"
 	case r.earlyOnly:
 		return 486, "the dialog to be replaced is confirmed"
 	case c.transfer != nil:
@@ -79,25 +82,33 @@ func (l *leg) ownedBy(in inbound) bool {
 }
 
 // openTaker opens the call; it runs on that of the leg.
-func (b *Bridge) openTaker(in inbound, l *leg, tenant string) {
-	c := b.openCall(in, tenant, l.call.far(l).backend)
-	c.taking = l
+func (b *Bridge) openTaker(in inbound, l *leg, named replaces, d route.Decision) {
+	c := b.openCall(in, d.Tenant, l.call.far(l).backend)
+	c.taking, c.tape = l, newTape(d.Record)
+	rings := l.rings(named.fromTag)
 	if !b.begin(c, in) {
 		return
 	}
 	c.caller.keepQuota()
-	c.post("start", c.startTaking)
+	c.post("start", func() { c.startTaking(rings) })
 	go c.run()
 }
 
-// startTaking hears the caller's offer and asks for the callee.
-func (c *call) startTaking() {
+// startTaking hears the caller's offer and asks for the callee, from a call that is up or one that still rings.
+func (c *call) startTaking(rings bool) {
 	l := c.taking
 	if !c.hearCaller() {
 		return
 	}
 	c.ring = c.after(c.bridge.cfg.TryTimeout+moveLimit, "ring-limit", func() { c.fail(ringTimeout()) })
-	if !l.post("replaced", func() { l.giveFar(c) }) {
+	said := c.caller.neg
+	if !l.post("replaced", func() {
+		if rings {
+			l.isPickedUp(c, said)
+			return
+		}
+		l.giveFar(c)
+	}) {
 		c.giveUpSearch()
 	}
 }

@@ -203,6 +203,9 @@ func (l Leg) Remote() Remote {
 	var r Remote
 	if l.Profile == WebRTC {
 		r.Transport = carrier.ICE
+		if l.Pending == Stable && l.Setup != "" && r.Transport.Setup != "actpass" {
+			r.Transport.Setup = peerSetup(l.Setup) // pion answers an ice-lite's re-offer of passive by passive, too
+		}
 	}
 	for slot := range Slots {
 		if s := l.Heard.at(slot); s != nil {

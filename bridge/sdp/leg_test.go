@@ -220,6 +220,12 @@ func TestSetup(t *testing.T) {
 	if err != nil || !strings.Contains(string(text), "a=setup:active\r\n") {
 		t.Fatalf("%v\n%s", err, text)
 	}
+	for _, answer := range []string{"passive", "active"} { // the second is wrong: the role that was decided stays
+		again := must(l.HearAnswer(rtcText(2, "sendrecv", answer)))(t)
+		if again.Setup != "active" || again.Remote().Setup != "passive" {
+			t.Errorf("re-offer answered %s: %s, and the peer %s", answer, again.Setup, again.Remote().Setup)
+		}
+	}
 	l = must(l.Rollback().HearOffer(rtcText(2, "sendrecv", "actpass")))(t)
 	if _, text, err = l.Answer(nil); err != nil || !strings.Contains(string(text), "a=setup:active\r\n") {
 		t.Fatalf("%v\n%s", err, text)
