@@ -33,10 +33,10 @@ const (
 	atPhone   = "phone"
 )
 
-// parties are a world where anybody reaches anybody: browsers by their names, phones by what begins with 6.
+// parties are a world where anybody reaches anybody: browsers by their names, phones by what begins so.
 func parties(t *testing.T) *world {
 	return newWorld(t, conditions{routes: []route.Rule{
-		{User: regexp.MustCompile("^6"), To: "pbx"}, {From: "browsers", User: regexp.MustCompile("."), To: "browsers"},
+		{User: regexp.MustCompile("^phone-"), To: "pbx"}, {From: "browsers", User: regexp.MustCompile("."), To: "browsers"},
 		{From: "browsers", To: "pbx"}, {From: "pbx", To: "browsers"},
 	}})
 }
@@ -55,7 +55,7 @@ func (w *world) party(kind, name string, tone float64) anyone {
 // called is how others call a party by name.
 func called(kind, name string) string {
 	if kind == atPhone {
-		return "6" + name
+		return "phone-" + name
 	}
 	return name
 }

@@ -142,10 +142,10 @@ func TestPickupCrossesAnswer(t *testing.T) {
 	w := parties(t)
 	alice, carol := w.party(atBrowser, "alice", 440), w.party(atPhone, "carol", 1500)
 	bob := &phoneParty{w: w, agent: w.agents[0], m: w.rtp()}
-	alice.calls("6bob")
+	alice.calls("phone-bob")
 	dialog := bob.rings(false)
 	w.until("the ringing to arrive", func() bool { return w.events.ringing() })
-	carol.calls("6bob", replacing(dialog))
+	carol.calls("phone-bob", replacing(dialog))
 	cancel, err := bob.agent.Expect(w.ctx(), sip.CANCEL)
 	w.check(err)
 	w.check(cancel.Respond(siptest.Reply{Status: 200}))
