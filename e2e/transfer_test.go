@@ -26,14 +26,16 @@ trunks:
 routes:
   - {from: browsers, domain: other.example, to: other}
   - {from: browsers, to: pbx, register: forward}
+  - {from: pbx, user: '^6..$', to: pbx}
   - {from: pbx, to: browsers}
 `
 
-// A browser transfers a browser: the PBX does it where both calls are its own, else the gateway joins the two PBXs.
+// A browser transfers a browser: the PBX does it where both calls are its own, else the gateway joins the two PBXs. And the PBX
+// transfers a browser.
 func TestTransfer(t *testing.T) {
 	s := newSite(t, pbxAndTrunk)
 	users := lab.AsteriskConfig{Trusted: []string{"dora", "emil", "frida"}}
-	lab.StartAsterisk(t, "127.0.0.10", users)
+	s.asterisk = lab.StartAsterisk(t, "127.0.0.10", users)
 	lab.StartAsterisk(t, "127.0.0.11", users)
 	chromium := lab.StartChromium(t)
 	rows := []struct {
@@ -46,7 +48,15 @@ func TestTransfer(t *testing.T) {
 		{"blind by the gateway", "sip:601@other.example", false},
 		{"attended by the gateway", "sip:601@other.example", true},
 	}
-	for _, pair := range [][2]lab.Library{{lab.JsSIP, lab.SIPJS}, {lab.SIPJS, lab.JsSIP}} {
+	for i, pair := range [][2]lab.Library{{lab.JsSIP, lab.SIPJS}, {lab.SIPJS, lab.JsSIP}} {
+		t.Run(string(pair[0])+" blind by Asterisk", func(t *testing.T) {
+			s.ladderOnFailure(t)
+			dora := chromium.Open(t).Phone(t, pair[0], s.account("dora", aliceTone))
+			if status := dora.Register(); status != 200 {
+				t.Fatalf("REGISTER: %d", status)
+			}
+			byAsterisk(t, s, dora, i+1)
+		})
 		for _, row := range rows {
 			t.Run(string(pair[0])+" "+row.name, func(t *testing.T) {
 				s.ladderOnFailure(t)
@@ -95,32 +105,20 @@ func TestTransfer(t *testing.T) {
 	}
 }
 
-// The PBX sends the browser that it talks to elsewhere by REFER: the gateway calls the target, and the browser hears it in the call
-// that it has.
-func TestTransferByAsterisk(t *testing.T) {
-	s := newSite(t, strings.Replace(onePBX, "  - {from: pbx,", "  - {from: pbx, user: '^6', to: pbx}\n  - {from: pbx,", 1))
-	asterisk := lab.StartAsterisk(t, "127.0.0.10", lab.AsteriskConfig{Trusted: []string{"dora"}})
-	chromium := lab.StartChromium(t)
-	for i, library := range bothLibraries {
-		t.Run(string(library), func(t *testing.T) {
-			s.ladderOnFailure(t)
-			p := chromium.Open(t).Phone(t, library, s.account("dora", aliceTone))
-			if status := p.Register(); status != 200 {
-				t.Fatalf("REGISTER: %d", status)
-			}
-			c := p.Call("sip:630@example.com")
-			c.Wait("answered", 20*time.Second)
-			c.Hears(milliwatt)
-			lab.Eventually(t, 20*time.Second, "the PBX is told", func() error {
-				_, log, _ := strings.Cut(asterisk.Log(), "LAB-TRANSFER")
-				if strings.Count(log, ": LAB-TRANSFER SUCCESS") != i+1 {
-					return fmt.Errorf("it logged %q", log)
-				}
-				return nil
-			})
-			c.Hangup()
-			c.Wait("ended", 10*time.Second)
-			s.quiet(t)
-		})
-	}
+// byAsterisk has the PBX send a browser elsewhere by REFER: the gateway calls the target, and the browser hears it in the call that
+// it has.
+func byAsterisk(t *testing.T, s *site, dora *lab.Phone, times int) {
+	c := dora.Call("sip:630@example.com")
+	c.Wait("answered", 20*time.Second)
+	c.Hears(milliwatt)
+	lab.Eventually(t, 20*time.Second, "the PBX is told", func() error {
+		_, log, _ := strings.Cut(s.asterisk.Log(), "LAB-TRANSFER")
+		if strings.Count(log, ": LAB-TRANSFER SUCCESS") != times {
+			return fmt.Errorf("it logged %q", log)
+		}
+		return nil
+	})
+	c.Hangup()
+	c.Wait("ended", 10*time.Second)
+	s.quiet(t)
 }
