@@ -106,8 +106,8 @@ func (c Config) wss(o Options, log *slog.Logger) wss.Config {
 	}
 }
 
-func (c Config) sipside(o Options, server *certificates, log *slog.Logger) (sipside.Config, error) {
-	cfg := sipside.Config{
+func (c Config) sipside(o Options, server *certificates, log *slog.Logger) (cfg sipside.Config, err error) {
+	cfg = sipside.Config{
 		Advertise: c.SIP.Advertise,
 		ClientTLS: &tls.Config{MinVersion: tls.VersionTLS12},
 		DSCP:      dscp(c.SIP.DSCP, sipside.DSCPNone),
@@ -134,7 +134,11 @@ func (c Config) sipside(o Options, server *certificates, log *slog.Logger) (sips
 		cfg.Pools = append(cfg.Pools, c.Pools[name].sipside(name))
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Trunks)) {
-		cfg.Trunks = append(cfg.Trunks, c.Trunks[name].sipside(name))
+		trunk := c.Trunks[name].sipside(name)
+		if trunk.TLS, err = c.Trunks[name].tls(c.SIP); err != nil {
+			return cfg, fmt.Errorf("gateway: trunks.%s.ca: %w", name, err)
+		}
+		cfg.Trunks = append(cfg.Trunks, trunk)
 	}
 	return cfg, nil
 }

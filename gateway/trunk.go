@@ -2,9 +2,11 @@ package gateway
 
 import (
 	"cmp"
+	"crypto/tls"
 	"fmt"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"tandem/bridge"
@@ -21,13 +23,19 @@ type Trunk struct {
 	Password  string         `yaml:"password"`
 	Register  bool           `yaml:"register"` // keep a binding of the gateway there
 	Expires   *time.Duration `yaml:"expires"`  // what is asked for; default 1h
-	Domain    string         `yaml:"domain"`   // of the Request-URI and To of what goes there; default: as they come
-	Numbers   *Numbers       `yaml:"numbers"`
-	Caller    *Caller        `yaml:"caller"`
-	MaxCalls  int            `yaml:"max-calls"` // at once, both ways together; default: any
-	MaxRate   Rate           `yaml:"max-rate"`  // new ones a second; default: any
-	Full      int            `yaml:"full"`      // the status of a refusal: 503 with Retry-After (default), 480 or 486
-	Emergency []string       `yaml:"emergency"` // numbers that pass the caps
+
+	CA          string `yaml:"ca"`          // PEM file: who may sign its certificate; default: that of sip
+	Certificate string `yaml:"certificate"` // PEM file: ours, where it asks for one; read anew for each connection
+	Key         string `yaml:"key"`
+	ServerName  string `yaml:"server-name"` // whom its certificate has to name (RFC 5922); default: the host of uri
+
+	Domain    string   `yaml:"domain"` // of the Request-URI and To of what goes there; default: as they come
+	Numbers   *Numbers `yaml:"numbers"`
+	Caller    *Caller  `yaml:"caller"`
+	MaxCalls  int      `yaml:"max-calls"` // at once, both ways together; default: any
+	MaxRate   Rate     `yaml:"max-rate"`  // new ones a second; default: any
+	Full      int      `yaml:"full"`      // the status of a refusal: 503 with Retry-After (default), 480 or 486
+	Emergency []string `yaml:"emergency"` // numbers that pass the caps
 	Peering
 }
 
@@ -86,6 +94,28 @@ func (t Trunk) sipside(name string) sipside.TrunkConfig {
 	return cfg
 }
 
+// tls is how the trunk is known by TLS; nil: as all backends are.
+func (t Trunk) tls(c SIP) (*sipside.TLS, error) {
+	if t.CA == "" && t.Certificate == "" && t.ServerName == "" {
+		return nil, nil
+	}
+	out := &sipside.TLS{Name: t.ServerName, Config: &tls.Config{MinVersion: tls.VersionTLS12}}
+	if file := cmp.Or(t.CA, c.CA); file != "" {
+		pool, err := certPool(file)
+		if err != nil {
+			return nil, err
+		}
+		out.Config.RootCAs = pool
+	}
+	if t.Certificate != "" {
+		out.Config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			pair, err := tls.LoadX509KeyPair(t.Certificate, t.Key)
+			return &pair, err
+		}
+	}
+	return out, nil
+}
+
 // bridge is the trunk as the bridge wants it.
 func (t Trunk) bridge(media RTP) bridge.Peering {
 	p := media.peering(t.Peering, bridge.ReferLocal)
@@ -122,6 +152,15 @@ func (v *validator) trunk(path string, t Trunk, listen []SIPListen) {
 	v.backend(path+".uri", t.URI, listen)
 	v.peering(path, t.Peering)
 	v.account(path, t)
+	v.pair(path, t.Certificate, t.Key)
+	if t.CA != "" {
+		if _, err := certPool(t.CA); err != nil {
+			v.fail(path+".ca", "%s", err)
+		}
+	}
+	if name := t.ServerName; name != "" && !isHost(strings.TrimPrefix(name, "*.")) {
+		v.fail(path+".server-name", "%q is not a domain", name)
+	}
 	if t.Domain != "" && !isHost(t.Domain) {
 		v.fail(path+".domain", "%q is not a domain", t.Domain)
 	}

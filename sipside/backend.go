@@ -25,6 +25,7 @@ type Backend struct {
 	target target
 	wake   chan struct{} // a suspicion: probe now
 
+	tls       *TLS           // nil: as every backend's
 	sources   []netip.Prefix // besides its servers' addresses: where its requests may come from
 	registrar *registrar     // nil: no binding is kept there
 

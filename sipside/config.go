@@ -49,6 +49,7 @@ type TrunkConfig struct {
 	URI     sip.Uri
 	Sources []netip.Prefix // whence its requests may come, besides the addresses of URI
 	Account Account
+	TLS     *TLS // default: Config.ClientTLS, and the host of URI
 }
 
 // Resolver looks host names up; *net.Resolver meets it.

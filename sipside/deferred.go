@@ -159,7 +159,7 @@ func (d *deferred) take(p place, last bool) error {
 		}
 		return d.settle(u.flow(p.addr), p)
 	}
-	c, err := d.e.to(connKey{p.transport, p.addr, tlsName(p.transport, d.hop.host)})
+	c, err := d.e.to(d.backend.connKeyOf(p, d.hop.host))
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ type connKey struct {
 	transport transport
 	addr      netip.AddrPort
 	name      string // for TLS: the name that the certificate must show (RFC 5922 §7.1)
+	trunk     *TLS   // for TLS with a trunk that has its own
 }
 
 // connections are all open connections; dialled ones are found again by destination.
@@ -87,14 +88,7 @@ func (e *Endpoints) dial(ctx context.Context, key connKey) (net.Conn, error) {
 	if key.transport == tcp {
 		return sock, nil
 	}
-	config := &tls.Config{}
-	if e.clientTLS != nil {
-		config = e.clientTLS.Clone()
-	}
-	if config.ServerName == "" {
-		config.ServerName = key.name
-	}
-	return handshake(ctx, tls.Client(sock, config), e.limits.dial)
+	return handshake(ctx, tls.Client(sock, e.clientConfig(key)), e.limits.dial)
 }
 
 // find gives the connection of a key that is not gone, or adds the one that fresh makes.

@@ -165,7 +165,7 @@ func (e *Endpoints) addBackends(cfg Config) {
 	for _, t := range cfg.Trunks {
 		pool := &Pool{name: t.Name}
 		b := newBackend(e, pool, t.Name, t.URI)
-		b.sources = t.Sources
+		b.sources, b.tls = t.Sources, t.TLS
 		if t.Account.Register {
 			b.registrar = newRegistrar(b, t.Account)
 		}

@@ -157,7 +157,11 @@ func (r *reply) Send(data []byte) error {
 	if err := r.conn.Send(data); err == nil {
 		return nil
 	}
-	c, err := r.conn.e.to(connKey{r.conn.transport, r.sentBy, tlsName(r.conn.transport, r.host)})
+	b, who := r.conn.e.sources.of(r.sentBy, 0)
+	if who == stranger {
+		return r.conn.cause()
+	}
+	c, err := r.conn.e.to(b.connKeyOf(place{transport: r.conn.transport, addr: r.sentBy}, r.host))
 	if err != nil {
 		return err
 	}
@@ -167,14 +171,6 @@ func (r *reply) Send(data []byte) error {
 func (r *reply) Reliable() bool { return true }
 func (r *reply) Identity() string {
 	return string(r.conn.transport) + "/" + r.conn.peer.Addr().String()
-}
-
-// tlsName is the name that a peer's certificate must show.
-func tlsName(t transport, host string) string {
-	if t != tlsT {
-		return ""
-	}
-	return host
 }
 
 // sent counts and traces a message that went out; a keepalive's answer is none.

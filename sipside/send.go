@@ -81,7 +81,7 @@ func (e *Endpoints) passageFor(b *Backend, out transaction.Outbound) (passage, e
 // directly is the flow to a target's only server; nil where it has to be found out whether TCP connects.
 func (e *Endpoints) directly(d *deferred, p place) (transaction.Flow, error) {
 	if p.transport != udp {
-		return e.to(connKey{p.transport, p.addr, tlsName(p.transport, d.hop.host)})
+		return e.to(d.backend.connKeyOf(p, d.hop.host))
 	}
 	if d.large && !e.refusals.recent(p.addr) {
 		return nil, nil
