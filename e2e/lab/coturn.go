@@ -47,3 +47,23 @@ func RunUclient(t testing.TB, peer string, args ...string) Uclient {
 	}
 	return u
 }
+
+// StartCoturn runs coturn at addr:3478 over UDP for user lab with password labpw in realm lab, whose relays reach loopback, until the
+// test ends; it gives its process id.
+func StartCoturn(t testing.TB, addr string) (pid int) {
+	t.Helper()
+	dir := t.TempDir()
+	cmd := exec.Command(Program(t, "turnserver"), "-n", "-L", addr, "-E", addr, "-p", "3478", "--min-port", "49152", "--max-port", "65535",
+		"--lt-cred-mech", "-u", "lab:labpw", "-r", "lab", "--allow-loopback-peers", "--no-tls", "--no-dtls", "--no-cli", "--no-tcp", "--no-tcp-relay",
+		"--no-multicast-peers", "--no-stdout-log", "--log-file", dir+"/coturn.log", "--simple-log", "--pidfile", dir+"/pid", "--db", dir+"/db")
+	cmd.Dir = dir
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("turnserver: %v", err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	return cmd.Process.Pid
+}
