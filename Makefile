@@ -1,4 +1,4 @@
-.PHONY: run build check lab test fuzz fuzz-media bench-setup bench-media bench-transcode bench-sip soak
+.PHONY: run build check lab test fuzz fuzz-media bench-setup bench-media bench-transcode bench-sip bench-turn soak
 
 UNIT = $(shell go list ./... | grep -v /e2e)
 FUZZTIME ?= 60s
@@ -72,3 +72,8 @@ bench-transcode:
 bench-sip:
 	e2e/lab/install kamailio kamailio-websocket-modules kamailio-tls-modules
 	go test -run '^$$' -bench '^BenchmarkSIP$$' -benchtime 1x -timeout 20m ./e2e
+
+# What a relayed packet and an allocation cost beside coturn.
+bench-turn:
+	e2e/lab/install
+	go test -run '^$$' -bench '^BenchmarkTURN$$' -benchtime 1x -timeout 20m ./e2e

@@ -22,6 +22,7 @@ const (
 // answer needs: the signature to choose between secrets, and a peer's port.
 type client struct {
 	net.PacketConn
+	udp    *net.UDPConn // PacketConn, where it is that
 	server *Server
 	stream net.Conn // nil for UDP
 	relays *relays
@@ -31,10 +32,12 @@ type client struct {
 	isSTUN  bool
 	denied  bool           // the request in hand asks for a peer that is not open
 	from    netip.AddrPort // who sent it
+	reply   netip.AddrPort // the same, as the socket names it
 }
 
 func (s *Server) newClient(conn net.PacketConn, stream net.Conn) *client {
 	c := &client{PacketConn: conn, server: s, stream: stream}
+	c.udp, _ = conn.(*net.UDPConn)
 	c.relays = &relays{server: s, client: c, byClient: make(map[netip.AddrPort]*relay)}
 	return c
 }
@@ -60,29 +63,52 @@ func (c *client) serve(done func()) (*pion.Server, error) {
 	})
 }
 
-// ReadFrom implements net.PacketConn, and keeps the message in hand.
+// ReadFrom implements net.PacketConn, and keeps the message in hand. Packets of channels never come out of it.
 func (c *client) ReadFrom(b []byte) (int, net.Addr, error) {
+	for {
+		n, err := c.read(b)
+		if err != nil {
+			return n, nil, err
+		}
+		if n > 0 && c.toPeer(b[:n], c.from) {
+			continue
+		}
+		c.isSTUN, c.denied = false, false
+		if n > 0 && b[0] < 4 { // RFC 7983: the rest is ChannelData
+			c.message.Raw = append(c.message.Raw[:0], b[:n]...)
+			c.isSTUN = c.message.Decode() == nil
+		}
+		if c.udp != nil {
+			return n, net.UDPAddrFromAddrPort(c.reply), nil
+		}
+		return n, c.stream.RemoteAddr(), nil
+	}
+}
+
+// read takes a packet in, and says who sent it.
+func (c *client) read(b []byte) (n int, err error) {
+	if c.udp != nil {
+		n, c.reply, err = c.udp.ReadFromUDPAddrPort(b)
+		c.from = netip.AddrPortFrom(plain(c.reply.Addr()), c.reply.Port())
+		return n, err
+	}
 	if c.stream != nil {
 		idle := idleBefore
 		if c.relays.some() {
 			idle = idleAfter
 		}
 		c.stream.SetReadDeadline(time.Now().Add(idle))
+		c.from = addrPortOf(c.stream.RemoteAddr())
 	}
-	n, addr, err := c.PacketConn.ReadFrom(b)
-	c.isSTUN, c.denied = false, false
-	if err == nil && n > 0 && b[0] < 4 { // RFC 7983: the rest is ChannelData
-		c.message.Raw = append(c.message.Raw[:0], b[:n]...)
-		c.isSTUN = c.message.Decode() == nil
-		c.from = addrPortOf(addr)
-	}
-	return n, addr, err
+	n, _, err = c.PacketConn.ReadFrom(b)
+	return n, err
 }
 
 // The types of messages of ours that WriteTo looks at; nothing that a peer sent begins like them.
 const (
 	allocateSuccess  = 0x0103
 	refreshSuccess   = 0x0104
+	channelBindDone  = 0x0109
 	channelBindError = 0x0119
 )
 
@@ -99,6 +125,8 @@ func (c *client) WriteTo(b []byte, addr net.Addr) (int, error) {
 				c.relays.extend(addrPortOf(addr), time.Duration(binary.BigEndian.Uint32(life))*time.Second)
 			}
 		}
+	case channelBindDone:
+		c.bound(time.Now())
 	case channelBindError:
 		forbidden, err := forbid(b)
 		if err != nil {

@@ -28,8 +28,9 @@ const tries = 20
 type relay struct {
 	*net.UDPConn
 	server *Server
-	of     *relays
+	group  *relays
 	from   netip.AddrPort // the client
+	reply  netip.AddrPort // the same, as the clients' socket names it
 	user   string
 	until  time.Time     // Quota.Lifetime's end
 	ends   time.Time     // guarded by relays.mu: the client's last refresh
@@ -37,6 +38,8 @@ type relay struct {
 	in     *rate.Limiter
 	limit  *time.Timer
 	once   sync.Once
+
+	channels atomic.Pointer[[]*channel] // an immutable list
 
 	packets atomic.Uint64 // relayed in both directions
 	bytes   atomic.Uint64
@@ -57,6 +60,13 @@ func (r *relays) some() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return len(r.byClient) > 0
+}
+
+// of gives a client's relay; nil where it has none.
+func (r *relays) of(client netip.AddrPort) *relay {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.byClient[client]
 }
 
 // extend notes that a client's allocation runs for so long from now on.
@@ -109,7 +119,7 @@ func (r *relays) AllocatePacketConn(c pion.AllocateListenerConfig) (net.PacketCo
 	}
 	limit := rate.Limit(s.quota.Bandwidth) * 1000 / 8
 	out := &relay{
-		UDPConn: conn, server: s, of: r, from: r.client.from, user: c.UserID, until: time.Now().Add(s.quota.Lifetime),
+		UDPConn: conn, server: s, group: r, from: r.client.from, reply: r.client.reply, user: c.UserID, until: time.Now().Add(s.quota.Lifetime),
 		out: rate.NewLimiter(limit, burst(limit)), in: rate.NewLimiter(limit, burst(limit)),
 	}
 	out.limit = time.AfterFunc(s.quota.Lifetime, func() { conn.Close() }) // pion then ends the allocation, and closes out
@@ -189,11 +199,17 @@ func (r *relay) WriteTo(b []byte, addr net.Addr) (int, error) {
 	peer = netip.AddrPortFrom(plain(peer.Addr()), peer.Port())
 	s := r.server
 	target, open := s.policy.allows(peer)
-	switch {
-	case !open:
+	if !open {
 		s.count.refuse(RefusedPacket)
 		return len(b), nil
-	case !r.out.AllowN(time.Now(), len(b)) || !s.allOut.AllowN(time.Now(), len(b)):
+	}
+	return r.send(b, target, time.Now())
+}
+
+// send writes a packet for a peer that is open, within the bandwidth.
+func (r *relay) send(b []byte, target netip.AddrPort, now time.Time) (int, error) {
+	s := r.server
+	if !r.out.AllowN(now, len(b)) || !s.allOut.AllowN(now, len(b)) {
 		s.count.refuse(RefusedBandwidth)
 		return len(b), nil
 	}
@@ -208,25 +224,31 @@ func (r *relay) WriteTo(b []byte, addr net.Addr) (int, error) {
 	return n, nil
 }
 
-// ReadFrom gives what an allowed peer sent; what others send is dropped.
+// ReadFrom gives what an allowed peer sent for whom no channel is bound; what others send is dropped.
 func (r *relay) ReadFrom(b []byte) (int, net.Addr, error) {
 	s := r.server
 	for {
-		n, peer, err := r.UDPConn.ReadFromUDPAddrPort(b)
+		n, peer, err := r.UDPConn.ReadFromUDPAddrPort(b[4 : len(b)-3]) // toClient's places
 		if err != nil {
 			return n, nil, err
 		}
 		peer, open := s.policy.hears(netip.AddrPortFrom(plain(peer.Addr()), peer.Port()))
+		now := time.Now()
 		switch {
 		case !open:
 			s.count.refuse(RefusedPacket)
-		case !r.in.AllowN(time.Now(), n) || !s.allIn.AllowN(time.Now(), n):
+		case !r.in.AllowN(now, n) || !s.allIn.AllowN(now, n):
 			s.count.refuse(RefusedBandwidth)
 		default:
 			s.count.packetsIn.Add(1)
 			s.count.bytesIn.Add(uint64(n))
 			r.packets.Add(1)
 			r.bytes.Add(uint64(n))
+			if one := r.channel(now, func(o *channel) bool { return o.peer == peer }); one != nil {
+				r.toClient(b, n, one)
+				continue
+			}
+			copy(b, b[4:4+n])
 			return n, net.UDPAddrFromAddrPort(peer), nil
 		}
 	}
@@ -238,11 +260,11 @@ func (r *relay) Close() error {
 		r.limit.Stop()
 		r.UDPConn.Close()
 		r.server.ledger.give(r.user)
-		r.of.mu.Lock()
-		if r.of.byClient[r.from] == r {
-			delete(r.of.byClient, r.from)
+		r.group.mu.Lock()
+		if r.group.byClient[r.from] == r {
+			delete(r.group.byClient, r.from)
 		}
-		r.of.mu.Unlock()
+		r.group.mu.Unlock()
 		r.server.leave(r)
 	})
 	return nil
