@@ -16,6 +16,7 @@ const overIPv6 = `
 https: {listen: "https://[fd00:7a::20]:0"}
 sip: {listen: ["udp://127.0.0.20:5060", "tcp://127.0.0.20:5060"]}
 media: {listen: "[fd00:7a::20]:0", rtp: {ports: 30000-30999}}
+turn: {listen: "udp://[fd00:7a::20]:3478"}
 pools:
   pbx: {members: ["sip:127.0.0.10:5060"], probe: {every: 0s}}
 routes:
@@ -116,14 +117,21 @@ func TestIPv6(t *testing.T) {
 	s := newSite(t, overIPv6)
 	s.asterisk = lab.StartAsterisk(t, "127.0.0.10")
 	chromium := lab.StartChromium(t)
-	for _, library := range []lab.Library{lab.JsSIP, lab.SIPJS} {
-		t.Run(string(library), func(t *testing.T) {
+	for _, row := range []struct {
+		library lab.Library
+		relay   string
+	}{{lab.JsSIP, ""}, {lab.SIPJS, ""}, {lab.JsSIP, "udp"}} {
+		t.Run(string(row.library)+row.relay, func(t *testing.T) {
 			s.ladderOnFailure(t)
-			p := chromium.Open(t).Phone(t, library, s.account("alice", aliceTone))
+			tab := chromium.Open(t)
+			if row.relay != "" {
+				tab.Servers(t, s.URLs()[0]+"/ice.json", "transport="+row.relay, "relay")
+			}
+			p := tab.Phone(t, row.library, s.account("alice", aliceTone))
 			if status := p.Register(); status != 200 {
 				t.Fatalf("REGISTER: %d", status)
 			}
-			goesBy(t, p, lab.Pair{Protocol: "udp", Address: "fd00:7a::20", Port: s.MediaAddrs()[0].Port()})
+			goesBy(t, p, lab.Pair{Protocol: "udp", Relay: row.relay, Address: "fd00:7a::20", Port: s.MediaAddrs()[0].Port()})
 			s.lastRecord(t, func(r record) error {
 				if r.Status != 200 {
 					return fmt.Errorf("record %+v", r)

@@ -52,8 +52,8 @@ func (c *client) serve(done func()) (*pion.Server, error) {
 	return pion.NewServer(pion.ServerConfig{
 		Realm:      s.cfg.Realm,
 		InboundMTU: mtu,
-		// IPv4, unless IPv6 is asked for or the client comes by it and there are relays for it (RFC 8656 §7.2).
-		StrictAddressFamily: !s.dual,
+		// Who asks for no family gets the one by which it came, where there are relays of it (RFC 8656 §7.2 wants IPv4).
+		StrictAddressFamily: s.onlyFour,
 		AuthHandler:         c.authenticate,
 		QuotaHandler:        c.quota,
 		LoggerFactory:       s.logs,

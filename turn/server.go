@@ -52,7 +52,7 @@ type Server struct {
 	count     *counters
 	allOut    *rate.Limiter
 	allIn     *rate.Limiter
-	dual      bool // there are relays of both families
+	onlyFour  bool // there are no relays of IPv6
 	logs      logging.LoggerFactory
 	listeners []net.Listener
 	servers   []*pion.Server // of UDP
@@ -83,7 +83,7 @@ func Open(cfg Config) (*Server, error) {
 	}
 	_, four := s.address("udp4")
 	_, six := s.address("udp6")
-	s.dual = four && six
+	s.onlyFour = four && !six
 	for _, l := range cfg.Listen {
 		if err := s.listen(l); err != nil {
 			s.Close()
