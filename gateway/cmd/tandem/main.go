@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"regexp"
 	"syscall"
+	_ "time/tzdata" // of routes by time, where the machine has none
 
 	"github.com/alecthomas/kong"
 
@@ -33,7 +34,8 @@ type commands struct {
 	Demo struct {
 		Listen netip.Addr `help:"The address for browsers (https)." default:"127.0.0.1" placeholder:"ADDRESS"`
 	} `cmd:"" help:"Run with a PBX of its own; no file needed."`
-	Version struct{} `cmd:"" help:"Print the version."`
+	Route   routeCommand `cmd:"" help:"Say which rule of a configuration decides where a request goes, and why; opens no socket."`
+	Version struct{}     `cmd:"" help:"Print the version."`
 }
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -65,12 +67,17 @@ func run(args []string, out, errs io.Writer) (code int) {
 			}
 		case "run":
 			err = serve(cmd.Run.Config)
+		case "route":
+			err = cmd.Route.run(out)
 		case "demo":
 			err = demo(cmd.Demo.Listen, out)
 		}
 	}
 	if err == nil {
 		return 0
+	}
+	if parsed != nil && parsed.Command() == "route" {
+		code = exitWrong // it opens nothing that could fail
 	}
 	var wrong gateway.Problems
 	var usage *kong.ParseError
