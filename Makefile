@@ -1,4 +1,4 @@
-.PHONY: run build check lab test fuzz fuzz-media bench-setup bench-media bench-transcode bench-sip bench-turn soak
+.PHONY: run build check lab test fuzz fuzz-media bench-setup bench-media bench-transcode bench-sip bench-turn bench-route soak
 
 UNIT = $(shell go list ./... | grep -v /e2e)
 FUZZTIME ?= 60s
@@ -77,3 +77,7 @@ bench-sip:
 bench-turn:
 	e2e/lab/install
 	go test -run '^$$' -bench '^BenchmarkTURN$$' -benchtime 1x -timeout 20m ./e2e
+
+# What a decision of the routes costs: by a thousand rules, and by a table of a million prefixes.
+bench-route:
+	go test -run '^$$' -bench '^BenchmarkRoute$$' -benchtime 1x ./bridge/route
