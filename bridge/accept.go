@@ -268,11 +268,8 @@ func (c *call) confirmed() {
 	}
 }
 
-// letGo forgets what only the search needed: the INVITEs with their transactions, and branches that have ended.
+// letGo forgets what only the search needed: the caller's INVITE, and branches that have ended.
 func (c *call) letGo() {
 	c.in, c.stages, c.best = inbound{}, nil, nil
-	if c.callee != nil {
-		c.callee.outgoing = nil
-	}
 	c.branches = slices.DeleteFunc(c.branches, func(br *branch) bool { return br.leg == c.callee || br.leg.state == legGone }) // clears the rest
 }

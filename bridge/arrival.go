@@ -132,7 +132,7 @@ func (b *Bridge) bury(m moving, why Termination) {
 		c.take(m, byCaller)
 		c.fail(why)
 	})
-	go c.run()
+	c.bridge.runners.run(c.run)
 }
 
 // sessionOf is the Session-ID half of a leg's user.

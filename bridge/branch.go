@@ -190,6 +190,7 @@ func (br *branch) invite(offer []byte) transaction.Outbound {
 		out.AppendHeader(br.answer)
 		br.answer = nil // its nonce count is used up
 	}
+	out.Prompt = true // it posts
 	return out
 }
 

@@ -115,6 +115,7 @@ type Bridge struct {
 	overload      *overload
 	accounts      *accounts
 	quotas        map[string]*quota // by pool or trunk
+	runners       runners
 	draining      atomic.Bool
 }
 
@@ -133,6 +134,7 @@ func New(cfg Config, with Wiring) *Bridge {
 		quotas:   map[string]*quota{},
 		subjects: newSubjects(time.Now),
 		judging:  make(chan struct{}, maxJudged),
+		runners:  make(runners),
 	}
 	for name, p := range cfg.Peerings {
 		if name != route.Browsers {

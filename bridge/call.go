@@ -58,7 +58,7 @@ func (b *Bridge) newCall(id string) *call {
 func (c *call) post(name string, do func()) bool {
 	taken, start := c.box.post(event{name: name, do: do})
 	if start {
-		go c.run()
+		c.bridge.runners.run(c.run)
 	}
 	return taken
 }
@@ -229,6 +229,7 @@ func (c *call) finish() {
 	for _, l := range c.legs() {
 		l.stop()
 		l.unregister()
+		l.forget()
 	}
 	c.dropInvite()
 	c.writeRecord()

@@ -1,9 +1,6 @@
 package bridge
 
-import (
-	"crypto/rand"
-	"strings"
-)
+import "crypto/rand"
 
 // minter makes the identifiers that a dialog needs. All carry the node, all are letters and digits only: FreeSWITCH
 // un-escapes what is not, and JsSIP refuses (482) a Call-ID that starts with its own five characters of 0-9a-v, which an
@@ -34,11 +31,10 @@ func random(n int) string { return randomOf(alphabet, n) }
 
 // randomOf draws n letters; the alphabet's length is at most 256 and the bias of the modulo does not matter for ids.
 func randomOf(letters string, n int) string {
-	raw := make([]byte, n)
-	rand.Read(raw)
-	var out strings.Builder
-	for _, b := range raw {
-		out.WriteByte(letters[int(b)%len(letters)])
+	text := make([]byte, n)
+	rand.Read(text)
+	for i, b := range text {
+		text[i] = letters[int(b)%len(letters)]
 	}
-	return out.String()
+	return string(text)
 }

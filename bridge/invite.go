@@ -62,7 +62,7 @@ func (b *Bridge) openInvite(in inbound, decision route.Decision) {
 		return
 	}
 	c.post("start", c.start)
-	go c.run()
+	c.bridge.runners.run(c.run)
 }
 
 // begin makes a call known; false for one whose INVITE came by another path, too.

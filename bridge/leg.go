@@ -152,6 +152,15 @@ func (l *leg) stop() {
 	l.dropOpen(487, "the call ended")
 }
 
+// forget lets go of the INVITE's transaction, which goes on for half a minute to see what may still come of other forks: the call
+// could do nothing about that any more, and should not be held by it.
+func (l *leg) forget() {
+	if l.outgoing != nil {
+		l.outgoing.Abandon()
+		l.outgoing = nil
+	}
+}
+
 func (l *leg) closeMedia() {
 	if l.media == nil {
 		return
@@ -177,6 +186,7 @@ func (l *leg) send(out transaction.Outbound, on func(transaction.Event)) {
 // exchange sends a dressed request; a challenge that is the gateway's to answer is answered. asked is how often one was.
 func (l *leg) exchange(out transaction.Outbound, asked int, on func(transaction.Event)) {
 	method := string(out.Method)
+	out.Prompt = true
 	_, err := l.peer.Request(out, func(ev transaction.Event) {
 		l.post(method+" response", func() {
 			if ev.Response != nil && ev.Response.IsProvisional() {

@@ -28,10 +28,13 @@ func (b *Bridge) response(req *sip.Request, r reply) *sip.Response {
 	if r.reason == "" {
 		r.reason = phrase(r.status)
 	}
-	if r.tag == "" {
-		r.tag = b.ids.tag()
+	res := transaction.NewResponse(req, r.status, r.reason)
+	if to := res.To(); to != nil && r.status != 100 && !to.Params.Has("tag") {
+		if r.tag == "" {
+			r.tag = b.ids.tag()
+		}
+		to.Params.Add("tag", r.tag)
 	}
-	res := sip.NewResponseFromRequest(withTag(req, r.status, r.tag), r.status, r.reason, nil)
 	if r.why != "" {
 		res.AppendHeader(reasonHeader("SIP", r.status, r.why))
 	}
@@ -44,26 +47,6 @@ func (b *Bridge) response(req *sip.Request, r reply) *sip.Response {
 	}
 	res.SetBody(r.body)
 	return res
-}
-
-// withTag gives the request as its response is to be made from: To carries our tag, but in a 100.
-func withTag(req *sip.Request, status int, tag string) *sip.Request {
-	if to := req.To(); to == nil || status == 100 || to.Params.Has("tag") {
-		return req
-	}
-	tagged := sip.NewRequest(req.Method, req.Recipient)
-	tagged.SipVersion = req.SipVersion
-	tagged.SetSource(req.Source())
-	for _, h := range req.Headers() {
-		if to, ok := h.(*sip.ToHeader); ok {
-			copied := *to
-			copied.Params = to.Params.Clone()
-			copied.Params.Add("tag", tag)
-			h = &copied
-		}
-		tagged.AppendHeader(h)
-	}
-	return tagged
 }
 
 // respond answers a request that belongs to no call.
@@ -88,8 +71,11 @@ func reasonsOf(msg headed) string {
 	return strings.Join(all, ", ")
 }
 
+// quotable leaves nothing in a text that a quoted string would have to escape.
+var quotable = strings.NewReplacer(`\`, "", `"`, "'", "\r", " ", "\n", " ")
+
 // reasonHeader is RFC 3326's, with our word for why.
 func reasonHeader(protocol string, cause int, text string) sip.Header {
-	text = strings.NewReplacer(`\`, "", `"`, "'", "\r", " ", "\n", " ").Replace(text)
+	text = quotable.Replace(text)
 	return sip.NewHeader("Reason", fmt.Sprintf("%s;cause=%d;text=%q", protocol, cause, text))
 }

@@ -45,7 +45,7 @@ func (b *Bridge) Restore(s Snapshot) error {
 		l.register()
 	}
 	c.post("restored", c.restored)
-	go c.run()
+	c.bridge.runners.run(c.run)
 	return nil
 }
 

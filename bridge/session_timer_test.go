@@ -62,6 +62,7 @@ func ok(headers ...sip.Header) func(transaction.Outbound) *sip.Response {
 // established is a running call between two scripted peers, without media: a browser that called and a backend.
 func established(browser, backend *scripted) *call {
 	b := New(Config{Node: "n1", Secret: []byte("x")}, Wiring{})
+	b.runners = nil // a goroutine that waits for more would outlive the test's clock
 	c := b.newCall("c1")
 	c.state = callUp
 	side := func(name string, profile sdp.Profile, p peer) *leg {

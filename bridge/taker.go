@@ -91,7 +91,7 @@ func (b *Bridge) openTaker(in inbound, l *leg, named replaces, d route.Decision)
 	}
 	c.caller.keepQuota()
 	c.post("start", func() { c.startTaking(rings) })
-	go c.run()
+	c.bridge.runners.run(c.run)
 }
 
 // startTaking hears the caller's offer and asks for the callee, from a call that is up or one that still rings.

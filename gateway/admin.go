@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"net/netip"
 	"runtime/debug"
 	"strconv"
@@ -81,7 +82,7 @@ func (a *adminServer) close() {
 
 // adminPages: /healthz is 200 while the process lives, /readyz while it takes new calls (503 before and after), /metrics is
 // Prometheus', /api/status the same at a glance, /api/calls the running calls with their quality (?limit=, 1000 by default), /api/turn
-// the relay and its users.
+// the relay and its users, /debug/pprof/ the profiles of Go's runtime.
 func adminPages(of observed) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
@@ -106,6 +107,9 @@ func adminPages(of observed) http.Handler {
 		json.NewEncoder(w).Encode(newRelayStatus(of))
 	})
 	mux.HandleFunc("GET /api/calls", func(w http.ResponseWriter, r *http.Request) { serveCalls(w, r, of) })
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	return mux
 }
 

@@ -98,7 +98,7 @@ func (b *Backend) Ack(out transaction.Outbound) error {
 	if err != nil {
 		return err
 	}
-	if err := p.flow.Send(transaction.Append(nil, transaction.Message{Message: p.out.Request, RequestURI: p.out.RequestURI})); err != nil {
+	if err := p.flow.Send(p.out.Wire); err != nil {
 		return fmt.Errorf("sipside: ACK: %w", err)
 	}
 	return p.start()

@@ -52,6 +52,7 @@ func (e *Endpoints) passageFor(b *Backend, out transaction.Outbound) (passage, e
 	}
 	via := e.newVia(hop.transport, firstAddr(places))
 	out.PrependHeader(via)
+	out.Wire = e.wire(out)
 	learn := hop.host != b.target.host
 	for _, p := range places {
 		if learn {
@@ -59,7 +60,7 @@ func (e *Endpoints) passageFor(b *Backend, out transaction.Outbound) (passage, e
 		}
 	}
 	d := e.newDeferred(b, hop, places, learn)
-	d.large = hop.transport == udp && e.wireSize(out) > maxUDPRequest
+	d.large = hop.transport == udp && len(out.Wire) > maxUDPRequest
 	if known && len(places) == 1 {
 		if flow, err := e.directly(d, places[0]); flow != nil || err != nil {
 			return passage{out, flow}, err
@@ -68,11 +69,13 @@ func (e *Endpoints) passageFor(b *Backend, out transaction.Outbound) (passage, e
 	if d.large && known && len(places) == 1 {
 		if c := e.established(connKey{transport: tcp, addr: places[0].addr}); c != nil {
 			e.address(via, tcp, firstAddr(places))
+			out.Wire = e.wire(out)
 			return passage{out, c}, nil
 		}
 	}
 	if d.large { // RFC 3261 §18.1.1: by TCP, and by UDP where that does not connect
 		e.address(via, tcp, firstAddr(places))
+		out.Wire = e.wire(out)
 	}
 	d.written = sentBy(via)
 	return passage{out, d}, nil
@@ -199,12 +202,12 @@ func (e *Endpoints) placesOf(t target) ([]place, bool) {
 	return e.names.cached(t)
 }
 
-// wireSize is the length of a request on the wire.
-func (e *Endpoints) wireSize(out transaction.Outbound) int {
+// wire writes a request.
+func (e *Endpoints) wire(out transaction.Outbound) []byte {
 	buf := e.scratch.Get().(*[]byte)
 	defer e.scratch.Put(buf)
 	*buf = transaction.Append((*buf)[:0], transaction.Message{Message: out.Request, RequestURI: out.RequestURI})
-	return len(*buf)
+	return bytes.Clone(*buf)
 }
 
 func newScratch() *sync.Pool {

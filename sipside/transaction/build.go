@@ -3,18 +3,24 @@ package transaction
 import "github.com/emiago/sipgo/sip"
 
 // NewResponse is a response with what RFC 3261 §8.2.6 copies from the request: Via, From, To, Call-ID, CSeq, for a 100
-// Timestamp, and Record-Route where it makes a dialog. It adds no To-tag.
+// Timestamp, and Record-Route where it makes a dialog. It adds no To-tag; To is the response's own, the others are the request's.
 func NewResponse(req *sip.Request, status int, reason string) *sip.Response {
 	res := sip.NewResponse(status, reason)
-	sip.CopyHeaders("Via", req, res)
-	for _, name := range []string{"From", "To", "Call-ID", "CSeq"} {
-		sip.CopyHeaders(name, req, res)
-	}
-	if status == sip.StatusTrying {
-		sip.CopyHeaders("Timestamp", req, res)
-	}
-	if status > sip.StatusTrying && status < 300 && req.Method != sip.REGISTER {
-		sip.CopyHeaders("Record-Route", req, res)
+	for _, h := range req.Headers() {
+		switch sip.HeaderToLower(h.Name()) {
+		case "via", "from", "call-id", "cseq":
+			res.AppendHeader(h)
+		case "to":
+			res.AppendHeader(sip.HeaderClone(h))
+		case "timestamp":
+			if status == sip.StatusTrying {
+				res.AppendHeader(h)
+			}
+		case "record-route":
+			if status > sip.StatusTrying && status < 300 && req.Method != sip.REGISTER {
+				res.AppendHeader(h)
+			}
+		}
 	}
 	res.SetBody(nil)
 	return res
@@ -53,20 +59,14 @@ func within(invite Outbound, method sip.RequestMethod, to *sip.ToHeader) Outboun
 	return Outbound{Request: req, RequestURI: invite.RequestURI}
 }
 
-// copyRequest copies a request so that its owner may change it: sipgo's Clone shares Max-Forwards and asks Via for addresses.
-func copyRequest(req *sip.Request) *sip.Request {
-	out := sip.NewRequest(req.Method, req.Recipient)
-	out.SipVersion = req.SipVersion
-	for _, h := range req.Headers() {
-		switch h := h.(type) {
-		case *sip.MaxForwardsHeader:
-			v := *h
-			out.AppendHeader(&v)
-		case *sip.ContentLengthHeader:
-		default:
-			out.AppendHeader(sip.HeaderClone(h))
+// essence is what CANCEL and the ACK of a refusal take from an INVITE, copied, so that its owner may change it.
+func essence(invite Outbound) Outbound {
+	req := sip.NewRequest(invite.Method, invite.Recipient)
+	for _, h := range invite.Headers() {
+		switch sip.HeaderToLower(h.Name()) {
+		case "via", "route", "from", "to", "call-id", "cseq":
+			req.AppendHeader(sip.HeaderClone(h))
 		}
 	}
-	out.SetBody(req.Body())
-	return out
+	return Outbound{Request: req, RequestURI: invite.RequestURI}
 }

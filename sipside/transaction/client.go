@@ -13,14 +13,16 @@ type Client struct {
 	core
 
 	// static after construction
-	key  clientKey
-	out  Outbound
-	data []byte
-	flow Flow
-	on   func(Event)
+	key    clientKey
+	uri    string // its Request-URI
+	flow   Flow
+	prompt bool // on never blocks
 
 	// guarded by mu
-	refusal    []byte // the ACK of the refusal, once there is one
+	on         func(Event) // nil once nothing more will be told
+	data       []byte      // the request; nil once there is a final response
+	invite     Outbound    // of an INVITE without one: what its CANCEL and the ACK of a refusal are made from
+	refusal    []byte      // the ACK of the refusal, once there is one
 	events     []Event
 	delivering bool // a goroutine calls on, or Request is not done yet
 	silenced   bool
@@ -32,23 +34,22 @@ func (l *Layer) newClient(key clientKey, out Outbound, flow Flow, on func(Event)
 	if key.method == sip.INVITE {
 		pair = l.tables.inviteClient
 	}
-	out.Request = copyRequest(out.Request)
-	c := &Client{key: key, out: out, flow: flow, on: on, delivering: true}
-	c.data = Append(nil, Message{Message: out.Request, RequestURI: out.RequestURI})
-	c.core = core{layer: l, table: choose(pair, flow.Reliable()), fired: func(timer input) { c.run(timer, nil, nil) }}
+	if out.RequestURI == "" {
+		out.RequestURI = out.Recipient.String()
+	}
+	c := &Client{key: key, uri: out.RequestURI, flow: flow, prompt: out.Prompt, on: on, delivering: true, data: out.Wire}
+	if c.data == nil {
+		c.data = Append(nil, Message{Message: out.Request, RequestURI: out.RequestURI})
+	}
+	if key.method == sip.INVITE {
+		c.invite = essence(out)
+	}
+	c.core = core{layer: l, table: choose(pair, flow.Reliable()), fired: c.timeout}
 	return c
 }
 
-// Request is the request as sent, its Via included. Read only.
-func (c *Client) Request() Outbound { return c.out }
-
 // asks says whether the request is for this Request-URI.
-func (c *Client) asks(uri string) bool {
-	if c.out.RequestURI != "" {
-		return c.out.RequestURI == uri
-	}
-	return c.out.Recipient.String() == uri
-}
+func (c *Client) asks(uri string) bool { return c.uri == uri }
 
 // Flow is where the request went.
 func (c *Client) Flow() Flow { return c.flow }
@@ -70,8 +71,9 @@ func (c *Client) Cancel(extra ...sip.Header) error {
 		return nil
 	}
 	c.canceled = true
+	cancel := newCancel(c.invite, extra)
 	c.run(cancelled, nil, nil)
-	_, err := c.layer.Request(newCancel(c.out, extra), c.flow, func(Event) {})
+	_, err := c.layer.Request(cancel, c.flow, func(Event) {})
 	return err
 }
 
@@ -81,7 +83,7 @@ func (c *Client) Cancel(extra ...sip.Header) error {
 func (c *Client) Abandon() {
 	c.mu.Lock()
 	c.silenced = true
-	c.events = nil
+	c.events, c.on = nil, nil
 	c.run(abandoned, nil, nil)
 }
 
@@ -91,7 +93,8 @@ func (c *Client) begin() {
 	c.run(begin, nil, nil)
 	c.mu.Lock()
 	c.delivering = false
-	c.release()
+	c.mu.Unlock()
+	c.tellAside()
 }
 
 func (c *Client) respond(res *sip.Response) bool {
@@ -103,16 +106,28 @@ func (c *Client) respond(res *sip.Response) bool {
 		in = success
 	}
 	c.mu.Lock()
-	return c.run(in, res, nil)
+	known := c.run(in, res, nil)
+	if c.prompt {
+		c.tell()
+	} else {
+		c.tellAside()
+	}
+	return known
+}
+
+func (c *Client) timeout(timer input) {
+	c.run(timer, nil, nil)
+	c.tell()
 }
 
 func (c *Client) flowLost(err error) {
 	c.mu.Lock()
 	c.run(broken, nil, err)
+	c.tellAside()
 }
 
-// run steps the machine and does its actions. Called with mu held, releases it: messages go out and users are called
-// without the lock, for both may come back to this transaction.
+// run steps the machine and does its actions, but for telling the user. Called with mu held, releases it: messages go out
+// without the lock, for they may come back to this transaction.
 func (c *Client) run(in input, res *sip.Response, cause error) (known bool) {
 	do, ok := c.advance(in)
 	if !ok {
@@ -136,13 +151,14 @@ func (c *Client) run(in input, res *sip.Response, cause error) (known bool) {
 		}
 	}
 	ended := c.state == terminated
+	if c.state >= accepted {
+		c.data, c.invite = nil, Outbound{}
+	}
 	c.mu.Unlock()
 	if ended {
 		c.layer.removeClient(c)
 	}
 	c.send(out)
-	c.mu.Lock()
-	c.release()
 	return true
 }
 
@@ -167,7 +183,7 @@ func (c *Client) send(data []byte) {
 // refusalAck is the ACK of §17.1.1.3, the same for each repetition. Called with mu held.
 func (c *Client) refusalAck(res *sip.Response) []byte {
 	if c.refusal == nil {
-		ack := newAck(c.out, res)
+		ack := newAck(c.invite, res)
 		c.refusal = Append(nil, Message{Message: ack.Request, RequestURI: ack.RequestURI})
 	}
 	return c.refusal
@@ -180,41 +196,45 @@ func (c *Client) queue(e Event) {
 	}
 }
 
-// release starts delivery where there is something to deliver and nobody does. Called with mu held, releases it.
-func (c *Client) release() {
+// tellAside calls the user on a goroutine of its own, so that a slow one keeps no reader waiting, and whoever holds locks may go on.
+func (c *Client) tellAside() {
+	c.mu.Lock()
 	idle := !c.delivering && len(c.events) > 0
-	if idle {
-		c.delivering = true
-	}
 	c.mu.Unlock()
 	if idle {
-		go c.deliver()
+		go c.tell()
 	}
 }
 
-// deliver calls the user until the queue is empty. It has a goroutine of its own, so that a slow user keeps no reader waiting.
-func (c *Client) deliver() {
-	for {
-		c.mu.Lock()
-		if len(c.events) == 0 {
-			c.delivering = false
-			c.mu.Unlock()
-			return
-		}
-		e := c.events[0]
+// tell calls the user until the queue is empty, unless somebody does already. Once there is nothing more to come the user is
+// forgotten: the machine may go on for half a minute.
+func (c *Client) tell() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.delivering {
+		return
+	}
+	c.delivering = true
+	for len(c.events) > 0 {
+		e, on := c.events[0], c.on
 		c.events = c.events[1:]
 		c.mu.Unlock()
-		c.call(e)
+		c.call(on, e)
+		c.mu.Lock()
+	}
+	c.delivering = false
+	if c.state >= completed {
+		c.events, c.on = nil, nil
 	}
 }
 
-func (c *Client) call(e Event) {
+func (c *Client) call(on func(Event), e Event) {
 	defer func() {
 		if p := recover(); p != nil {
 			c.layer.cfg.Log.Error("transaction callback panicked", "method", c.key.method, "panic", p, "stack", string(debug.Stack()))
 		}
 	}()
-	c.on(e)
+	on(e)
 }
 
 func (l *Layer) removeClient(c *Client) {

@@ -23,7 +23,7 @@ func begun(t *testing.T, l *Layer, f Flow, e *events, method string, more ...str
 
 // reply gives the client a response as if it came from the network.
 func reply(l *Layer, c *Client, status int, tag string) {
-	l.Receive(Message{Message: answer(c.Request().Request, status, tag)}, c.Flow(), nil)
+	l.Receive(Message{Message: answer(requestOf(c), status, tag)}, c.Flow(), nil)
 }
 
 func halves(list ...float64) string {
@@ -430,7 +430,7 @@ func TestRequestIsCopied(t *testing.T) {
 		out.MaxForwards().Dec()
 		reply(l, c, 407, "x")
 		sent := f.last().Message
-		if sent.CSeq().SeqNo != 7 || sent.Via().Params.GetOr("branch", "") != "z9hG4bK1" || *c.Request().MaxForwards() != 70 {
+		if sent.CSeq().SeqNo != 7 || sent.Via().Params.GetOr("branch", "") != "z9hG4bK1" || *requestOf(c).MaxForwards() != 70 {
 			t.Errorf("the ACK follows a later request:\n%s", sent)
 		}
 		if !slices.Equal(f.log(), []string{"INVITE", "ACK"}) {

@@ -39,7 +39,7 @@ func TestUnreadUserBlocksNobody(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 100 {
-			l.Receive(Message{Message: answer(slow.Request().Request, 180, "a")}, f, nil)
+			l.Receive(Message{Message: answer(requestOf(slow), 180, "a")}, f, nil)
 		}
 		var other events
 		if _, err := l.Request(outbound(t, "OPTIONS", "z9hG4bKother"), f, other.on); err != nil {
@@ -69,7 +69,7 @@ func TestRepeatedRefusalIsAcknowledgedAtOnce(t *testing.T) {
 		}
 		begun := time.Now()
 		for range 5 {
-			l.Receive(Message{Message: answer(c.Request().Request, 486, "x")}, f, nil)
+			l.Receive(Message{Message: answer(requestOf(c), 486, "x")}, f, nil)
 		}
 		want(t, "sent", f.log(), "[INVITE ACK ACK ACK ACK ACK]")
 		want(t, "passed", time.Since(begun), time.Duration(0))
@@ -112,15 +112,15 @@ func TestForkedSecond2xxIsPassedOn(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, tag := range []string{"a", "b", "a"} {
-			l.Receive(Message{Message: answer(c.Request().Request, 200, tag)}, f, nil)
+			l.Receive(Message{Message: answer(requestOf(c), 200, tag)}, f, nil)
 		}
 		time.Sleep(31 * time.Second)
-		l.Receive(Message{Message: answer(c.Request().Request, 200, "late")}, f, nil)
+		l.Receive(Message{Message: answer(requestOf(c), 200, "late")}, f, nil)
 		synctest.Wait()
 		want(t, "events", e.log(), "200a 200b 200a 200late")
 		want(t, "sent: the ACK of a 2xx is the call's", f.log(), "[INVITE]")
 		time.Sleep(2 * time.Second)
-		l.Receive(Message{Message: answer(c.Request().Request, 200, "too late")}, f, nil)
+		l.Receive(Message{Message: answer(requestOf(c), 200, "too late")}, f, nil)
 		want(t, "strays", l.Stats().Strays, 1)
 		empty(t, l)
 	})
@@ -135,7 +135,7 @@ func TestConnectionsStayOpen(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			l.Receive(Message{Message: answer(c.Request().Request, 200, "x")}, f, nil)
+			l.Receive(Message{Message: answer(requestOf(c), 200, "x")}, f, nil)
 			l.Receive(request(t, "BYE", branch), f, d.serve)
 			if err := d.all[i].Respond(answer(d.all[i].Request(), 200, "x")); err != nil {
 				t.Fatal(err)

@@ -72,6 +72,19 @@ func (f *line) last() Message {
 	return f.sent[len(f.sent)-1]
 }
 
+// requestOf is the request of a client transaction as its line got it.
+func requestOf(c *Client) *sip.Request {
+	f := c.Flow().(*line)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, m := range f.sent {
+		if req, ok := m.Message.(*sip.Request); ok && req.Method == c.key.method && req.Via().Params.GetOr("branch", "") == c.key.branch {
+			return req
+		}
+	}
+	panic("the request was not sent")
+}
+
 func short(m sip.Message) string {
 	switch m := m.(type) {
 	case *sip.Request:

@@ -23,7 +23,7 @@ type Layer struct {
 	mu sync.Mutex
 	// guarded by mu; never held while a transaction's own lock is taken, a message is sent or a user is called
 	clients map[clientKey]*Client
-	servers map[serverKey]*Server
+	servers map[serverKey]*serving
 	flows   map[string]map[member]struct{} // by Flow.Identity
 }
 
@@ -46,7 +46,7 @@ func New(cfg Config) *Layer {
 		cfg:     cfg,
 		tables:  newTables(),
 		clients: make(map[clientKey]*Client),
-		servers: make(map[serverKey]*Server),
+		servers: make(map[serverKey]*serving),
 		flows:   make(map[string]map[member]struct{}),
 	}
 }
@@ -89,20 +89,23 @@ func (l *Layer) receiveResponse(res *sip.Response) {
 func (l *Layer) receiveRequest(msg Message, req *sip.Request, flow Flow, serve Handler) {
 	key := requestKey(msg, req, flow)
 	l.mu.Lock()
-	s := l.servers[key]
-	if s != nil {
+	if known := l.servers[key]; known != nil {
 		l.mu.Unlock()
-		s.repeated()
+		known.repeated()
 		return
 	}
-	s = l.newServer(key, msg, req, flow)
+	s := l.newServer(key, msg, req, flow)
+	var invite *serving
 	if req.Method == sip.CANCEL {
-		s.cancels = l.servers[key.invite()]
+		invite = l.servers[key.invite()]
 	}
 	s.looped = l.isOurs(msg, req)
-	l.servers[key] = s
-	l.join(flow, s)
+	l.servers[key] = s.serving
+	l.join(flow, s.serving)
 	l.mu.Unlock()
+	if invite != nil {
+		s.cancels = invite.asServer()
+	}
 	s.begin()
 	l.serve(s, serve)
 }
@@ -161,11 +164,11 @@ func (l *Layer) FlowLost(flow Flow) {
 	}
 }
 
-// Request starts a client transaction. The request carries its top Via with a branch already; it is copied, so that the
+// Request starts a client transaction. The request carries its top Via with a branch already; it is written at once, so that the
 // caller may go on to use it. An error means that it could not be a transaction at all (no branch, no CSeq, an ACK, a
 // branch that is in use); a write that fails arrives as an Event with ErrFlowLost.
-// on is called in order, from one goroutine at a time, never on the goroutine of Receive, and not before Request is done;
-// it may call every method. What it shares with the caller of Request, the *Client included, is theirs to guard.
+// on is called in order, from one goroutine at a time, never on the goroutine of Receive unless out is Prompt, and not before Request
+// is done; it may call every method. What it shares with the caller of Request, the *Client included, is theirs to guard.
 func (l *Layer) Request(out Outbound, flow Flow, on func(Event)) (*Client, error) {
 	key, err := outboundKey(out)
 	if err != nil {

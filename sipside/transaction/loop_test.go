@@ -29,9 +29,9 @@ func TestLoopIsToldFromSpiral(t *testing.T) {
 				}
 				back := request(t, row.method, "z9hG4bKproxy")
 				if back.RequestURI = row.uri; row.uri == "" {
-					back.RequestURI = c.Request().Recipient.String()
+					back.RequestURI = requestOf(c).Recipient.String()
 				}
-				ours := c.Request().Via().Clone()
+				ours := requestOf(c).Via().Clone()
 				ours.Params.Add("branch", row.branch)
 				back.Message.(*sip.Request).AppendHeader(ours)
 				l.Receive(back, f, d.serve)
@@ -41,7 +41,7 @@ func TestLoopIsToldFromSpiral(t *testing.T) {
 				if err := d.all[0].Respond(answer(d.all[0].Request(), 482, "x")); err != nil {
 					t.Fatal(err)
 				}
-				l.Receive(Message{Message: answer(c.Request().Request, 482, "x")}, f, d.serve)
+				l.Receive(Message{Message: answer(requestOf(c), 482, "x")}, f, d.serve)
 				time.Sleep(time.Minute)
 			})
 		})

@@ -4,21 +4,30 @@ import (
 	"github.com/emiago/sipgo/sip"
 )
 
-// Server is a server transaction, or the ACK of a 2xx.
+// Server is a server transaction, or the ACK of a 2xx, as its user sees it.
 type Server struct {
+	*serving
+
+	// static after construction
+	msg     Message
+	req     *sip.Request
+	cancels *Server
+	looped  bool
+}
+
+// serving is the machine of a server transaction. For half a minute after its final response it only absorbs repetitions: then
+// it holds nothing of its request.
+type serving struct {
 	core
 
 	// static after construction
-	key     serverKey
-	msg     Message
-	req     *sip.Request
-	flow    Flow
-	cancels *Server
-	looped  bool
+	key  serverKey
+	flow Flow
 
 	// guarded by mu
-	last    []byte // the last response
-	lastTag string // its To-tag
+	user    *Server // nil once there is a final response
+	last    []byte  // the last response
+	lastTag string  // its To-tag
 }
 
 func (l *Layer) newServer(key serverKey, msg Message, req *sip.Request, flow Flow) *Server {
@@ -26,22 +35,33 @@ func (l *Layer) newServer(key serverKey, msg Message, req *sip.Request, flow Flo
 	if key.method == sip.INVITE {
 		pair = l.tables.inviteServer
 	}
-	s := &Server{key: key, msg: msg, req: req, flow: flow}
-	s.core = core{layer: l, table: choose(pair, flow.Reliable()), fired: func(timer input) { s.run(timer, nil, "") }}
-	return s
+	m := &serving{key: key, flow: flow}
+	m.core = core{layer: l, table: choose(pair, flow.Reliable()), fired: func(timer input) { m.run(timer, nil, "") }}
+	m.user = &Server{serving: m, msg: msg, req: req}
+	return m.user
 }
 
-// Request is the request that opened it. Read only.
+// Request is the request that opened it. Read only. Nil where Cancels found an INVITE that has its final response already.
 func (s *Server) Request() *sip.Request { return s.req }
 
 // RequestURI is the Request-URI byte for byte.
 func (s *Server) RequestURI() string { return s.msg.RequestURI }
 
 // Flow is where the request came from and where responses go.
-func (s *Server) Flow() Flow { return s.flow }
+func (s *serving) Flow() Flow { return s.flow }
 
 // Cancels is, for a CANCEL, the INVITE transaction that it matches (RFC 3261 §9.2); nil where none does.
 func (s *Server) Cancels() *Server { return s.cancels }
+
+// asServer is the transaction in its user's eyes.
+func (s *serving) asServer() *Server {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.user == nil {
+		return &Server{serving: s}
+	}
+	return s.user
+}
 
 // Looped says whether the request is one of ours that came back as it was (RFC 3261 §16.3 step 4): a Via of it below the top
 // is that of a request which still runs, and its Request-URI has not changed. With another one it is a spiral, which is legal.
@@ -51,7 +71,7 @@ func (s *Server) Looped() bool { return s.looped }
 // until the ACK, RFC 3261 §13.3.1.4); any other response after a final one is ErrTerminated. The error of a failed
 // write is returned, and a transaction whose final response failed to write is still cleaned up.
 func (s *Server) Respond(res *sip.Response) error {
-	if s.req.Method == sip.ACK {
+	if s.req != nil && s.req.Method == sip.ACK {
 		return ErrNoResponse
 	}
 	in := provisional
@@ -70,37 +90,37 @@ func (s *Server) Respond(res *sip.Response) error {
 	return err
 }
 
-func (s *Server) begin() {
+func (s *serving) begin() {
 	s.mu.Lock()
 	s.run(begin, nil, "")
 }
 
-func (s *Server) repeated() {
+func (s *serving) repeated() {
 	s.mu.Lock()
 	s.run(repeated, nil, "")
 }
 
 // ack says whether the machine took the ACK; the ACK of a 2xx it leaves to the call.
-func (s *Server) ack() bool {
+func (s *serving) ack() bool {
 	s.mu.Lock()
 	known, _ := s.run(acked, nil, "")
 	return known
 }
 
 // matchesAck completes §17.2.3 for RFC 2543 peers: their ACK carries the To-tag of the response.
-func (s *Server) matchesAck(ack *sip.Request) bool {
+func (s *serving) matchesAck(ack *sip.Request) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.key.branch == ack.Via().Params.GetOr("branch", "") || s.lastTag == toTag(ack.To())
 }
 
-func (s *Server) flowLost(error) {
+func (s *serving) flowLost(error) {
 	s.mu.Lock()
 	s.run(broken, nil, "")
 }
 
 // run steps the machine and does its actions. Called with mu held, releases it: a write may come back to this transaction.
-func (s *Server) run(in input, response []byte, tag string) (known bool, err error) {
+func (s *serving) run(in input, response []byte, tag string) (known bool, err error) {
 	do, ok := s.advance(in)
 	if !ok {
 		s.mu.Unlock()
@@ -113,13 +133,16 @@ func (s *Server) run(in input, response []byte, tag string) (known bool, err err
 			s.last, s.lastTag = response, tag
 			out = s.last
 		case sendTrying:
-			s.last = Append(nil, Message{Message: NewResponse(s.req, sip.StatusTrying, "Trying")})
+			s.last = Append(nil, Message{Message: NewResponse(s.user.req, sip.StatusTrying, "Trying")})
 			out = s.last
 		case sendLast:
 			out = s.last
 		}
 	}
 	ended := s.state == terminated
+	if s.state >= accepted {
+		s.user = nil
+	}
 	s.mu.Unlock()
 	if ended {
 		s.layer.removeServer(s)
@@ -133,7 +156,7 @@ func (s *Server) run(in input, response []byte, tag string) (known bool, err err
 	return true, err
 }
 
-func (l *Layer) removeServer(s *Server) {
+func (l *Layer) removeServer(s *serving) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.servers[s.key] == s {

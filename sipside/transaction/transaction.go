@@ -47,6 +47,10 @@ type Outbound struct {
 	*sip.Request
 	// RequestURI, where not empty, is written instead of Request.Recipient, byte for byte.
 	RequestURI string
+	// Wire, where not nil, is all of that as Append writes it. Nobody changes it any more.
+	Wire []byte
+	// Prompt says that the user takes responses without ever blocking: then the goroutine of Receive tells it.
+	Prompt bool
 }
 
 // Event is what a client transaction tells its user: exactly one of the two is set.
