@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/chromedp/kb"
+
 	"tandem/e2e/lab"
 )
 
@@ -65,4 +67,18 @@ func TestRelay(t *testing.T) {
 			s.quiet(t)
 		})
 	}
+	t.Run("the phone", func(t *testing.T) {
+		s.ladderOnFailure(t)
+		lab.Block(t, "-p", "udp", "-s", "127.0.0.1")
+		alice := chromium.Visit(t, s.URLs()[0]).Person(t)
+		alice.Write("User", "alice")
+		alice.Write("Password", "alicepw")
+		alice.Press("button", "Register")
+		alice.Reads("status", "Registration", "alice")
+		alice.Write("Number or name", "600"+kb.Enter)
+		alice.Meets("Their level", "the echo is heard", loud)
+		alice.Reads("status", "", "Your network blocks UDP: using the relay.")
+		alice.Press("button", "Hang up")
+		s.quiet(t)
+	})
 }

@@ -27,6 +27,8 @@ export class Call {
     session.on('confirmed', () => this.confirmed());
     for (const event of ['hold', 'unhold']) session.on(event, () => this.heard());
     session.on('getusermediafailed', failed);
+    // the gateway learns every address from the checks: the description waits for no server that cannot be reached
+    session.on('icecandidate', ({ ready }) => ready());
     for (const event of ['failed', 'ended']) session.on(event, (e) => { this.over(); finished(e); });
     if (session.connection) this.listen(session.connection);
     else session.on('peerconnection', ({ peerconnection }) => this.listen(peerconnection));
