@@ -17,7 +17,7 @@ import (
 
 // Trunk is one plain SIP trunk.
 type Trunk struct {
-	URI       URI            `yaml:"uri"`
+	URI       []URI          `yaml:"uri"`       // its servers, in the order in which they are tried
 	Addresses []Network      `yaml:"addresses"` // whence its requests may come, besides the addresses of uri
 	Username  string         `yaml:"username"`  // where it challenges the gateway, and of the registration
 	Password  string         `yaml:"password"`
@@ -29,7 +29,7 @@ type Trunk struct {
 	Key         string `yaml:"key"`
 	ServerName  string `yaml:"server-name"` // whom its certificate has to name (RFC 5922); default: the host of uri
 
-	Domain    string   `yaml:"domain"` // of the Request-URI and To of what goes there; default: as they come
+	Domain    string   `yaml:"domain"` // of the Request-URI and To of what goes there, REGISTER too; default: as they come
 	Numbers   *Numbers `yaml:"numbers"`
 	Caller    *Caller  `yaml:"caller"`
 	MaxCalls  int      `yaml:"max-calls"` // at once, both ways together; default: any
@@ -80,7 +80,10 @@ func (r *Rate) UnmarshalText(text []byte) error {
 }
 
 func (t Trunk) sipside(name string) sipside.TrunkConfig {
-	cfg := sipside.TrunkConfig{Name: name, URI: t.URI.Uri, Account: sipside.Account{Username: t.Username, Register: t.Register}}
+	cfg := sipside.TrunkConfig{Name: name, URI: t.URI[0].Uri, Account: sipside.Account{Username: t.Username, Domain: t.Domain, Register: t.Register}}
+	for _, uri := range t.URI[1:] {
+		cfg.More = append(cfg.More, uri.Uri)
+	}
 	for _, n := range t.Addresses {
 		cfg.Sources = append(cfg.Sources, n.Prefix)
 	}
@@ -149,7 +152,19 @@ func numberRules(list []NumberRule) []numbers.Rule {
 }
 
 func (v *validator) trunk(path string, t Trunk, listen []SIPListen) {
-	v.backend(path+".uri", t.URI, listen)
+	if len(t.URI) == 0 {
+		v.fail(path+".uri", "is missing: a SIP URI, such as sip:sbc.carrier.example")
+	}
+	for i, uri := range t.URI {
+		at := path + ".uri"
+		if len(t.URI) > 1 {
+			at = indexed(at, i)
+		}
+		v.backend(at, uri, listen)
+		if way := wayOf(uri); way != wayOf(t.URI[0]) {
+			v.fail(at, "%s is reached by %s, the first by %s; the servers of a trunk have one transport", uri.String(), way, wayOf(t.URI[0]))
+		}
+	}
 	v.peering(path, t.Peering)
 	v.account(path, t)
 	v.pair(path, t.Certificate, t.Key)
@@ -177,6 +192,14 @@ func (v *validator) trunk(path string, t Trunk, listen []SIPListen) {
 	}
 	v.numbers(path+".numbers", t.Numbers)
 	v.caller(path+".caller", t)
+}
+
+// wayOf is the transport that a URI says.
+func wayOf(uri URI) string {
+	if uri.IsEncrypted() {
+		return "tls"
+	}
+	return strings.ToLower(uri.UriParams.GetOr("transport", "udp"))
 }
 
 func (v *validator) numbers(path string, n *Numbers) {

@@ -23,6 +23,7 @@ type Backend struct {
 	pool   *Pool
 	uri    sip.Uri
 	target target
+	more   []target      // servers to be tried after the target's
 	wake   chan struct{} // a suspicion: probe now
 
 	tls       *TLS           // nil: as every backend's
@@ -162,17 +163,37 @@ func (b *Backend) resolve() (changed bool, err error) {
 	return true, nil
 }
 
-func (b *Backend) lookUp() ([]place, error) {
-	if addr, ok := b.target.literal(); ok {
-		return []place{{transport: b.target.transport, addr: addr}}, nil
+// lookUp finds the servers of all targets; an error says that there are none.
+func (b *Backend) lookUp() (all []place, err error) {
+	for i, t := range b.targets() {
+		places, bad := b.e.serversOf(t)
+		err = cmp.Or(err, bad)
+		for _, p := range places {
+			p.priority += i << 16 // SRV's has 16 bits
+			if i > 0 {
+				p.host = t.host
+			}
+			all = append(all, p)
+		}
 	}
-	places, err := b.e.names.wait(b.target)
-	return slices.Clone(places), err
+	if len(all) > 0 {
+		err = nil
+	}
+	return all, err
+}
+
+func (b *Backend) targets() []target { return append([]target{b.target}, b.more...) }
+
+// serversOf finds a target's servers, waiting for the name server where needed.
+func (e *Endpoints) serversOf(t target) ([]place, error) {
+	if addr, ok := t.literal(); ok {
+		return []place{{transport: t.transport, addr: addr}}, nil
+	}
+	return e.names.wait(t)
 }
 
 func (b *Backend) isName() bool {
-	_, literal := b.target.literal()
-	return !literal
+	return slices.ContainsFunc(b.targets(), func(t target) bool { _, literal := t.literal(); return !literal })
 }
 
 // stats is a snapshot of the backend's figures.

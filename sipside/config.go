@@ -47,6 +47,7 @@ type PoolConfig struct {
 type TrunkConfig struct {
 	Name    string
 	URI     sip.Uri
+	More    []sip.Uri      // servers that are tried after URI's, in their order; by the same transport
 	Sources []netip.Prefix // whence its requests may come, besides the addresses of URI
 	Account Account
 	TLS     *TLS // default: Config.ClientTLS, and the host of URI
@@ -118,6 +119,9 @@ func (c Config) Validate() error {
 			return fmt.Errorf("trunks.%s: %w", t.Name, err)
 		}
 		if err := c.validateURI(t.URI); err != nil {
+			return fmt.Errorf("trunks.%s.uri: %w", t.Name, err)
+		}
+		if err := c.validateMore(t); err != nil {
 			return fmt.Errorf("trunks.%s.uri: %w", t.Name, err)
 		}
 	}
@@ -198,6 +202,23 @@ func (c Config) validateURI(uri sip.Uri) error {
 		}
 	}
 	return fmt.Errorf("%s is reached by UDP, but sip.listen has no udp listener", uri.String())
+}
+
+// validateMore checks a trunk's further servers. A transaction runs over one kind of transport.
+func (c Config) validateMore(t TrunkConfig) error {
+	first, err := targetOf(t.URI)
+	if err != nil {
+		return err
+	}
+	for _, uri := range t.More {
+		if err := c.validateURI(uri); err != nil {
+			return err
+		}
+		if another, _ := targetOf(uri); another.transport != first.transport {
+			return fmt.Errorf("%s is reached by %s, and %s by %s", uri.String(), another.transport, t.URI.String(), first.transport)
+		}
+	}
+	return nil
 }
 
 // withDefaults fills what was left out.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -30,6 +31,7 @@ type deferred struct {
 	mu      sync.Mutex
 	left    []place          // guarded by mu; still to be tried
 	way     transaction.Flow // guarded by mu; nil until decided
+	at      netip.AddrPort   // guarded by mu; the way's server
 	via     []byte           // guarded by mu; the way's sent-by
 	silence int              // guarded by mu; repetitions of the request over this way
 	err     error            // guarded by mu
@@ -86,7 +88,11 @@ func (d *deferred) isSilent(data []byte) bool {
 		return false
 	}
 	d.silence++
-	return d.silence >= maxSilence
+	if d.silence < maxSilence {
+		return false
+	}
+	d.e.silences.add(d.at)
+	return true
 }
 
 // forward sends over the way. Called with mu held; neither way blocks.
@@ -118,6 +124,7 @@ func (d *deferred) decide() {
 		if failed == nil {
 			return
 		}
+		d.e.silences.add(p.addr)
 		d.e.log.Debug("server not reached", "backend", d.backend.name, "address", p.addr.String(), "error", failed)
 		if last {
 			err = failed
@@ -137,6 +144,7 @@ func (d *deferred) lookUp() error {
 	places, err := d.places, error(nil)
 	if places == nil {
 		places, err = d.e.names.wait(d.hop)
+		places = d.e.silences.last(places)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -202,7 +210,7 @@ func (d *deferred) settle(way transaction.Flow, p place) error {
 	d.e.address(via, p.transport, p.addr.Addr())
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.way, d.via, d.silence = way, sentBy(via), 0
+	d.way, d.at, d.via, d.silence = way, p.addr, sentBy(via), 0
 	for _, data := range d.sent {
 		if err := d.forward(data); err != nil {
 			return err
@@ -219,15 +227,18 @@ func (d *deferred) fail(err error) {
 	d.e.layer.FlowLost(d)
 }
 
-// refusals remembers where TCP did not connect, so that not every large request pays for the attempt.
+// refusals remembers for a while which servers did not do something, so that not every request pays for the attempt.
 type refusals struct {
+	life time.Duration // static
+
 	mu    sync.Mutex
 	until map[netip.AddrPort]time.Time // guarded by mu; at most maxRefusals
 }
 
 const (
 	maxRefusals = 1024
-	refusalLife = 5 * time.Minute
+	refusalLife = 5 * time.Minute  // no TCP for large requests
+	silenceLife = 30 * time.Second // not there at all: others are tried before it
 )
 
 func (r *refusals) recent(addr netip.AddrPort) bool {
@@ -247,6 +258,29 @@ func (r *refusals) add(addr netip.AddrPort) bool {
 			delete(r.until, old)
 		}
 	}
-	r.until[addr] = now.Add(refusalLife)
+	r.until[addr] = now.Add(r.life)
 	return !known
+}
+
+// last puts the places that refused lately behind the others.
+func (r *refusals) last(places []place) []place {
+	r.mu.Lock()
+	quiet := len(r.until) == 0
+	r.mu.Unlock()
+	if len(places) < 2 || quiet {
+		return places
+	}
+	sorted := slices.Clone(places)
+	slices.SortStableFunc(sorted, func(a, b place) int { return boolCompare(r.recent(a.addr), r.recent(b.addr)) })
+	return sorted
+}
+
+func boolCompare(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
 }

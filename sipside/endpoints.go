@@ -40,7 +40,8 @@ type Endpoints struct {
 	names       names
 	sources     sources
 	connections connections
-	refusals    refusals
+	refusals    refusals // of TCP, by servers of UDP
+	silences    refusals // of everything
 
 	messagesIn, messagesOut, rejected, strangers atomic.Uint64
 
@@ -122,7 +123,8 @@ func newEndpoints(cfg Config, lim limits) *Endpoints {
 	e.connections.dialled = map[connKey]*conn{}
 	e.connections.all = map[*conn]struct{}{}
 	e.connections.perPeer = map[netip.Addr]int{}
-	e.refusals.until = map[netip.AddrPort]time.Time{}
+	e.refusals.life, e.refusals.until = refusalLife, map[netip.AddrPort]time.Time{}
+	e.silences.life, e.silences.until = silenceLife, map[netip.AddrPort]time.Time{}
 	e.sources.hops = map[netip.Addr]hop{}
 	resolver := cfg.Resolver
 	var servers nameServers
@@ -166,6 +168,10 @@ func (e *Endpoints) addBackends(cfg Config) {
 		pool := &Pool{name: t.Name}
 		b := newBackend(e, pool, t.Name, t.URI)
 		b.sources, b.tls = t.Sources, t.TLS
+		for _, uri := range t.More {
+			another, _ := targetOf(uri) // Validate has seen it
+			b.more = append(b.more, another)
+		}
 		if t.Account.Register {
 			b.registrar = newRegistrar(b, t.Account)
 		}

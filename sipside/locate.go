@@ -16,9 +16,10 @@ import (
 type place struct {
 	transport transport
 	addr      netip.AddrPort
-	priority  int // lower ones first
-	weight    int // its share among those of the same priority (RFC 2782)
-	group     int // the SRV record: its addresses are tried one after another
+	priority  int    // lower ones first
+	weight    int    // its share among those of the same priority (RFC 2782)
+	host      string // whose it is; "": the target's
+	group     int    // the SRV record: its addresses are tried one after another
 }
 
 const (

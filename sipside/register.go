@@ -160,6 +160,10 @@ func (r *registrar) request(asks time.Duration) transaction.Outbound {
 	aor.User, aor.Password, aor.Port, aor.UriParams, aor.Headers = r.account.Username, "", 0, nil, nil
 	registrarURI := requestURIOf(r.b.uri)
 	registrarURI.User, registrarURI.Password = "", ""
+	if r.account.Domain != "" {
+		aor.Host = r.account.Domain
+		registrarURI = sip.Uri{Scheme: registrarURI.Scheme, Host: r.account.Domain}
+	}
 	contact := r.b.Contact(r.account.Username)
 	req := sip.NewRequest(sip.REGISTER, registrarURI)
 	hops := sip.MaxForwardsHeader(70)

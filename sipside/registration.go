@@ -9,6 +9,7 @@ import (
 // Account is a trunk's credentials and what becomes of them.
 type Account struct {
 	Username string
+	Domain   string // that registers us; "": the host of the trunk's URI
 	// Answer gives the header that answers a 401 or 407 to a request with this method, Request-URI and body. nil: challenges are
 	// not answered.
 	Answer Answerer

@@ -47,6 +47,11 @@ func (e *Endpoints) passageFor(b *Backend, out transaction.Outbound) (passage, e
 		return passage{}, fmt.Errorf("sipside: next hop: %w", err)
 	}
 	places, known := e.placesOf(hop)
+	if len(b.more) > 0 && hop == b.target && !inDialog(out.Request) { // a dialog is with one of them
+		places = b.located()
+		known = len(places) > 0
+	}
+	places = e.silences.last(places)
 	if known {
 		hop.transport = places[0].transport
 	}

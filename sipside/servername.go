@@ -24,8 +24,8 @@ func (b *Backend) connKeyOf(p place, host string) connKey {
 	if p.transport != tlsT {
 		return key
 	}
-	key.name, key.trunk = host, b.tls
-	if _, err := netip.ParseAddr(host); err == nil {
+	key.name, key.trunk = cmp.Or(p.host, host), b.tls
+	if _, err := netip.ParseAddr(key.name); err == nil && p.host == "" {
 		key.name = b.target.host
 	}
 	if b.tls != nil {
