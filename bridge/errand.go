@@ -259,6 +259,11 @@ func (e *errand) decide(t *try, ev transaction.Event) (next errandStep, accepted
 		return errandGoesOn, false
 	}
 	another := ev.Response == nil || worthTrying(ev.Response.StatusCode)
+	if ev.Response != nil && !another {
+		if left, ok := elsewhere(ev.Response.StatusCode, t.target, e.stages); ok {
+			another, e.stages = true, left
+		}
+	}
 	if another && len(e.stages) > 0 {
 		e.best = nil
 		e.b.counters.failedOver()

@@ -50,16 +50,29 @@ func (br *branch) overQuota(over *overQuota) {
 	br.ended(full(over), true)
 }
 
-// moves says whether a refusal says that this pool or trunk cannot, while the route has others: the rest of its members are not
-// asked then.
+// moves says whether a refusal leads to where else the route has it tried; see elsewhere.
 func (br *branch) moves(status int) bool {
-	c, pool := br.call, poolOf(br.leg.backend)
-	elsewhere := func(s stage) bool { return poolOf(s[0].backendName()) != pool }
-	if br.over || status < 500 || status > 599 || pool == "" || !slices.ContainsFunc(c.stages, elsewhere) || worthTrying(status) {
+	if br.over {
 		return false
 	}
-	c.stages = slices.DeleteFunc(c.stages, func(s stage) bool { return !elsewhere(s) })
-	return true
+	left, ok := elsewhere(status, br.target, br.call.stages)
+	if ok {
+		br.call.stages = left
+	}
+	return ok
+}
+
+// elsewhere leaves of the stages those at other pools and trunks, or by other rules, where a refusal says that this pool or trunk
+// cannot: the rest of its members are not asked then. False where there are none, or it is no such refusal.
+func elsewhere(status int, from target, stages []stage) ([]stage, bool) {
+	if status < 500 || status > 599 || worthTrying(status) || from.backend == nil {
+		return stages, false
+	}
+	pool := poolOf(from.backendName())
+	left := slices.DeleteFunc(slices.Clone(stages), func(s stage) bool {
+		return poolOf(s[0].backendName()) == pool && s[0].change == from.change
+	})
+	return left, len(left) > 0
 }
 
 // ended is a branch from which the caller will hear nothing more; other says that another member may do better.

@@ -142,6 +142,25 @@ func TestRouteGoesToTheNextTarget(t *testing.T) {
 	}
 }
 
+// A MESSAGE goes the same way; of the same pool by another rule, too, with what that one rewrites.
+func TestRouteOfMessageGoesToTheNextTarget(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, conditions{other: true, routes: []route.Rule{
+		{From: "browsers", Targets: []route.Target{{Name: "other", Priority: 1}, {Name: "pbx", Priority: 2}}, Fallback: true},
+		{From: "browsers", To: "pbx", Rewrite: route.Rewrite{User: "mailbox"}},
+	}})
+	b := w.browser(wsstest.Options{})
+	answer := w.sends(b, text(b.NewRequest(sip.MESSAGE, "600"), "text/plain", "hello"))
+	w.replies(w.other, sip.MESSAGE, 500)
+	w.replies(w.agents[0], sip.MESSAGE, 504)
+	if in := w.replies(w.agents[0], sip.MESSAGE, 200); in.Request().Recipient.User != "mailbox" {
+		t.Errorf("went to %s", in.Request().Recipient.String())
+	}
+	if res := <-answer; res.StatusCode != 200 {
+		t.Errorf("answered %d", res.StatusCode)
+	}
+}
+
 // What the callee says is final: neither the next target nor the next rule is tried.
 func TestRouteStaysWithARefusal(t *testing.T) {
 	t.Parallel()

@@ -72,13 +72,13 @@ func TestIndexDecidesAsTheLinearScan(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(7, 11))
 	decided := 0
-	for range 300 {
+	for range 150 {
 		var rules []Rule
 		for range r.IntN(40) {
 			rules = append(rules, randomRule(t, r))
 		}
 		table := New(rules)
-		for range 100 {
+		for range 80 {
 			q := Query{
 				From: pick(r, "browsers", "pbx", "trunk", ""), Domain: pick(r, "a.example", "b.example", "c.b.example", "example", "", "x.y.B.EXAMPLE."),
 				User: randomNumber(r) + pick(r, "", "", "a", "\xff"), FromUser: randomNumber(r), After: max(r.IntN(10)-5, 0),
@@ -93,7 +93,7 @@ func TestIndexDecidesAsTheLinearScan(t *testing.T) {
 			}
 		}
 	}
-	if decided < 3000 {
+	if decided < 1000 {
 		t.Errorf("only %d queries were decided by a rule: the test tells nothing", decided)
 	}
 }
