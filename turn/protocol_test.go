@@ -2,6 +2,7 @@ package turn
 
 import (
 	"net"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -154,5 +155,33 @@ func TestRefresh(t *testing.T) {
 	before := s.Stats().Refused[RefusedEnding]
 	if s.newClient(c.conn, nil).permit(c.conn.LocalAddr(), at.IP) || s.Stats().Refused[RefusedEnding] != before+1 {
 		t.Error("a permission without an allocation")
+	}
+}
+
+// Nothing new begins around an allocation's end, whoever sets that.
+func TestEndings(t *testing.T) {
+	t.Parallel()
+	client := netip.MustParseAddrPort("192.0.2.1:1")
+	for name, test := range map[string]struct {
+		ends, until time.Duration
+		steady      bool
+	}{
+		"far off":             {time.Minute, time.Hour, true},
+		"the refresh ends":    {endingWindow / 2, time.Hour, false},
+		"it has just ended":   {-endingWindow / 2, time.Hour, false},
+		"the lifetime's end":  {time.Minute, endingWindow / 2, false},
+		"not opened yet":      {0, time.Hour, true},
+		"not another's, none": {time.Minute, 0, false},
+	} {
+		r := &relays{byClient: map[netip.AddrPort]*relay{}}
+		if test.until != 0 {
+			r.byClient[client] = &relay{until: time.Now().Add(test.until)}
+		}
+		if test.ends != 0 {
+			r.extend(client, test.ends)
+		}
+		if got := r.steady(client); got != test.steady {
+			t.Errorf("%s: %v", name, got)
+		}
 	}
 }
