@@ -42,7 +42,7 @@ func TestDemoPhone(t *testing.T) {
 
 func act(t *testing.T, tab *lab.Tab, steps ...chromedp.Action[chromedp.Void]) {
 	t.Helper()
-	if err := tab.Act(15*time.Second, steps...); err != nil {
+	if err := tab.Act(30*time.Second, steps...); err != nil {
 		t.Fatalf("chromium: %v", err)
 	}
 }

@@ -23,7 +23,7 @@ routes:
 
 // The load generator's packets all arrive, are opened with the keys of their call, and carry what was sent.
 func TestLoad(t *testing.T) {
-	ctx, stop := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, stop := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer stop()
 	g, err := load.New(0, nil)
 	must(t, err)

@@ -40,7 +40,7 @@ func newLocal(t *testing.T) *local {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { pbx.Close() })
-	ctx, stop := context.WithTimeout(context.Background(), time.Minute)
+	ctx, stop := context.WithTimeout(context.Background(), 3*time.Minute)
 	t.Cleanup(stop)
 	return &local{newSite(t, fmt.Sprintf(localPBX, pbx.Addr())), ctx}
 }

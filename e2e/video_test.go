@@ -107,7 +107,7 @@ func (c *peerCall) state(name string) peerState {
 // until polls a browser's state, with a reason.
 func (c *peerCall) until(reason, name string, ok func(peerState) bool) {
 	c.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for tick := time.Tick(100 * time.Millisecond); ; <-tick {
 		s := c.state(name)
 		if ok(s) {

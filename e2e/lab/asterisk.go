@@ -162,7 +162,7 @@ func (a *Asterisk) Kill() {
 
 // CLI runs one console command and gives what it prints.
 func (a *Asterisk) CLI(command string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, filepath.Join(a.run, "asterisk"), "-rx", command).CombinedOutput()
 	if err != nil {

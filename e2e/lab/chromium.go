@@ -154,10 +154,10 @@ func (tab *Tab) Try(out any, within time.Duration, function string, args ...any)
 	return json.Unmarshal(value, out)
 }
 
-// Do is Try within 20 s; an error fails the test.
+// Do is Try within 30 s; an error fails the test.
 func (tab *Tab) Do(t testing.TB, out any, function string, args ...any) {
 	t.Helper()
-	if err := tab.Try(out, 20*time.Second, function, args...); err != nil {
+	if err := tab.Try(out, patience, function, args...); err != nil {
 		t.Fatalf("chromium: %v", err)
 	}
 }

@@ -3,48 +3,12 @@
 package lab
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 )
-
-const inside = "TANDEM_LAB_NAMESPACE"
-
-// Isolate runs the tests of a package again inside a network namespace with nothing but loopback, and gives their exit
-// code; it is for TestMain. Without root it takes a user namespace.
-func Isolate(m *testing.M) int {
-	if os.Getenv(inside) != "" {
-		return m.Run()
-	}
-	self, err := os.Executable()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "lab:", err)
-		return 1
-	}
-	// an empty resolv.conf keeps Asterisk from opening DNS sockets on all addresses
-	script := `mount --make-rprivate / && ip link set lo up && mount --bind /dev/null /etc/resolv.conf && exec "$@"`
-	cmd := exec.Command("/bin/sh", append([]string{"-c", script, "sh", self}, os.Args[1:]...)...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.Env = append(os.Environ(), inside+"=1")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
-	if uid := os.Getuid(); uid != 0 {
-		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
-		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: uid, Size: 1}}
-		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
-	}
-	if err := cmd.Run(); err != nil {
-		if exit, ok := err.(*exec.ExitError); ok && exit.ExitCode() > 0 {
-			return exit.ExitCode()
-		}
-		fmt.Fprintln(os.Stderr, "lab: no network namespace for the end-to-end tests:", err)
-		return 1
-	}
-	return 0
-}
 
 // Dir is where e2e/lab/install put the peers.
 func Dir(t testing.TB) string {
@@ -73,9 +37,11 @@ func Program(t testing.TB, name string) string {
 	return path
 }
 
-// Eventually polls a condition, quickly first and then twice a second, until it gives nil; the test fails with its last error.
+// Eventually polls a condition, quickly first and then twice a second, until it gives nil; the test fails with its last error. However
+// short the time, it is patience at least: machines are busy, and what works costs nothing.
 func Eventually(t testing.TB, within time.Duration, what string, condition func() error) {
 	t.Helper()
+	within = max(within, patience)
 	deadline := time.Now().Add(within)
 	for pause := 20 * time.Millisecond; ; pause = min(pause*3/2, 500*time.Millisecond) {
 		err := condition()
