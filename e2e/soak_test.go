@@ -76,9 +76,11 @@ func TestNothingIsLeft(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "tandem.yaml")
 	must(t, os.WriteFile(file, []byte(soakConfig), 0o644))
 	lab.StartTandem(t, "run", "-config", file)
-	lab.Eventually(t, 20*time.Second, "the gateway listens", func() error { return lab.DialTCP("127.0.0.20:8443") })
-	before, err := soakFigures()
-	must(t, err)
+	var before map[string]int
+	lab.Eventually(t, 20*time.Second, "the gateway listens", func() error {
+		before, err = soakFigures()
+		return errors.Join(err, lab.DialTCP("127.0.0.20:8443"))
+	})
 	s.run(t, count)
 	if open := phones.Open(); open != 0 {
 		t.Errorf("%d phones never heard a BYE", open)

@@ -20,8 +20,8 @@ import (
 const inside = "TANDEM_LAB_NAMESPACE"
 
 // Isolate runs the tests of a package again inside a network namespace with nothing but loopback, and gives their exit
-// code; it is for TestMain. Without root it takes a user namespace. Where all the tests are asked for, as many run at a time as the
-// machine has CPUs, three at most, each in a process and a namespace of its own: addresses and ports are the same and in nobody's way.
+// code; it is for TestMain. Without root it takes a user namespace. Where all the tests are asked for, one more than
+// the machine has CPUs run at a time, four at most, each in a process and a namespace of its own: nobody's ports are in another's way.
 func Isolate(m *testing.M) int {
 	if os.Getenv(inside) != "" {
 		return m.Run()
@@ -42,7 +42,7 @@ func Isolate(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, "lab: the tests' names:", err)
 		return 1
 	}
-	return besides(self, strings.Fields(string(names)), min(runtime.NumCPU(), 3))
+	return besides(self, strings.Fields(string(names)), min(runtime.NumCPU()+1, 4))
 }
 
 // everything says whether the command line asks for all tests, and for nothing that one process must have for itself, as a profile.
