@@ -82,7 +82,7 @@ func TestFaultsOfTheMeaning(t *testing.T) {
 		{add("trunks: {t: {uri: sip:a, ca: DIR/none.pem}}"), `t.yaml:5:26: trunks.t.ca: open`},
 		{add("trunks: {t: {uri: sip:a, key: DIR/none.pem}}"), `trunks.t.key: stands without certificate`},
 		{add("trunks: {t: {uri: sip:a, server-name: '*'}}"), `trunks.t.server-name: "*" is not a domain`},
-		{add("trunks: {t: {uri: [sip:a, sips:b]}}"), `t.yaml:5:26: trunks.t.uri[1]: sips:b is reached by tls, the first by udp`},
+		{add("trunks: {t: {uri: [sip:a, sips:b]}}"), `t.yaml:5:31: trunks.t.uri[1]: sips:b is reached by tls, the first by udp`},
 		{add("trunks: {t: {uri: sip:a, domain: 'a b'}}"), `t.yaml:5:26: trunks.t.domain: "a b" is not a domain`},
 		{add("trunks: {t: {uri: sip:a, max-calls: -1}}"), `trunks.t.max-calls: -1 calls are none`},
 		{add("trunks: {t: {uri: sip:a, max-rate: fast}}"), `trunks.t.max-rate: "fast" is not a number of calls a second`},
