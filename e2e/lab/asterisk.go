@@ -47,7 +47,14 @@ type AsteriskConfig struct {
 	Trusted   []string // more users, without digest: they are who their From says
 	Mailboxes bool     // users have mailboxes: NOTIFY unasked until a phone subscribes
 
-	Keeping int // users' max_contacts, and a further contact is refused; default: 1, and the newest replaces the oldest
+	TLS     *AsteriskTLS // port 5061, too
+	Keeping int          // users' max_contacts, and a further contact is refused; default: 1, and the newest replaces the oldest
+}
+
+// AsteriskTLS are the PEM files of an Asterisk that wants its peers' certificates.
+type AsteriskTLS struct {
+	Certificate, Key string
+	CA               string // who signs the peers'
 }
 
 // StartAsterisk runs a PBX at a loopback address until the test ends.
