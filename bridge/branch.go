@@ -151,7 +151,7 @@ func (br *branch) sendInvite(offer []byte) (err error) {
 	}
 	if br.target.backend != nil {
 		br.try.stop()
-		br.try = c.after(c.bridge.cfg.TryTimeout, "try-timeout", br.tryTimeout)
+		br.try = c.after(c.bridge.patience(l.backend), "try-timeout", br.tryTimeout)
 	}
 	return nil
 }
@@ -290,7 +290,8 @@ func (br *branch) onRefusal(res *sip.Response) {
 	}
 	br.leg.step(legHeardFinal)
 	br.call.hearSessionID(br.leg, res)
-	br.ended(br.refused(res), br.moves(res.StatusCode) || worthTrying(res.StatusCode))
+	status := res.StatusCode
+	br.ended(br.refused(res), br.moves(status) || br.call.bridge.worthTrying(br.leg.backend, status))
 }
 
 // failed is an INVITE that ended without a response.
@@ -299,7 +300,11 @@ func (br *branch) failed(err error) {
 	br.leg.step(legHeardFinal)
 	br.leg.log.Info("no answer", "error", err)
 	why, other := br.call.failure(err)
-	br.ended(why, other && br.target.backend != nil)
+	other = other && br.target.backend != nil
+	if other && !br.over {
+		br.target.backend.Suspect()
+	}
+	br.ended(why, other)
 }
 
 // giveUp ends the branch without waiting for it.

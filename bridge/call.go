@@ -32,6 +32,7 @@ type call struct {
 	ringing  *branch // whose early media the caller hears
 	stale    bool    // the caller changed its session before the answer: the callee hears of it once the call is up
 	best     *Termination
+	refused  bool // a branch ended by more than its member's own failure: no other member is tried
 	term     *Termination
 	sessions sessionIDs
 	timers   map[*timer]struct{}

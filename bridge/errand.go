@@ -121,7 +121,7 @@ func (e *errand) send(t *try) {
 	t.sent++
 	sent := t.sent
 	if t.target.backend != nil {
-		wait := e.b.cfg.TryTimeout
+		wait := e.b.patience(t.target.backendName())
 		if !e.anotherLives() {
 			wait *= lastChance
 		}
@@ -251,6 +251,9 @@ func (e *errand) decide(t *try, ev transaction.Event) (next errandStep, accepted
 		e.over = true
 		return errandGoesOn, true
 	}
+	if ev.Err != nil && t.target.backend != nil {
+		t.target.backend.Suspect()
+	}
 	why := e.refusal(t, ev)
 	if e.best == nil || better(refusal{status: why.status}, refusal{status: e.best.status}) {
 		e.best = &why
@@ -258,9 +261,9 @@ func (e *errand) decide(t *try, ev transaction.Event) (next errandStep, accepted
 	if slices.ContainsFunc(e.tries, func(t *try) bool { return !t.over }) {
 		return errandGoesOn, false
 	}
-	another := ev.Response == nil || worthTrying(ev.Response.StatusCode)
+	another := ev.Response == nil || e.b.worthTrying(t.target.backendName(), ev.Response.StatusCode)
 	if ev.Response != nil && !another {
-		if left, ok := elsewhere(ev.Response.StatusCode, t.target, e.stages); ok {
+		if left, ok := e.b.elsewhere(ev.Response.StatusCode, t.target, e.stages); ok {
 			another, e.stages = true, left
 		}
 	}

@@ -55,7 +55,7 @@ func (br *branch) moves(status int) bool {
 	if br.over {
 		return false
 	}
-	left, ok := elsewhere(status, br.target, br.call.stages)
+	left, ok := br.call.bridge.elsewhere(status, br.target, br.call.stages)
 	if ok {
 		br.call.stages = left
 	}
@@ -64,8 +64,8 @@ func (br *branch) moves(status int) bool {
 
 // elsewhere leaves of the stages those at other pools and trunks, or by other rules, where a refusal says that this pool or trunk
 // cannot: the rest of its members are not asked then. False where there are none, or it is no such refusal.
-func elsewhere(status int, from target, stages []stage) ([]stage, bool) {
-	if status < 500 || status > 599 || worthTrying(status) || from.backend == nil {
+func (b *Bridge) elsewhere(status int, from target, stages []stage) ([]stage, bool) {
+	if status < 500 || status > 599 || from.backend == nil || b.worthTrying(from.backendName(), status) {
 		return stages, false
 	}
 	pool := poolOf(from.backendName())
@@ -85,6 +85,7 @@ func (br *branch) ended(why Termination, other bool) {
 	br.over = true
 	br.leg.closeMedia()
 	c.prefer(br, why)
+	c.refused = c.refused || !other
 	switch {
 	case c.running() && why.Status >= 600: // it speaks for all (RFC 3261 §16.7 step 5)
 		c.endBranches(br, reasonValue(why.Status, why.Phrase))
@@ -92,7 +93,7 @@ func (br *branch) ended(why Termination, other bool) {
 		c.step(callExhausted, br, nil)
 	case c.running():
 		c.step(callRefused, br, nil)
-	case other && len(c.stages) > 0:
+	case other && len(c.stages) > 0 && !c.refused:
 		c.failOver(br, why)
 	default:
 		c.because(*c.best)
@@ -147,9 +148,6 @@ func (c *call) prefer(br *branch, why Termination) {
 // refused makes of a backend's or browser's refusal what the caller is to see.
 func (br *branch) refused(res *sip.Response) Termination {
 	c := br.call
-	if br.target.backend != nil && res.StatusCode == 503 {
-		br.target.backend.Suspect()
-	}
 	if res.StatusCode == 401 || res.StatusCode == 407 {
 		return c.challenge(br, res)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/emiago/sipgo/sip"
 
+	"tandem/sipside"
 	"tandem/sipside/siptest"
 	"tandem/wss/wsstest"
 )
@@ -74,7 +75,7 @@ func TestFailover(t *testing.T) {
 func TestFailoverOnRefusedConnection(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, conditions{dead: true, bridge: Config{TryTimeout: 10 * time.Second}, handler: behave(replies(486))})
-	for _, member := range w.sip.Pool("pbx").Order("") {
+	for _, member := range w.sip.Pool("pbx").Order(sipside.Query{}) {
 		if name := member.Name(); name != "pbx/"+w.agents[0].Addr().String() {
 			w.registerAt(name)
 		}

@@ -8,6 +8,7 @@ import (
 
 	"tandem/bridge/media"
 	"tandem/bridge/sdp"
+	"tandem/sipside"
 	"tandem/sipside/transaction"
 )
 
@@ -51,6 +52,7 @@ type leg struct {
 	referred    int               // REFERs that the peer sent
 	passed      map[uint32]string // Event of the NOTIFYs to the far leg, by the CSeq of the REFER that we passed to this one
 	mended      func()            // what comes after our offer to a leg that moved
+	counted     *sipside.Backend  // has this leg among its calls
 }
 
 // incomingInvite is the caller's INVITE while it has no final response.
@@ -80,6 +82,18 @@ func (l *leg) register() {
 	if l.flow != "" {
 		l.call.bridge.calls.addFlow(l.flow, l.call)
 	}
+	if b, ok := l.peer.(*sipside.Backend); ok && l.counted == nil {
+		l.counted = b
+		b.CallBegins()
+	}
+}
+
+// uncount takes a leg that is gone out of its backend's calls.
+func (l *leg) uncount() {
+	if l.counted != nil {
+		l.counted.CallEnds()
+		l.counted = nil
+	}
 }
 
 // unregister forgets the leg; later requests for it get 481.
@@ -91,6 +105,7 @@ func (l *leg) unregister() {
 		l.call.bridge.calls.dropFlow(l.flow, l.call)
 	}
 	l.keyed = nil
+	l.uncount()
 }
 
 // ready is the leg's half of offer and answer with a port for each stream that the far leg's description has. A stream for which
@@ -119,6 +134,9 @@ func (l *leg) step(in legInput) {
 		l.log.Debug("leg", "state", step.next.String(), "was", l.state.String())
 	}
 	l.state = step.next
+	if l.state == legGone {
+		l.uncount()
+	}
 	if step.do&legSendAck != 0 {
 		l.sendAck()
 	}

@@ -6,6 +6,7 @@ import (
 
 	"tandem/bridge/route"
 	"tandem/bridge/sdp"
+	"tandem/sipside"
 )
 
 // Peering is how calls with a pool or trunk are made. The zero value offers plain RTP and carries audio only.
@@ -16,12 +17,14 @@ type Peering struct {
 	Reliable Reliable
 	// SessionExpires is what our INVITEs ask for (RFC 4028); 0: nothing, a timer is the peer's to bring.
 	SessionExpires time.Duration
-	Shared         bool        // audio may come in by a port that many calls share
-	PassRedirects  bool        // a 3xx goes to the caller; else it is followed
-	Untrusted      bool        // RFC 3325: what it asserts is not believed, and what is private not told to it
-	Refer          ReferPolicy // what becomes of a REFER that reaches this backend
-	Learn          string      // whom to believe about the source of RTP: "strict", "signalling", "any"; "": as the media engine says
-	Username       string      // of the gateway, where a backend challenges what it vouches for
+	Shared         bool             // audio may come in by a port that many calls share
+	PassRedirects  bool             // a 3xx goes to the caller; else it is followed
+	Untrusted      bool             // RFC 3325: what it asserts is not believed, and what is private not told to it
+	Refer          ReferPolicy      // what becomes of a REFER that reaches this backend
+	Learn          string           // whom to believe about the source of RTP: "strict", "signalling", "any"; "": as the media engine says
+	Failover       sipside.Statuses // refusals after which another member is tried, besides 408 and 503
+	TryTimeout     time.Duration    // 0: Config.TryTimeout
+	Username       string           // of the gateway, where a backend challenges what it vouches for
 	Password       string
 	Own            bool // its challenges are the gateway's to answer, whoever calls
 	Presentation   *Presentation

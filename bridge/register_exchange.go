@@ -54,7 +54,7 @@ type exchange struct {
 // choose orders the members. Credentials go to the member that issued their nonce; where that is gone or unknown, the client is
 // to be challenged anew by whoever comes first.
 func (x *exchange) choose(pool *sipside.Pool) {
-	x.members = pool.Order(x.wish.aor)
+	x.members = pool.Home(x.wish.aor)
 	if x.in.identity != "" {
 		x.bare = true
 		return
@@ -84,7 +84,7 @@ func (x *exchange) try() {
 	x.mu.Lock()
 	x.attempt++
 	attempt, member := x.attempt, x.members[x.at]
-	wait := x.r.b.cfg.TryTimeout
+	wait := x.r.b.patience(member.Name())
 	if !slices.ContainsFunc(x.members[x.at+1:], (*sipside.Backend).Alive) {
 		wait *= lastChance
 	}
@@ -195,6 +195,7 @@ func (x *exchange) event(attempt int, e transaction.Event) {
 	x.mu.Unlock()
 
 	if e.Err != nil {
+		member.Suspect()
 		if client != nil {
 			client.Abandon()
 		}
@@ -238,7 +239,7 @@ func (x *exchange) decide(e transaction.Event) step {
 		status = e.Response.StatusCode
 	}
 	switch {
-	case (status == 0 || worthTrying(status)) && x.at+1 < len(x.members):
+	case (status == 0 || x.r.b.worthTrying(x.members[x.at].Name(), status)) && x.at+1 < len(x.members):
 		x.at++
 		x.answer = nil
 		if identity.NonceOf(x.tx.Request()) != "" {

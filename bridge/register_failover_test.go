@@ -15,7 +15,7 @@ import (
 func (rig *registerRig) byPreference(doubles ...*registrarDouble) []*registrarDouble {
 	rig.t.Helper()
 	var ordered []*registrarDouble
-	for _, backend := range rig.bridge.with.Backends.Pool("pbx").Order("sip:alice@example.com") {
+	for _, backend := range rig.bridge.with.Backends.Pool("pbx").Home("sip:alice@example.com") {
 		for _, d := range doubles {
 			if d.name() == backend.Name() {
 				ordered = append(ordered, d)

@@ -1,8 +1,10 @@
 package bridge
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/emiago/sipgo/sip"
 
@@ -49,8 +51,15 @@ func refusalOf(res *sip.Response, toBrowser bool) refusal {
 	return out
 }
 
-// worthTrying says whether a final refusal is about the member and not about the callee: another member may do better.
-func worthTrying(status int) bool { return status == 503 || status == 408 }
+// worthTrying says whether a final refusal of a backend is about the member and not about the callee: another member may do better.
+func (b *Bridge) worthTrying(backend string, status int) bool {
+	return status == 503 || status == 408 || b.peering(backend).Failover.Has(status)
+}
+
+// patience is how long a backend may say nothing but 100 while there is another.
+func (b *Bridge) patience(backend string) time.Duration {
+	return cmp.Or(b.peering(backend).TryTimeout, b.cfg.TryTimeout)
+}
 
 // better says whether a refusal is to be preferred to another (RFC 3261 §16.7): a 6xx ends the search, then what is closest to
 // the user.

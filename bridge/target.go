@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -109,22 +110,51 @@ func (b *Bridge) targetsAt(in inbound, to string, uri sip.Uri, like target) ([]s
 	if pool == nil {
 		return nil, &notRouted{500, fmt.Sprintf("no pool or trunk %q", to)}
 	}
-	members := pool.Order(b.poolKey(in))
+	members := pool.Order(in.query())
 	if len(members) == 0 {
-		return nil, &notRouted{480, fmt.Sprintf("no member of %q", to)}
+		return nil, &notRouted{480, fmt.Sprintf("no member of %q takes calls", to)}
 	}
-	if in.browser != nil {
+	if in.browser != nil && !pool.SharedLocation() {
 		members = b.registrarFirst(in, members)
 	}
-	return stagesOf(members, like), nil
+	stages := stagesOf(members, like)
+	if pool.Parallel() && in.req.IsInvite() {
+		stages = atOnce(stages)
+	}
+	return stages, nil
 }
 
-// poolKey keeps the calls of one address of record where its REGISTER went.
-func (b *Bridge) poolKey(in inbound) string {
-	if in.browser == nil {
-		return ""
+// query is what a pool's order looks at.
+func (in inbound) query() sipside.Query {
+	q := sipside.Query{
+		Caller: aorOf(in.req.From().Address), Callee: aorOf(in.req.To().Address), RequestURI: in.req.Recipient.String(), User: in.identity,
 	}
-	return aorOf(in.req.From().Address)
+	if h := in.req.CallID(); h != nil {
+		q.CallID = h.Value()
+	}
+	if host, _, err := net.SplitHostPort(in.req.Source()); err == nil {
+		q.Source = host
+	}
+	if q.User == "" {
+		q.User = identity.UserOf(in.req)
+	}
+	return q
+}
+
+// atOnce puts the living members into one stage.
+func atOnce(stages []stage) []stage {
+	var together stage
+	rest := slices.DeleteFunc(slices.Clone(stages), func(s stage) bool {
+		alive := s[0].backend.Alive()
+		if alive {
+			together = append(together, s...)
+		}
+		return alive
+	})
+	if len(together) == 0 {
+		return stages
+	}
+	return append([]stage{together}, rest...)
 }
 
 // registrarFirst puts the member that registered the caller in front, for it knows the caller.
@@ -134,7 +164,7 @@ func (b *Bridge) registrarFirst(in inbound, members []*sipside.Backend) []*sipsi
 		if binding.AOR != aor {
 			continue
 		}
-		i := slices.IndexFunc(members, func(m *sipside.Backend) bool { return m.Name() == binding.Backend && m.Alive() })
+		i := slices.IndexFunc(members, func(m *sipside.Backend) bool { return m.Name() == binding.Backend && m.Ready() })
 		if i > 0 {
 			first := members[i]
 			members = append([]*sipside.Backend{first}, slices.Delete(slices.Clone(members), i, i+1)...)
@@ -168,14 +198,20 @@ func (b *Bridge) credentialsFor(in inbound, stages []stage) []stage {
 		return stages
 	}
 	issuer := b.with.Backends.Backend(by.Backend)
-	if issuer == nil || !issuer.Alive() {
+	if issuer == nil || !issuer.Ready() {
 		return stages
 	}
 	first := target{backend: issuer, change: stages[backend][0].change, uri: stages[backend][0].uri}
-	at := slices.IndexFunc(stages, func(s stage) bool { return s[0].backend == issuer })
-	if at >= 0 {
-		first = stages[at][0]
-		stages = slices.Delete(stages, at, at+1)
+	for i, s := range stages {
+		at := slices.IndexFunc(s, func(t target) bool { return t.backend == issuer })
+		if at < 0 {
+			continue
+		}
+		first = s[at]
+		if stages[i] = slices.Delete(s, at, at+1); len(stages[i]) == 0 {
+			stages = slices.Delete(stages, i, i+1)
+		}
+		break
 	}
 	first.credentials, first.issuer, first.stale = true, &by, false
 	return append([]stage{{first}}, stages...)

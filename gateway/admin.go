@@ -147,8 +147,12 @@ type status struct {
 type backendStatus struct {
 	Name      string  `json:"name"`
 	Pool      string  `json:"pool"`
+	State     string  `json:"state"` // "up", "starting", "resting", "down", "draining", "drained"
 	Alive     bool    `json:"alive"`
-	LatencyMS float64 `json:"latency_ms"` // of the last answered probe
+	LatencyMS float64 `json:"latency_ms"` // of answered probes, moving average
+	Calls     int     `json:"calls"`      // that have a leg there
+	Weight    int     `json:"weight"`
+	Priority  int     `json:"priority"`
 
 	Registration *registrationStatus `json:"registration,omitempty"` // of trunks that are registered at
 }
@@ -176,7 +180,8 @@ func newStatus(of observed) status {
 	}
 	for _, b := range f.SIP.Backends {
 		s.Backends = append(s.Backends, backendStatus{
-			Name: b.Name, Pool: b.Pool, Alive: b.Alive, LatencyMS: float64(b.Latency.Microseconds()) / 1000,
+			Name: b.Name, Pool: b.Pool, State: b.State, Alive: b.Alive, LatencyMS: float64(b.Latency.Microseconds()) / 1000,
+			Calls: b.Calls, Weight: b.Weight, Priority: b.Priority,
 			Registration: registrationOf(b),
 		})
 	}

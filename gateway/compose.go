@@ -144,16 +144,32 @@ func (c Config) sipside(o Options, server *certificates, log *slog.Logger) (cfg 
 }
 
 func (p Pool) sipside(name string) sipside.PoolConfig {
-	cfg := sipside.PoolConfig{Name: name, Order: cmp.Or(p.Order, "round-robin")}
+	cfg := sipside.PoolConfig{
+		Name: name, Order: cmp.Or(p.Order, sipside.RoundRobin), HashBy: p.Hash, SharedLocation: p.SharedLocation, SlowStart: p.SlowStart,
+	}
 	for _, m := range p.Members {
-		cfg.Members = append(cfg.Members, sipside.Member{URI: m.URI.Uri, Weight: cmp.Or(m.Weight, 1)})
+		cfg.Members = append(cfg.Members, m.sipside())
 	}
 	probe := Probe{Every: 5 * time.Second}
 	if p.Probe != nil {
 		probe = *p.Probe
 	}
-	cfg.Probe = sipside.Probe{Every: probe.Every, DownAfter: cmp.Or(probe.DownAfter, 3), UpAfter: cmp.Or(probe.UpAfter, 2)}
+	cfg.Probe = sipside.Probe{
+		Every: probe.Every, Timeout: probe.Timeout, DownAfter: cmp.Or(probe.DownAfter, 3), UpAfter: cmp.Or(probe.UpAfter, 2), Accept: ranges(probe.Accept),
+	}
 	return cfg
+}
+
+func (m Member) sipside() sipside.Member {
+	return sipside.Member{URI: m.URI.Uri, Weight: m.Weight, Priority: m.Priority, Drain: m.Drain}
+}
+
+func ranges(list []Statuses) sipside.Statuses {
+	var all sipside.Statuses
+	for _, s := range list {
+		all = append(all, s.StatusRange)
+	}
+	return all
 }
 
 // media is the engine's part; web are the addresses of the browsers' TLS listeners.
@@ -241,6 +257,7 @@ func (p Peering) bridge(refer bridge.ReferPolicy) bridge.Peering {
 	out := bridge.Peering{
 		SDP: policy, Insecure: p.SRTP == "off", DTMF: bridge.DTMF(p.DTMF), Reliable: bridge.Reliable(p.Reliable), SessionExpires: expires,
 		Shared: p.Shared != nil && *p.Shared, Refer: refer, PassRedirects: p.Redirect == "pass", Untrusted: refer != bridge.ReferPass, Learn: p.Learn,
+		Failover: ranges(p.Failover), TryTimeout: p.TryTimeout,
 	}
 	if p.Refer != "" {
 		out.Refer = bridge.ReferPolicy(p.Refer)

@@ -112,9 +112,12 @@ type TURNQuota struct {
 
 // Pool is a set of interchangeable backends.
 type Pool struct {
-	Order   string   `yaml:"order"` // "round-robin" (default), "hash"
-	Members []Member `yaml:"members"`
-	Probe   *Probe   `yaml:"probe"` // nil: every 5 s, down after 3, up after 2
+	Order          string        `yaml:"order"`           // one of sipside.Orders; default "round-robin"
+	Hash           string        `yaml:"hash"`            // what the order hash goes by: one of sipside.HashKeys; default "caller"
+	SharedLocation bool          `yaml:"shared-location"` // all members know where the users of each are: users have no member of their own
+	Members        []Member      `yaml:"members"`
+	Probe          *Probe        `yaml:"probe"`      // nil: every 5 s, down after 3, up after 2
+	SlowStart      time.Duration `yaml:"slow-start"` // in which a member that is up again comes to its whole share; default: at once
 
 	Username string `yaml:"username"` // of the gateway, for routes that say vouch; default: the members trust its address
 	Password string `yaml:"password"`
@@ -135,19 +138,25 @@ type Peering struct {
 	Redirect       string         `yaml:"redirect"`        // "follow" (default), "pass"
 	Trust          *bool          `yaml:"trust"`           // RFC 3325; default: true for pools, false for trunks
 	Learn          string         `yaml:"learn"`           // "strict", "signalling", "any"; default: media.rtp.learn
+	Failover       []Statuses     `yaml:"failover"`        // refusals that another member is tried after, besides 408 and 503
+	TryTimeout     time.Duration  `yaml:"try-timeout"`     // default: call.try-timeout
 }
 
 // Member is one server of a pool; a plain SIP URI stands for one of weight 1.
 type Member struct {
-	URI    URI `yaml:"uri"`
-	Weight int `yaml:"weight"`
+	URI      URI  `yaml:"uri"`
+	Weight   int  `yaml:"weight"`   // 1 to 100
+	Priority int  `yaml:"priority"` // lower ones first, where the order is priority
+	Drain    bool `yaml:"drain"`    // it takes no new calls
 }
 
 // Probe says how members are watched by OPTIONS.
 type Probe struct {
-	Every     time.Duration `yaml:"every"` // 0s: no probing
+	Every     time.Duration `yaml:"every"`   // 0s: no probing
+	Timeout   time.Duration `yaml:"timeout"` // default: every, 2s at most
 	DownAfter int           `yaml:"down-after"`
 	UpAfter   int           `yaml:"up-after"`
+	Accept    []Statuses    `yaml:"accept"` // what counts as an answer; default: all but 408 and 503
 }
 
 // Call holds the time limits of calls.

@@ -169,8 +169,7 @@ func TestAllFaultsAtOnceInOrder(t *testing.T) {
 func TestLaterFeaturesAreRefused(t *testing.T) {
 	for text, want := range map[string]string{
 		"networks: {inside: {sip: 1}}":                         "t.yaml:5:1: networks: networks are not in this version",
-		"pools: {p: {members: sip:p, order: least-calls}}":     "pools.p.order: the order least-calls is not in this version",
-		"pools: {p: {members: sip:p, shared-location: true}}":  "pools.p.shared-location: shared-location is not",
+		"pools: {p: {members: sip:p, network: inside}}":        "pools.p.network: networks are not in this version",
 		"https: {listen: 127.0.0.1:0, acme: {domains: [a.b]}}": "https.acme: acme is not in this version",
 	} {
 		key, _, _ := strings.Cut(text, ":")

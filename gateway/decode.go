@@ -48,8 +48,6 @@ var laterKeys = map[string]string{
 	"https.acme":      "acme is not in this version; give certificate and key",
 	"pools.*.network": "networks are not in this version",
 
-	"pools.*.shared-location": "shared-location is not in this version",
-
 	"trunks.*.network": "networks are not in this version",
 }
 

@@ -113,8 +113,12 @@ func (s scrape) backends(f figures) {
 	s.gauge("sip_connections", "TCP and TLS connections of the SIP side.", float64(e.Connections))
 	for _, b := range e.Backends {
 		labels := []string{"pool", b.Pool, "backend", b.Name}
-		s.gauge("backend_up", "1 while probes find the backend alive.", oneIf(b.Alive), labels...)
-		s.gauge("backend_latency_seconds", "Round trip of the last answered probe.", b.Latency.Seconds(), labels...)
+		s.gauge("backend_up", "1 while probes and traffic find the backend alive.", oneIf(b.Alive), labels...)
+		s.gauge("backend_latency_seconds", "Round trip of answered probes, moving average.", b.Latency.Seconds(), labels...)
+		s.gauge("backend_calls", "Calls that have a leg at the backend.", float64(b.Calls), labels...)
+		s.gauge("backend_weight", "The backend's weight in its pool.", float64(b.Weight), labels...)
+		s.gauge("backend_priority", "The backend's priority in its pool; lower ones first.", float64(b.Priority), labels...)
+		s.gauge("backend_state", "1: the backend's state.", 1, append(labels, "state", b.State)...)
 		s.counter("backend_requests_total", "Requests sent to the backend.", b.Requests, labels...)
 		s.counter("backend_failures_total", "Requests to the backend that failed.", b.Fails, labels...)
 		if b.Registers {

@@ -84,6 +84,7 @@ func (t Trunk) sipside(name string) sipside.TrunkConfig {
 	for _, uri := range t.URI[1:] {
 		cfg.More = append(cfg.More, uri.Uri)
 	}
+	cfg.Account.Version = t.Password
 	for _, n := range t.Addresses {
 		cfg.Sources = append(cfg.Sources, n.Prefix)
 	}

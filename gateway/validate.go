@@ -255,6 +255,10 @@ func (v *validator) peering(path string, p Peering) {
 		v.fail(path+".session-expires", "%v is not 0s, nor between 90s and 24h", *e)
 	}
 	v.oneOf(path+".redirect", p.Redirect, "follow", "pass")
+	v.failover(path+".failover", p.Failover)
+	if p.TryTimeout != 0 {
+		v.within(path+".try-timeout", p.TryTimeout, 10*time.Millisecond, 32*time.Second)
+	}
 	v.oneOf(path+".refer", p.Refer, "pass", "local")
 	v.oneOf(path+".learn", p.Learn, learnModes()...)
 }
@@ -264,62 +268,6 @@ func (v *validator) name(path, name string) {
 		v.fail(path, "the name %s stands for the browsers", name)
 	} else if !backendName.MatchString(name) {
 		v.fail(path, "the name %q has more than letters, digits, - and _", name)
-	}
-}
-
-func (v *validator) pool(path string, p Pool, listen []SIPListen) {
-	switch p.Order {
-	case "", "round-robin", "hash":
-	case "weighted", "least-calls", "lowest-latency", "priority", "random", "parallel":
-		v.fail(path+".order", "the order %s is not in this version; it knows round-robin and hash", p.Order)
-	default:
-		v.fail(path+".order", "%q is not round-robin or hash", p.Order)
-	}
-	if (p.Username == "") != (p.Password == "") {
-		v.fail(path+".username", "username and password stand together")
-	}
-	if len(p.Members) == 0 {
-		v.fail(path+".members", "a pool needs at least one member")
-	}
-	var seen []string
-	for i, m := range p.Members {
-		at := indexed(path+".members", i)
-		v.backend(at+".uri", m.URI, listen)
-		if m.Weight < 0 || m.Weight > 100 {
-			v.fail(at+".weight", "%d is not between 1 and 100", m.Weight)
-		}
-		if text := strings.ToLower(m.URI.String()); slices.Contains(seen, text) {
-			v.fail(at, "%s is listed twice", m.URI.String())
-		} else {
-			seen = append(seen, text)
-		}
-	}
-	if p.Probe == nil {
-		return
-	}
-	if p.Probe.Every != 0 {
-		v.within(path+".probe.every", p.Probe.Every, 10*time.Millisecond, time.Hour)
-	}
-	if p.Probe.DownAfter < 0 || p.Probe.UpAfter < 0 {
-		v.fail(path+".probe", "down-after and up-after count answers")
-	}
-}
-
-func (v *validator) backend(path string, uri URI, listen []SIPListen) {
-	if uri.Host == "" {
-		v.fail(path, "is missing: a SIP URI, such as sip:10.0.0.10:5060")
-		return
-	}
-	if uri.Port < 0 || uri.Port > 65535 {
-		v.fail(path, "the port %d is not between 1 and 65535", uri.Port)
-	}
-	overUDP := !uri.IsEncrypted()
-	if uri.UriParams != nil {
-		transport, found := uri.UriParams.Get("transport")
-		overUDP = overUDP && (!found || strings.EqualFold(transport, "udp"))
-	}
-	if hasUDP := slices.ContainsFunc(listen, func(l SIPListen) bool { return l.Network == "udp" }); overUDP && !hasUDP {
-		v.fail(path, "%s is reached by UDP, and sip.listen has no udp:// address; add one, or ;transport=tcp here", uri.String())
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/emiago/sipgo/sip"
+
+	"tandem/sipside"
 )
 
 // WebListen is an address of the browsers' listener: "ADDRESS:PORT" or "https://ADDRESS:PORT" with TLS,
@@ -127,6 +129,24 @@ func (u *URI) UnmarshalText(text []byte) error {
 func (m *Member) UnmarshalText(text []byte) error {
 	m.Weight = 1
 	return m.URI.UnmarshalText(text)
+}
+
+// Statuses are SIP statuses: "503", or the class "5xx".
+type Statuses struct{ sipside.StatusRange }
+
+// UnmarshalText reads the forms above.
+func (s *Statuses) UnmarshalText(text []byte) error {
+	class, isClass := strings.CutSuffix(strings.ToLower(string(text)), "xx")
+	n, err := strconv.Atoi(class)
+	switch {
+	case err == nil && isClass && n >= 1 && n <= 6:
+		s.Low, s.High = n*100, n*100+99
+	case err == nil && !isClass && n >= 100 && n <= 699:
+		s.Low, s.High = n, n
+	default:
+		return fmt.Errorf("%q is neither a SIP status nor a class such as 5xx", text)
+	}
+	return nil
 }
 
 // Toggle is a feature that is on unless it is switched off.

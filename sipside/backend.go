@@ -20,43 +20,49 @@ type Backend struct {
 	// static after construction
 	e      *Endpoints
 	name   string
-	pool   *Pool
+	pool   string
 	uri    sip.Uri
 	target target
 	more   []target      // servers to be tried after the target's
-	wake   chan struct{} // a suspicion: probe now
+	wake   chan struct{} // probe now
 
-	tls       *TLS           // nil: as every backend's
-	sources   []netip.Prefix // besides its servers' addresses: where its requests may come from
-	registrar *registrar     // nil: no binding is kept there
+	settings  atomic.Pointer[settings]
+	registrar atomic.Pointer[registrar] // nil: no binding is kept there
+	places    atomic.Pointer[[]place]   // sorted
+	watched   atomic.Bool               // its watch runs
+	drained   atomic.Bool               // it gets no new requests, for somebody wants it so
+	retired   atomic.Bool               // it gets no new requests, for it is no member any more
 
-	serve transaction.Handler // set by Serve before anything is read
-
-	places          atomic.Pointer[[]place] // sorted
 	down            atomic.Bool
+	restUntil       atomic.Int64 // Unix time, nanoseconds; written with mu held
+	since           atomic.Int64 // Unix time, nanoseconds: up again, or added; 0: from the start
+	silences        atomic.Int32 // requests without an answer, in a row
 	latency         atomic.Int64 // nanoseconds
+	calls           atomic.Int64
 	requests, fails atomic.Uint64
 
 	mu     sync.Mutex
-	health health // guarded by mu
+	streak streak // guarded by mu
 }
 
-func newBackend(e *Endpoints, pool *Pool, name string, uri sip.Uri) *Backend {
+func newBackend(e *Endpoints, pool, name string, uri sip.Uri, more ...sip.Uri) *Backend {
 	t, _ := targetOf(uri) // Validate has seen it
-	return &Backend{
+	b := &Backend{
 		e: e, pool: pool, name: name, uri: *uri.Clone(), target: t,
 		wake: make(chan struct{}, 1),
 	}
+	for _, uri := range more {
+		another, _ := targetOf(uri)
+		b.more = append(b.more, another)
+	}
+	return b
 }
 
 // Name is "pool/host:port" or the trunk's name; stable across restarts.
 func (b *Backend) Name() string { return b.name }
 
 // Pool is the name of the pool or trunk.
-func (b *Backend) Pool() string { return b.pool.name }
-
-// Alive says whether probes find it up.
-func (b *Backend) Alive() bool { return !b.down.Load() }
+func (b *Backend) Pool() string { return b.pool }
 
 // Request adds the Via and sends a request in a new client transaction. Its next hop: the topmost Route, else, where To has a
 // tag, the Request-URI (RFC 3261 §12.2.1.1), else the backend's own address. Above 1300 bytes it goes by TCP, and where TCP is
@@ -67,6 +73,8 @@ func (b *Backend) Request(out transaction.Outbound, on func(transaction.Event)) 
 	tx, err := b.send(out, func(event transaction.Event) {
 		if event.Err != nil {
 			b.fails.Add(1)
+		} else {
+			b.hear(event.Response)
 		}
 		on(event)
 	})
@@ -198,11 +206,13 @@ func (b *Backend) isName() bool {
 
 // stats is a snapshot of the backend's figures.
 func (b *Backend) stats() BackendStats {
+	settings := b.settings.Load()
 	s := BackendStats{
-		Name: b.name, Pool: b.pool.name, Alive: b.Alive(), Latency: time.Duration(b.latency.Load()),
+		Name: b.name, Pool: b.pool, State: b.State(), Alive: b.Alive(), Latency: time.Duration(b.latency.Load()),
+		Calls: int(b.calls.Load()), Weight: settings.weight, Priority: settings.priority,
 		Requests: b.requests.Load(), Fails: b.fails.Load(),
 	}
-	if r := b.registrar; r != nil {
+	if r := b.registrar.Load(); r != nil {
 		s.Registers, s.Registered, s.RegisterStatus = true, r.registered.Load(), int(r.status.Load())
 	}
 	return s

@@ -34,9 +34,8 @@ func BenchmarkUDPRequest(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer e.Close()
-	for _, backend := range e.backends {
-		backend.serve = func(tx *transaction.Server) { respondAll{}.ServeBackend(backend, tx) }
-	}
+	var h Handler = respondAll{}
+	e.handler.Store(&h)
 	u := e.listeners[0].(*udpListener)
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {

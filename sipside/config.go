@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,22 +26,44 @@ type Listen struct {
 // Probe says how members are watched by OPTIONS.
 type Probe struct {
 	Every     time.Duration // 0: no probing, every member counts as alive
+	Timeout   time.Duration // a later answer is none; default: Every, 2 s at most
 	DownAfter int           // failures in a row until a member is down; default 3
 	UpAfter   int           // answers in a row until it is up again; default 2
+	Accept    Statuses      // what counts as an answer; default: all but 408 and 503, which say that it cannot work
+}
+
+// Statuses are ranges of SIP statuses, such as 200 to 299.
+type Statuses []StatusRange
+
+// StatusRange has both its ends.
+type StatusRange struct{ Low, High int }
+
+// Has says whether a status is in the range.
+func (r StatusRange) Has(status int) bool { return r.Low <= status && status <= r.High }
+
+// Has says whether a status is in one of the ranges.
+func (s Statuses) Has(status int) bool {
+	return slices.ContainsFunc(s, func(r StatusRange) bool { return r.Has(status) })
 }
 
 // Member is one server of a pool.
 type Member struct {
-	URI    sip.Uri // host, port, transport parameter
-	Weight int     // 1 to 100; 0 means 1
+	URI      sip.Uri // host, port, transport parameter
+	Weight   int     // 1 to 100; 0 means 1
+	Priority int     // lower ones first, where the order is Priority
+	Drain    bool    // it gets no new requests
 }
 
 // PoolConfig is a pool of PBXs.
 type PoolConfig struct {
-	Name    string
-	Order   string // "round-robin" (default), "hash"
-	Members []Member
-	Probe   Probe
+	Name           string
+	Order          string // see Orders; default RoundRobin
+	HashBy         string // see HashKeys, for the order Hash; default ByCaller
+	SharedLocation bool   // all members know where the users of each are: nothing stays with one
+	Members        []Member
+	Sourced        bool // members come from elsewhere, too: there may be none yet
+	Probe          Probe
+	SlowStart      time.Duration // in which a member that is up again, or added, comes to its whole share
 }
 
 // TrunkConfig is one plain SIP trunk.
@@ -105,6 +128,11 @@ func (c Config) Validate() error {
 			return fmt.Errorf("sip.listen[%d]: %w", i, err)
 		}
 	}
+	return c.validatePeers()
+}
+
+// validatePeers checks the pools and trunks.
+func (c Config) validatePeers() error {
 	names := map[string]bool{}
 	for _, p := range c.Pools {
 		if err := validateName(names, p.Name); err != nil {
@@ -159,15 +187,16 @@ func validateName(seen map[string]bool, name string) error {
 }
 
 func (c Config) validatePool(p PoolConfig) error {
-	switch p.Order {
-	case "", "round-robin", "hash":
-	default:
-		return fmt.Errorf("order: unknown order %q: round-robin or hash", p.Order)
+	if p.Order != "" && !slices.Contains(Orders(), p.Order) {
+		return fmt.Errorf("order: unknown order %q: one of %s", p.Order, strings.Join(Orders(), ", "))
 	}
-	if p.Probe.Every < 0 || p.Probe.DownAfter < 0 || p.Probe.UpAfter < 0 {
+	if p.HashBy != "" && !slices.Contains(HashKeys(), p.HashBy) {
+		return fmt.Errorf("hash: unknown key %q: one of %s", p.HashBy, strings.Join(HashKeys(), ", "))
+	}
+	if p.Probe.Every < 0 || p.Probe.Timeout < 0 || p.SlowStart < 0 || p.Probe.DownAfter < 0 || p.Probe.UpAfter < 0 {
 		return errors.New("probe: negative values make no sense")
 	}
-	if len(p.Members) == 0 {
+	if len(p.Members) == 0 && !p.Sourced {
 		return errors.New("members: at least one member is needed")
 	}
 	seen := map[string]bool{}
@@ -229,7 +258,20 @@ func (p Probe) withDefaults() Probe {
 	if p.UpAfter == 0 {
 		p.UpAfter = 2
 	}
+	if p.Timeout == 0 {
+		p.Timeout = min(p.Every, probeTimeout)
+	}
 	return p
+}
+
+const probeTimeout = 2 * time.Second
+
+// accepts says whether a final response to a probe is an answer.
+func (p Probe) accepts(status int) bool {
+	if len(p.Accept) > 0 {
+		return p.Accept.Has(status)
+	}
+	return status != sip.StatusRequestTimeout && status != sip.StatusServiceUnavailable
 }
 
 func memberName(pool string, uri sip.Uri) string {

@@ -31,7 +31,7 @@ func TestValidateNamesTheKey(t *testing.T) {
 			"sip.listen[0]: 0.0.0.0:5060 says no address that others could answer to: set sip.advertise"},
 		{func(c *Config) { c.Listen[0].Network = "tcp" },
 			"pools.pbx.members[0]: sip:10.0.0.1 is reached by UDP, but sip.listen has no udp listener"},
-		{func(c *Config) { c.Pools[0].Order = "fancy" }, `pools.pbx.order: unknown order "fancy": round-robin or hash`},
+		{func(c *Config) { c.Pools[0].Order = "fancy" }, `pools.pbx.order: unknown order "fancy": one of round-robin, weighted, relative-weight, random, weighted-random, hash, priority, least-calls, lowest-latency, parallel`},
 		{func(c *Config) { c.Pools[0].Members = nil }, "pools.pbx.members: at least one member is needed"},
 		{func(c *Config) { c.Pools[0].Members[0].Weight = 101 }, "pools.pbx.members[0].weight: 101 is not in 1 to 100"},
 		{func(c *Config) { c.Pools[0].Members[0].URI = sip.Uri{Scheme: "tel"} }, "pools.pbx.members[0]: tel:: neither a sip nor a sips URI"},

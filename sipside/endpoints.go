@@ -23,9 +23,6 @@ type Endpoints struct {
 	advertise string
 	dscp      int
 	clientTLS *tls.Config
-	pools     map[string]*Pool
-	backends  []*Backend // in the configuration's order
-	byName    map[string]*Backend
 	layer     *transaction.Layer
 	trace     transaction.Trace
 	log       *slog.Logger
@@ -36,6 +33,10 @@ type Endpoints struct {
 	cancel  context.CancelFunc
 	serving chan struct{} // closed by Serve, after which Backend.serve may be called
 	leaving chan struct{} // closed by Unregister
+
+	members   atomic.Pointer[roster]
+	handler   atomic.Pointer[Handler] // set by Serve before anything is read
+	reloading sync.Mutex              // held while members changes
 
 	names       names
 	sources     sources
@@ -99,15 +100,15 @@ func open(cfg Config, lim limits) (*Endpoints, error) {
 		}
 		e.listeners = append(e.listeners, opened)
 	}
-	e.addBackends(cfg)
-	e.resolveAll()
+	d, fresh := e.compose(cfg, &roster{})
+	e.resolve(fresh)
+	e.publish(d)
 	return e, nil
 }
 
 func newEndpoints(cfg Config, lim limits) *Endpoints {
 	e := &Endpoints{
 		advertise: strings.Trim(cfg.Advertise, "[]"), clientTLS: cfg.ClientTLS, dscp: cfg.dscp(),
-		pools: map[string]*Pool{}, byName: map[string]*Backend{},
 		trace: cfg.Trace, log: cfg.Log, limits: lim, scratch: newScratch(),
 		serving: make(chan struct{}), leaving: make(chan struct{}),
 	}
@@ -157,51 +158,6 @@ func (e *Endpoints) reaches(addr netip.Addr) bool {
 	return false
 }
 
-func (e *Endpoints) addBackends(cfg Config) {
-	for _, p := range cfg.Pools {
-		pool := &Pool{name: p.Name, probe: p.Probe.withDefaults()}
-		for _, m := range p.Members {
-			e.addBackend(pool, newBackend(e, pool, memberName(p.Name, m.URI), m.URI), max(m.Weight, 1))
-		}
-	}
-	for _, t := range cfg.Trunks {
-		pool := &Pool{name: t.Name}
-		b := newBackend(e, pool, t.Name, t.URI)
-		b.sources, b.tls = t.Sources, t.TLS
-		for _, uri := range t.More {
-			another, _ := targetOf(uri) // Validate has seen it
-			b.more = append(b.more, another)
-		}
-		if t.Account.Register {
-			b.registrar = newRegistrar(b, t.Account)
-		}
-		e.addBackend(pool, b, 1)
-	}
-}
-
-func (e *Endpoints) addBackend(pool *Pool, b *Backend, weight int) {
-	e.pools[pool.name] = pool
-	pool.members = append(pool.members, b)
-	pool.names = append(pool.names, b.name)
-	pool.weights = append(pool.weights, weight)
-	e.backends = append(e.backends, b)
-	e.byName[b.name] = b
-}
-
-// resolveAll looks all names up at once and makes the table of sources.
-func (e *Endpoints) resolveAll() {
-	var asked sync.WaitGroup
-	for _, b := range e.backends {
-		asked.Go(func() {
-			if _, err := b.resolve(); err != nil {
-				e.log.Warn("backend has no address yet", "backend", b.name, "error", err)
-			}
-		})
-	}
-	asked.Wait()
-	e.sources.rebuild(e.backends)
-}
-
 // Serve handles traffic and probes until ctx ends or Close, and returns when all of it has ended. It may be called once.
 // The error is nil for an orderly end.
 func (e *Endpoints) Serve(ctx context.Context, h Handler) error {
@@ -215,9 +171,7 @@ func (e *Endpoints) Serve(ctx context.Context, h Handler) error {
 		return errors.New("sipside: served already")
 	}
 	e.served = true
-	for _, b := range e.backends {
-		b.serve = func(tx *transaction.Server) { h.ServeBackend(b, tx) }
-	}
+	e.handler.Store(&h)
 	close(e.serving)
 	e.mu.Unlock()
 
@@ -225,14 +179,7 @@ func (e *Endpoints) Serve(ctx context.Context, h Handler) error {
 	for _, l := range e.listeners {
 		e.spawn(func() { failed <- l.serve() })
 	}
-	for _, b := range e.backends {
-		if b.watched() {
-			e.spawn(b.watch)
-		}
-		if b.registrar != nil {
-			e.spawn(b.registrar.run)
-		}
-	}
+	e.start(e.members.Load().backends)
 	var err error
 	select {
 	case <-ctx.Done():
@@ -293,9 +240,3 @@ func (e *Endpoints) Addrs() []netip.AddrPort {
 	}
 	return addrs
 }
-
-// Pool finds a pool or a trunk (a pool of one) by name; nil if unknown.
-func (e *Endpoints) Pool(name string) *Pool { return e.pools[name] }
-
-// Backend finds a backend by Backend.Name; nil if unknown.
-func (e *Endpoints) Backend(name string) *Backend { return e.byName[name] }

@@ -3,168 +3,220 @@ package sipside
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"testing"
-	"testing/quick"
+	"time"
 )
 
-func TestRotationSharesByWeight(t *testing.T) {
-	for _, c := range []struct{ weights, cycle []int }{
-		{[]int{1, 1, 1}, []int{0, 1, 2}},
-		{[]int{50, 50}, []int{0, 1}},
-		{[]int{2, 1}, []int{0, 1, 0}},
-		{[]int{0, 3}, []int{1}},
-		{[]int{0, 0}, nil},
+// someone makes a pool's candidates by chance, of which each third is dead or rests.
+func someone(r *rand.Rand) []candidate {
+	list := make([]candidate, 1+r.IntN(8))
+	for i := range list {
+		list[i] = candidate{
+			name: fmt.Sprintf("pbx/10.0.0.%d:5060", 10+i), weight: 1 + r.IntN(5), priority: r.IntN(3), calls: r.IntN(20),
+			latency: time.Duration(r.IntN(40)) * time.Millisecond, share: 1,
+		}
+		if r.IntN(3) == 0 {
+			list[i].standing = health(1 + r.IntN(2))
+		}
+	}
+	return list
+}
+
+// alike are n fit candidates with these weights.
+func alike(weights ...int) []candidate {
+	list := make([]candidate, len(weights))
+	for i, w := range weights {
+		list[i] = candidate{name: fmt.Sprintf("pbx/10.0.0.%d:5060", 10+i), weight: w, share: 1}
+	}
+	return list
+}
+
+func by(kind string, list []candidate, request int) []int {
+	key := fmt.Sprintf("sip:user%d@example.com", request)
+	return order(kind, list, lot{key: key, turn: uint64(request), seed: fmt.Sprint(request)}, rotation)
+}
+
+// Every order lists each member once, the fit before the resting before the dead, and says the same of the same.
+func TestOrdersListEachMemberOnceTheFitFirst(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(1, 2))
+	for _, kind := range Orders() {
+		for request := range 3000 {
+			list := someone(r)
+			got := by(kind, list, request)
+			if sorted := slices.Sorted(slices.Values(got)); len(got) != len(list) || len(slices.Compact(sorted)) != len(list) {
+				t.Fatalf("%s of %d members: %v", kind, len(list), got)
+			}
+			if !slices.IsSortedFunc(got, func(a, b int) int { return int(list[a].standing) - int(list[b].standing) }) {
+				t.Fatalf("%s: %v with %+v", kind, got, list)
+			}
+			if again := by(kind, list, request); !slices.Equal(got, again) {
+				t.Fatalf("%s is not pure: %v, then %v", kind, got, again)
+			}
+		}
+	}
+}
+
+// shares counts who comes first in n requests.
+func shares(kind string, list []candidate, n int) []float64 {
+	counts := make([]float64, len(list))
+	for request := range n {
+		counts[by(kind, list, request)[0]] += 1 / float64(n)
+	}
+	return counts
+}
+
+func TestOrdersShareByWeightWithinBounds(t *testing.T) {
+	t.Parallel()
+	weighted, dead3 := alike(1, 2, 5), alike(1, 2, 5)
+	dead3[2].standing = dead
+	for _, test := range []struct {
+		kind string
+		list []candidate
+		want []float64
+		off  float64
+	}{
+		{RoundRobin, weighted, []float64{1. / 3, 1. / 3, 1. / 3}, 0.001},
+		{RoundRobin, dead3, []float64{1. / 2, 1. / 2, 0}, 0.001},
+		{Weighted, weighted, []float64{1. / 8, 2. / 8, 5. / 8}, 0.001},
+		{Weighted, dead3, []float64{2. / 8, 6. / 8, 0}, 0.001}, // its turns go to who follows
+		{RelativeWeight, weighted, []float64{1. / 8, 2. / 8, 5. / 8}, 0.001},
+		{RelativeWeight, dead3, []float64{1. / 3, 2. / 3, 0}, 0.001},
+		{Random, weighted, []float64{1. / 3, 1. / 3, 1. / 3}, 0.02},
+		{Random, dead3, []float64{1. / 2, 1. / 2, 0}, 0.02},
+		{WeightedRandom, weighted, []float64{1. / 8, 2. / 8, 5. / 8}, 0.02},
+		{WeightedRandom, dead3, []float64{1. / 3, 2. / 3, 0}, 0.02},
+		{Hash, weighted, []float64{1. / 8, 2. / 8, 5. / 8}, 0.02},
+		{Hash, dead3, []float64{1. / 3, 2. / 3, 0}, 0.02},
+		{Priority, weighted, []float64{1. / 3, 1. / 3, 1. / 3}, 0.001}, // all of the same
+		{LeastCalls, weighted, []float64{1. / 3, 1. / 3, 1. / 3}, 0.001},
+		{LowestLatency, weighted, []float64{1. / 3, 1. / 3, 1. / 3}, 0.001},
 	} {
-		if got := rotation(c.weights); !slices.Equal(got, c.cycle) {
-			t.Errorf("rotation(%v) = %v, want %v", c.weights, got, c.cycle)
-		}
-	}
-	property := func(a, b, c uint8) bool {
-		weights := []int{int(a) % 101, int(b) % 101, int(c)%100 + 1}
-		counts := make([]int, 3)
-		for _, member := range rotation(weights) {
-			counts[member]++
-		}
-		for i := range weights {
-			if counts[i]*weights[2] != counts[2]*weights[i] {
-				return false
+		got := shares(test.kind, test.list, 12000)
+		for i := range got {
+			if math.Abs(got[i]-test.want[i]) > test.off {
+				t.Errorf("%s: %.3f, want %.3f", test.kind, got, test.want)
+				break
 			}
 		}
-		return true
-	}
-	if err := quick.Check(property, nil); err != nil {
-		t.Error(err)
 	}
 }
 
-func TestFromTurnListsEachOnce(t *testing.T) {
-	property := func(turn uint64, a, b uint8) bool {
-		cycle := rotation([]int{int(a)%9 + 1, int(b)%9 + 1, 1})
-		order := fromTurn(cycle, turn)
-		return order[0] == cycle[turn%uint64(len(cycle))] && len(order) == 3 && len(slices.Compact(slices.Sorted(slices.Values(order)))) == 3
-	}
-	if err := quick.Check(property, nil); err != nil {
-		t.Error(err)
-	}
-}
-
-func members(n int) (names []string, weights []int) {
-	for i := range n {
-		names = append(names, fmt.Sprintf("pbx/10.0.0.%d:5060", 10+i))
-		weights = append(weights, 1)
-	}
-	return names, weights
-}
-
-func TestRendezvousShares(t *testing.T) {
-	names, weights := members(4)
-	weights[2] = 3
-	const keys = 20000
-	counts := make([]int, 4)
-	for k := range keys {
-		counts[rendezvous(fmt.Sprintf("sip:user%d@example.com", k), names, weights)[0]]++
-	}
-	for i, n := range counts {
-		want := keys * float64(weights[i]) / 6
-		if math.Abs(float64(n)-want) > 0.06*want {
-			t.Errorf("member %d of weight %d got %d keys, want about %.0f", i, weights[i], n, want)
+func TestPriorityIsActiveAndStandby(t *testing.T) {
+	t.Parallel()
+	list := alike(1, 1, 1)
+	list[0].priority, list[1].priority, list[2].priority = 2, 1, 1
+	for request := range 20 {
+		if got := by(Priority, list, request); got[2] != 0 || got[0] == 0 {
+			t.Fatalf("%v", got)
 		}
 	}
-}
-
-func TestRendezvousMovesOnlyKeysOfTheChangedMember(t *testing.T) {
-	names, weights := members(5)
-	for k := range 5000 {
-		key := fmt.Sprintf("sip:user%d@example.com", k)
-		with := rendezvous(key, names, weights)
-		without := rendezvous(key, names[:4], weights[:4])
-		if with[0] != 4 && with[0] != without[0] {
-			t.Fatalf("%s moved from %s to %s though neither came nor went", key, names[with[0]], names[without[0]])
-		}
-		if with[0] == 4 && with[1] != without[0] {
-			t.Fatalf("%s: the second choice %s is not who takes over (%s)", key, names[with[1]], names[without[0]])
-		}
+	list[1].standing, list[2].standing = dead, resting
+	if got := by(Priority, list, 0); !slices.Equal(got, []int{0, 2, 1}) {
+		t.Errorf("the standby does not take over: %v", got)
 	}
 }
 
-func TestRendezvousDoesNotDependOnTheConfigurationsOrder(t *testing.T) {
-	names, weights := members(4)
-	reversed := slices.Clone(names)
-	slices.Reverse(reversed)
-	for k := range 500 {
-		key := fmt.Sprintf("sip:user%d@example.com", k)
-		if a, b := names[rendezvous(key, names, weights)[0]], reversed[rendezvous(key, reversed, weights)[0]]; a != b {
-			t.Fatalf("%s: %s in one order, %s in the other", key, a, b)
-		}
+// Calls that follow each other fill members in the ratio of their weights, and whoever is emptier comes first.
+func TestLeastCallsLevelsOut(t *testing.T) {
+	t.Parallel()
+	list := alike(1, 1, 2)
+	list[0].calls = 30
+	for request := range 90 {
+		list[by(LeastCalls, list, request)[0]].calls++
+	}
+	if list[0].calls != 30 || list[1].calls != 30 || list[2].calls != 60 {
+		t.Errorf("%d, %d and %d calls for the weights 1, 1, 2", list[0].calls, list[1].calls, list[2].calls)
 	}
 }
 
-func TestLivingFirst(t *testing.T) {
-	property := func(order []uint8, dead uint16) bool {
-		alive := make([]bool, 16)
-		for i := range alive {
-			alive[i] = dead&(1<<i) == 0
-		}
-		var in []int
-		for _, i := range order {
-			in = append(in, int(i)%16)
-		}
-		out := livingFirst(in, alive)
-		firstDead := slices.IndexFunc(out, func(i int) bool { return !alive[i] })
-		lateLiving := firstDead >= 0 && slices.ContainsFunc(out[firstDead:], func(i int) bool { return alive[i] })
-		return !lateLiving && slices.Equal(slices.Sorted(slices.Values(in)), slices.Sorted(slices.Values(out)))
+func TestLowestLatency(t *testing.T) {
+	t.Parallel()
+	list := alike(1, 1, 1, 1)
+	for i, ms := range []int{0, 30, 20, 22} { // the first is not measured
+		list[i].latency = time.Duration(ms) * time.Millisecond
 	}
-	if err := quick.Check(property, nil); err != nil {
-		t.Error(err)
+	if got := shares(LowestLatency, list, 1000); got[0] != 0 || got[1] != 0 || got[2] < 0.4 || got[3] < 0.4 {
+		t.Errorf("%v: the two that are near the fastest share alike", got)
+	}
+	if got := by(LowestLatency, list, 0); !slices.Equal(got[2:], []int{1, 0}) {
+		t.Errorf("%v: the slower one, then the unknown", got)
+	}
+	list[2].standing, list[3].standing = dead, dead
+	if got := by(LowestLatency, list, 0); got[0] != 1 {
+		t.Errorf("%v: the dead ones' latency counts", got)
 	}
 }
 
-func TestPoolOrder(t *testing.T) {
-	pool := &Pool{name: "pbx"}
-	for i := range 3 {
-		b := &Backend{name: fmt.Sprintf("pbx/%d", i), pool: pool}
-		pool.members = append(pool.members, b)
-		pool.names = append(pool.names, b.name)
-		pool.weights = append(pool.weights, 1)
+// A member that comes or goes, or dies, moves the keys that are or were its own and no other.
+func TestHashMovesFewKeys(t *testing.T) {
+	t.Parallel()
+	four, five := alike(1, 1, 1, 1), alike(1, 1, 1, 1, 1)
+	broken := slices.Clone(five)
+	broken[4].standing = dead
+	moved := 0
+	for request := range 5000 {
+		with, without := by(Hash, five, request)[0], by(Hash, four, request)[0]
+		if with != 4 && with != without {
+			t.Fatalf("request %d went from %d to %d, though neither came nor went", request, without, with)
+		}
+		if with == 4 {
+			moved++
+		}
+		if got := by(Hash, broken, request)[0]; got != without {
+			t.Fatalf("request %d goes to %d when the fifth is dead, to %d when it is not there", request, got, without)
+		}
 	}
-	first := func(key string, n int) map[*Backend]int {
-		counts := map[*Backend]int{}
-		for range n {
-			order := pool.Order(key)
-			if len(order) != 3 {
-				t.Fatalf("%d members in the order", len(order))
+	if moved < 900 || moved > 1100 {
+		t.Errorf("%d of 5000 keys moved to the fifth", moved)
+	}
+}
+
+// Slow start: the share of a member grows from nearly nothing to the whole, by each order, and a key that came to it stays.
+func TestSlowStart(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{RoundRobin, Weighted, RelativeWeight, Random, WeightedRandom, Hash, LeastCalls, LowestLatency} {
+		for _, share := range []float64{0.05, 0.3, 0.7, 1} {
+			list := alike(1, 1)
+			if kind == LeastCalls {
+				list[0].calls = 100 // else the turns decide
 			}
-			counts[order[0]]++
-		}
-		return counts
-	}
-	for b, n := range first("", 9) {
-		if n != 3 {
-			t.Errorf("%s was first %d times of 9", b.name, n)
-		}
-	}
-	home := pool.Order("sip:alice@example.com")[0]
-	if n := first("sip:alice@example.com", 5)[home]; n != 5 {
-		t.Errorf("a key's member was first %d times of 5", n)
-	}
-	home.down.Store(true)
-	counts := first("", 10)
-	if len(counts) != 2 || counts[home] != 0 {
-		t.Errorf("with one dead: %v", counts)
-	}
-	for b, n := range counts {
-		if n != 5 {
-			t.Errorf("%s was first %d times of 10: the dead member's turns were not shared", b.name, n)
+			list[1].share = share
+			want := share / 2
+			if kind == LeastCalls {
+				want = share
+			}
+			if got := shares(kind, list, 8000)[1]; math.Abs(got-want) > 0.03 {
+				t.Errorf("%s at a share of %.2f: %.3f of the requests, want %.3f", kind, share, got, want)
+			}
 		}
 	}
-	if order := pool.Order("sip:alice@example.com"); order[0] == home || order[2] != home {
-		t.Error("a dead member is not the last resort")
+	early, late := alike(1, 1, 1), alike(1, 1, 1)
+	early[1].share, late[1].share = 0.3, 0.6
+	for request := range 3000 {
+		if by(Hash, early, request)[0] == 1 && by(Hash, late, request)[0] != 1 {
+			t.Fatalf("request %d left the member that starts", request)
+		}
 	}
-	for _, b := range pool.members {
-		b.down.Store(true)
+	alone := alike(1, 1)
+	alone[0].standing, alone[1].share = dead, 0.05
+	for request := range 100 {
+		if by(RoundRobin, alone, request)[0] != 1 {
+			t.Fatal("a dead member comes before one that starts")
+		}
 	}
-	if order := pool.Order(""); len(order) != 3 {
-		t.Errorf("%d members when all are dead", len(order))
+}
+
+func BenchmarkOrder(b *testing.B) {
+	list := alike(1, 2, 3, 4, 5, 6, 7, 8)
+	pool := &Pool{}
+	for _, kind := range Orders() {
+		b.Run(kind, func(b *testing.B) {
+			for i := range b.N {
+				order(kind, list, lot{key: "sip:alice@example.com", turn: uint64(i), seed: "x"}, pool.rotate)
+			}
+		})
 	}
 }

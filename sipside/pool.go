@@ -1,73 +1,138 @@
 package sipside
 
 import (
+	"crypto/rand"
 	"slices"
 	"sync/atomic"
+	"time"
 )
 
-// Pool is a set of interchangeable backends; a trunk is a pool of one.
+// Pool is a set of interchangeable backends; a trunk is a pool of one. A reload makes a new one.
 type Pool struct {
 	// static after construction
 	name    string
-	probe   Probe
+	order   string
+	hashBy  string
+	shared  bool
 	members []*Backend
-	names   []string // of members
-	weights []int    // of members
 
 	turn  atomic.Uint64
-	cycle atomic.Pointer[livingCycle]
+	cycle atomic.Pointer[turns]
 }
 
-// livingCycle is the rotation of the members that were alive when it was made. Immutable.
-type livingCycle struct {
-	alive []bool
-	turns []int
+// turns is the rotation of some weights. Immutable.
+type turns struct{ weights, cycle []int }
+
+// Query is what orders look at in a request; what is not known is left out.
+type Query struct {
+	CallID     string
+	Caller     string // address of record
+	Callee     string // address of record
+	RequestURI string
+	Source     string // address without port
+	User       string // as authenticated
+}
+
+// The values of PoolConfig.HashBy.
+const (
+	ByCallID     = "call-id"
+	ByCaller     = "caller"
+	ByCallee     = "callee"
+	ByRequestURI = "request-uri"
+	BySource     = "source"
+	ByUser       = "user"
+)
+
+// HashKeys are the known values of PoolConfig.HashBy.
+func HashKeys() []string {
+	return []string{ByCallID, ByCaller, ByCallee, ByRequestURI, BySource, ByUser}
+}
+
+// key is what a request is hashed by: the caller where what is asked for is not known.
+func (q Query) key(by string) string {
+	found := map[string]string{
+		ByCallID: q.CallID, ByCallee: q.Callee, ByRequestURI: q.RequestURI, BySource: q.Source, ByUser: q.User,
+	}[by]
+	if found == "" {
+		return q.Caller
+	}
+	return found
 }
 
 // Name is the pool's name in the configuration.
 func (p *Pool) Name() string { return p.name }
 
-// Order gives the members in the order in which to try them: living ones first. A key (an address of record) orders by
-// rendezvous hash, so that REGISTER and calls of one user stay on one member; an empty key lets the living members take
-// turns by weight.
-func (p *Pool) Order(key string) []*Backend {
-	alive := make([]bool, len(p.members))
-	for i, b := range p.members {
-		alive[i] = b.Alive()
+// Parallel says whether a call goes to all living members at once.
+func (p *Pool) Parallel() bool { return p.order == Parallel }
+
+// SharedLocation says whether all members know where the users of each of them are.
+func (p *Pool) SharedLocation() bool { return p.shared }
+
+// Order gives the members in the order in which to try them for a request: living ones first, dead ones as a last resort. Members
+// that are drained are left out.
+func (p *Pool) Order(q Query) []*Backend {
+	return p.arrange(p.order, lot{key: q.key(p.hashBy), turn: p.turn.Add(1) - 1})
+}
+
+// Home is the order for what belongs to an address of record, its REGISTER above all: by rendezvous hash, so that it stays with one
+// member, within the members of the best priority where the pool has that order. Where the location is shared it is Order's.
+func (p *Pool) Home(aor string) []*Backend {
+	if p.shared {
+		return p.Order(Query{Caller: aor, Callee: aor, User: aor})
 	}
-	var order []int
-	if key != "" {
-		order = rendezvous(key, p.names, p.weights)
-	} else {
-		order = p.takeTurn(alive)
+	home := p.arrange(Hash, lot{key: aor})
+	if p.order == Priority {
+		slices.SortStableFunc(home, func(a, b *Backend) int {
+			if alive := a.Alive(); alive != b.Alive() {
+				return map[bool]int{true: -1, false: 1}[alive]
+			}
+			return a.settings.Load().priority - b.settings.Load().priority
+		})
 	}
-	backends := make([]*Backend, len(order))
-	for i, member := range livingFirst(order, alive) {
-		backends[i] = p.members[member]
+	return home
+}
+
+func (p *Pool) arrange(kind string, d lot) []*Backend {
+	now := time.Now()
+	members := make([]*Backend, 0, len(p.members))
+	list := make([]candidate, 0, len(p.members))
+	starting := false
+	for _, b := range p.members {
+		if b.leaves() {
+			continue
+		}
+		c := b.candidate(now)
+		starting = starting || c.share < 1
+		members, list = append(members, b), append(list, c)
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	if starting || kind == Random || kind == WeightedRandom {
+		d.seed = rand.Text()
+	}
+	backends := make([]*Backend, 0, len(members))
+	for _, i := range order(kind, list, d, p.rotate) {
+		backends = append(backends, members[i])
 	}
 	return backends
 }
 
-// takeTurn rotates over the living members and puts the dead ones, as a last resort, behind.
-func (p *Pool) takeTurn(alive []bool) []int {
-	cycle := p.cycle.Load()
-	if cycle == nil || !slices.Equal(cycle.alive, alive) {
-		weights := slices.Clone(p.weights)
-		for i := range weights {
-			if !alive[i] {
-				weights[i] = 0
-			}
-		}
-		cycle = &livingCycle{alive, rotation(weights)}
-		p.cycle.Store(cycle)
+// rotate is rotation, remembered for as long as the weights are the same.
+func (p *Pool) rotate(weights []int) []int {
+	t := p.cycle.Load()
+	if t == nil || !slices.Equal(t.weights, weights) {
+		t = &turns{weights, rotation(weights)}
+		p.cycle.Store(t)
 	}
-	turn := p.turn.Add(1) - 1
-	order := fromTurn(cycle.turns, turn)
-	for i := range p.members {
-		dead := (int(turn%uint64(len(p.members))) + i) % len(p.members)
-		if !alive[dead] {
-			order = append(order, dead)
-		}
+	return t.cycle
+}
+
+// candidate is the backend as orders see it.
+func (b *Backend) candidate(now time.Time) candidate {
+	s := b.settings.Load()
+	return candidate{
+		name: b.name, weight: s.weight, priority: s.priority, calls: int(b.calls.Load()),
+		latency: time.Duration(b.latency.Load()), standing: b.health(now), share: b.share(now),
 	}
-	return order
 }

@@ -10,9 +10,9 @@ import (
 	"github.com/emiago/sipgo/sip"
 )
 
-func TestHealthVerdict(t *testing.T) {
+func TestStreakVerdict(t *testing.T) {
 	p := Probe{DownAfter: 3, UpAfter: 2}
-	h, down := health{}, false
+	h, down := streak{}, false
 	for i, step := range []struct{ answered, down bool }{
 		{true, false}, {false, false}, {false, false}, {true, false}, // an answer in between begins anew
 		{false, false}, {false, false}, {false, true}, {false, true},
@@ -65,7 +65,7 @@ func TestProbesFindMembersDownAndUp(t *testing.T) {
 	for _, silence := range []int32{0, 503, 408} {
 		status.Store(silence)
 		eventually(t, "the member is down", func() bool { return !b.Alive() })
-		if order := d.Pool("pbx").Order(""); order[0] == b || order[1] != b {
+		if order := d.Pool("pbx").Order(Query{}); order[0] == b || order[1] != b {
 			t.Error("a dead member is not the last resort")
 		}
 		status.Store(200)
@@ -111,21 +111,28 @@ func TestSuspectCountsAndProbesAtOnce(t *testing.T) {
 	eventually(t, "the first probe is answered", func() bool { return b.stats().Latency > 0 })
 	status.Store(0)
 	b.Suspect()
-	b.Suspect()
-	if b.Alive() {
-		t.Error("two suspicions did not put it down")
+	if !b.Alive() {
+		t.Error("one suspicion of two put it aside")
 	}
-	status.Store(200)
-	eventually(t, "the suspicion made it probe", func() bool { return d.log.count("backend is down") == 1 && d.Stats().MessagesOut >= 2 })
+	b.Suspect()
+	if b.Alive() || b.State() != "resting" {
+		t.Errorf("two suspicions left it %s", b.State())
+	}
+	eventually(t, "the suspicion made it probe", func() bool { return d.log.count("backend rests") == 1 && d.Stats().MessagesOut >= 2 })
 }
 
-func TestSuspectWithoutProbesDoesNothing(t *testing.T) {
+// Without probes traffic alone judges, and only for a while.
+func TestSuspectWithoutProbes(t *testing.T) {
 	d := openDoor(t, trunk(t, "sip:127.0.0.1:9"), testLimits())
-	for range 10 {
-		d.Backend("pbx").Suspect()
+	b := d.Backend("pbx")
+	for range 3 {
+		b.Suspect()
 	}
-	if !d.Backend("pbx").Alive() {
-		t.Error("down, and nothing would bring it up")
+	if b.Alive() || b.health(time.Now().Add(silenceRest)) != fit {
+		t.Error("it rests for ever, or not at all")
+	}
+	if order := d.Pool("pbx").Order(Query{}); len(order) != 1 {
+		t.Error("the only one is not asked any more")
 	}
 }
 

@@ -44,9 +44,9 @@ func (e *Endpoints) receive(data []byte, in arrival) {
 	case who == stranger, who == nextHopOnly && isRequest && !inDialog(req) && req.Method != sip.CANCEL:
 		e.strangers.Add(1)
 	case isRequest:
-		e.layer.Receive(msg, in.replyFlow(req.Via()), backend.serve)
+		e.layer.Receive(msg, in.replyFlow(req.Via()), backend.receive)
 	default:
-		e.layer.Receive(msg, in.flow(), backend.serve)
+		e.layer.Receive(msg, in.flow(), backend.receive)
 	}
 }
 

@@ -25,7 +25,10 @@ type registrar struct {
 	account Account
 	callID  string
 	tag     string
+	gone    chan struct{} // closed when the trunk wants it no more
+	after   *registrar    // whose binding is taken back first; may be nil
 
+	running    atomic.Bool
 	registered atomic.Bool
 	status     atomic.Int32 // of the last final response; 0: none came
 	done       chan struct{}
@@ -42,13 +45,17 @@ func newRegistrar(b *Backend, a Account) *registrar {
 	}
 	return &registrar{
 		b: b, account: a, callID: strings.ToLower(rand.Text()), tag: strings.ToLower(rand.Text()),
-		done: make(chan struct{}), state: registration{asks: a.Expires},
+		gone: make(chan struct{}), done: make(chan struct{}), state: registration{asks: a.Expires},
 	}
 }
 
 // run registers until the door is left, and then takes the binding back.
 func (r *registrar) run() {
 	defer close(r.done)
+	if r.after != nil && r.after.running.Load() {
+		<-r.after.done
+	}
+	r.after = nil
 	for {
 		wait := r.state.next(r.once(r.state.asks))
 		if was := r.registered.Swap(r.state.registered); was != r.state.registered {
@@ -64,6 +71,10 @@ func (r *registrar) run() {
 			timer.Stop()
 			return
 		case <-r.b.e.leaving:
+			timer.Stop()
+			r.leave()
+			return
+		case <-r.gone:
 			timer.Stop()
 			r.leave()
 			return
@@ -241,12 +252,13 @@ func StaleNonce(res *sip.Response) bool {
 // It may be called once, after Serve.
 func (e *Endpoints) Unregister(ctx context.Context) {
 	close(e.leaving)
-	for _, b := range e.backends {
-		if b.registrar == nil {
+	for _, b := range e.members.Load().backends {
+		r := b.registrar.Load()
+		if r == nil {
 			continue
 		}
 		select {
-		case <-b.registrar.done:
+		case <-r.done:
 		case <-ctx.Done():
 			return
 		}

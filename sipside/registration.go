@@ -1,6 +1,7 @@
 package sipside
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
@@ -15,8 +16,15 @@ type Account struct {
 	Answer Answerer
 	// Ahead gives that header by the nonce of the last challenge, before there is another; its result may be nil, as it may.
 	Ahead    func(method, uri string, body []byte) sip.Header
+	Version  string        // another where Answer is another
 	Register bool          // keep a binding of our Contact there (RFC 3261 §10.2)
 	Expires  time.Duration // what is asked for; 0: an hour
+}
+
+// same says whether a registration by one account is as good as one by the other. Expires 0 is the default.
+func (a Account) same(b Account) bool {
+	return a.Username == b.Username && a.Domain == b.Domain && a.Version == b.Version && a.Register == b.Register &&
+		cmp.Or(a.Expires, registerExpires) == cmp.Or(b.Expires, registerExpires)
 }
 
 const (

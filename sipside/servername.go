@@ -24,12 +24,13 @@ func (b *Backend) connKeyOf(p place, host string) connKey {
 	if p.transport != tlsT {
 		return key
 	}
-	key.name, key.trunk = cmp.Or(p.host, host), b.tls
+	own := b.settings.Load().tls
+	key.name, key.trunk = cmp.Or(p.host, host), own
 	if _, err := netip.ParseAddr(key.name); err == nil && p.host == "" {
 		key.name = b.target.host
 	}
-	if b.tls != nil {
-		key.name = cmp.Or(b.tls.Name, key.name)
+	if own != nil {
+		key.name = cmp.Or(own.Name, key.name)
 	}
 	return key
 }

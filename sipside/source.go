@@ -112,7 +112,7 @@ func (s *sources) forgetOne(now time.Time) {
 func (s *sources) rebuild(backends []*Backend) {
 	table := &memberTable{exact: map[netip.AddrPort]*Backend{}, hosts: map[netip.Addr]*Backend{}}
 	for _, b := range backends {
-		for _, prefix := range b.sources {
+		for _, prefix := range b.settings.Load().sources {
 			table.nets = append(table.nets, network{prefix.Masked(), b})
 		}
 		for _, p := range b.located() {

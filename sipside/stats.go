@@ -19,12 +19,16 @@ type Stats struct {
 // BackendStats is one backend's figures.
 type BackendStats struct {
 	Name, Pool      string
+	State           string // see Backend.State
 	Alive           bool
-	Latency         time.Duration // of the last answered probe
-	Requests, Fails uint64        // probes not counted; Fails: timeouts and lost flows
-	Registers       bool          // a binding of ours is to be kept there
-	Registered      bool          // it is there
-	RegisterStatus  int           // of the last final response to a REGISTER; 0: none came
+	Latency         time.Duration // of answered probes, moving average
+	Calls           int           // that have a leg there
+	Weight          int
+	Priority        int
+	Requests, Fails uint64 // probes not counted; Fails: timeouts and lost flows
+	Registers       bool   // a binding of ours is to be kept there
+	Registered      bool   // it is there
+	RegisterStatus  int    // of the last final response to a REGISTER; 0: none came
 }
 
 // Stats may be called at any time.
@@ -35,8 +39,11 @@ func (e *Endpoints) Stats() Stats {
 		Connections:  e.connections.count(),
 		Transactions: e.layer.Stats(),
 	}
-	for _, b := range e.backends {
-		s.Backends = append(s.Backends, b.stats())
+	d := e.members.Load()
+	for _, b := range d.backends {
+		if d.byName[b.name] == b { // not one whose name another has now
+			s.Backends = append(s.Backends, b.stats())
+		}
 	}
 	return s
 }

@@ -88,12 +88,18 @@ func Stale(headers []sip.Header) []sip.Header {
 
 // NonceOf is the nonce of a request's Authorization or Proxy-Authorization; "" where it has none, as in a request without
 // credentials or with those of another scheme (Bearer).
-func NonceOf(req *sip.Request) string {
+func NonceOf(req *sip.Request) string { return parameterOf(req, "nonce") }
+
+// UserOf is the user whom a request's credentials name, proven or not; "" where it has none.
+func UserOf(req *sip.Request) string { return parameterOf(req, "username") }
+
+// parameterOf is a parameter of a request's Digest credentials.
+func parameterOf(req *sip.Request, parameter string) string {
 	for _, name := range []string{"Authorization", "Proxy-Authorization"} {
 		for _, h := range req.GetHeaders(name) {
 			for _, c := range parse(h.Value()) {
-				if nonce := c.value("nonce"); nonce != "" && strings.EqualFold(c.scheme, "Digest") {
-					return nonce
+				if value := c.value(parameter); value != "" && strings.EqualFold(c.scheme, "Digest") {
+					return value
 				}
 			}
 		}

@@ -1,0 +1,86 @@
+package gateway
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"tandem/sipside"
+)
+
+func (v *validator) pool(path string, p Pool, listen []SIPListen) {
+	v.oneOf(path+".order", p.Order, sipside.Orders()...)
+	v.oneOf(path+".hash", p.Hash, sipside.HashKeys()...)
+	if p.Hash != "" && p.Order != sipside.Hash {
+		v.fail(path+".hash", "is for the order hash")
+	}
+	v.within(path+".slow-start", p.SlowStart, 0, time.Hour)
+	if (p.Username == "") != (p.Password == "") {
+		v.fail(path+".username", "username and password stand together")
+	}
+	if len(p.Members) == 0 {
+		v.fail(path+".members", "a pool needs at least one member")
+	}
+	v.members(path+".members", p.Members, listen)
+	if p.Probe != nil {
+		v.probe(path+".probe", *p.Probe)
+	}
+}
+
+func (v *validator) members(path string, members []Member, listen []SIPListen) {
+	var seen []string
+	for i, m := range members {
+		at := indexed(path, i)
+		v.backend(at+".uri", m.URI, listen)
+		if m.Weight < 0 || m.Weight > 100 {
+			v.fail(at+".weight", "%d is not between 1 and 100", m.Weight)
+		}
+		if m.Priority < 0 || m.Priority > 65535 {
+			v.fail(at+".priority", "%d is not between 0 and 65535", m.Priority)
+		}
+		if text := strings.ToLower(m.URI.String()); slices.Contains(seen, text) {
+			v.fail(at, "%s is listed twice", m.URI.String())
+		} else {
+			seen = append(seen, text)
+		}
+	}
+}
+
+func (v *validator) probe(path string, p Probe) {
+	if p.Every != 0 {
+		v.within(path+".every", p.Every, 10*time.Millisecond, time.Hour)
+	}
+	if p.Timeout != 0 {
+		v.within(path+".timeout", p.Timeout, 10*time.Millisecond, 32*time.Second)
+	}
+	if p.DownAfter < 0 || p.UpAfter < 0 {
+		v.fail(path, "down-after and up-after count answers")
+	}
+}
+
+func (v *validator) backend(path string, uri URI, listen []SIPListen) {
+	if uri.Host == "" {
+		v.fail(path, "is missing: a SIP URI, such as sip:10.0.0.10:5060")
+		return
+	}
+	if uri.Port < 0 || uri.Port > 65535 {
+		v.fail(path, "the port %d is not between 1 and 65535", uri.Port)
+	}
+	overUDP := !uri.IsEncrypted()
+	if uri.UriParams != nil {
+		transport, found := uri.UriParams.Get("transport")
+		overUDP = overUDP && (!found || strings.EqualFold(transport, "udp"))
+	}
+	if hasUDP := slices.ContainsFunc(listen, func(l SIPListen) bool { return l.Network == "udp" }); overUDP && !hasUDP {
+		v.fail(path, "%s is reached by UDP, and sip.listen has no udp:// address; add one, or ;transport=tcp here", uri.String())
+	}
+}
+
+// failover checks the refusals after which another member is tried: never one that is the callee's, or asks for credentials.
+func (v *validator) failover(path string, list []Statuses) {
+	for i, s := range list {
+		if s.Low < 400 || s.High >= 600 || slices.ContainsFunc([]int{401, 407, 486, 487}, s.Has) {
+			v.fail(indexed(path, i), "says nothing of the member; statuses from 400 to 599 without 401, 407, 486 and 487 can")
+		}
+	}
+}

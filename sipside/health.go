@@ -1,0 +1,185 @@
+package sipside
+
+import (
+	"time"
+
+	"github.com/emiago/sipgo/sip"
+)
+
+// health is how a backend is, as far as probes and traffic say.
+type health int
+
+const (
+	fit     health = iota
+	resting        // traffic says that it is better left alone for a while
+	dead           // probes say that it does not answer
+)
+
+const (
+	silenceRest = 10 * time.Second // after as many silent requests in a row as make a probed member down
+	restLongest = 5 * time.Minute  // of what a Retry-After asks for
+	leastShare  = 0.05             // of a member that begins to start slowly
+)
+
+// streak counts answers and failures in a row; a table without I/O.
+type streak struct{ answers, failures int }
+
+// verdict takes one outcome of a probe and says whether the backend is down after it.
+func (s *streak) verdict(down, answered bool, p Probe) bool {
+	if answered {
+		s.answers, s.failures = s.answers+1, 0
+		return down && s.answers < p.UpAfter
+	}
+	s.answers, s.failures = 0, s.failures+1
+	return down || s.failures >= p.DownAfter
+}
+
+// health is the backend's now.
+func (b *Backend) health(now time.Time) health {
+	switch {
+	case b.down.Load():
+		return dead
+	case now.UnixNano() < b.restUntil.Load():
+		return resting
+	}
+	return fit
+}
+
+// Alive says whether neither probes nor traffic found it unable to work.
+func (b *Backend) Alive() bool { return b.health(time.Now()) == fit }
+
+// Ready says whether it is to get new requests: it is alive, not drained and still in its pool.
+func (b *Backend) Ready() bool { return b.Alive() && !b.leaves() }
+
+// Suspect reports that real traffic got no answer. As many of these in a row as there may be failed probes let it rest; the next
+// probe is sent at once.
+func (b *Backend) Suspect() {
+	if int(b.silences.Add(1)) >= b.settings.Load().probe.DownAfter {
+		b.silences.Store(0)
+		b.rest(silenceRest, "no answers")
+	}
+	b.rouse()
+}
+
+// rouse makes the watch look at once.
+func (b *Backend) rouse() {
+	select {
+	case b.wake <- struct{}{}:
+	default:
+	}
+}
+
+// rest passes the backend over for a while, if it does not rest for longer.
+func (b *Backend) rest(d time.Duration, why string) {
+	until := time.Now().Add(min(d, restLongest)).UnixNano()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if until <= b.restUntil.Load() {
+		return
+	}
+	if b.health(time.Now()) == fit {
+		b.e.log.Warn("backend rests", "backend", b.name, "time", min(d, restLongest), "reason", why)
+	}
+	b.restUntil.Store(until)
+}
+
+// hear learns from the responses to real traffic: a 503 is about the server (RFC 3261 §21.5.4), and whoever says more than 100 is
+// not silent.
+func (b *Backend) hear(res *sip.Response) {
+	switch {
+	case res.StatusCode == sip.StatusServiceUnavailable:
+		if after := seconds(res.GetHeader("Retry-After")); after > 0 {
+			b.rest(after, "503 with Retry-After")
+			return
+		}
+		b.Suspect()
+	case res.StatusCode > 100 && res.StatusCode != sip.StatusRequestTimeout && b.silences.Load() != 0:
+		b.silences.Store(0)
+	}
+}
+
+// outcome takes a probe's answer or failure, and logs a change once.
+func (b *Backend) outcome(answered bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	was := b.down.Load()
+	now := b.streak.verdict(was, answered, b.settings.Load().probe)
+	switch {
+	case now && !was:
+		b.e.log.Warn("backend is down", "backend", b.name, "failures", b.streak.failures)
+	case was && !now:
+		b.silences.Store(0)
+		b.restUntil.Store(0)
+		b.since.Store(time.Now().UnixNano())
+		b.e.log.Info("backend is up", "backend", b.name, "latency", time.Duration(b.latency.Load()))
+	}
+	b.down.Store(now)
+}
+
+// latencyWeight is the weight of the average before a new round trip (RFC 6298 §2).
+const latencyWeight = 8
+
+// measured takes a probe's round trip into the moving average.
+func (b *Backend) measured(d time.Duration) {
+	if before := b.latency.Load(); before != 0 {
+		d = time.Duration(before) + (d-time.Duration(before))/latencyWeight
+	}
+	b.latency.Store(int64(max(d, 1)))
+}
+
+// share is how much of what would be its own it gets: it rises evenly over slow-start once it is up again or new.
+func (b *Backend) share(now time.Time) float64 {
+	since, span := b.since.Load(), b.settings.Load().slowStart
+	if since == 0 || span == 0 {
+		return 1
+	}
+	return min(1, max(leastShare, float64(now.UnixNano()-since)/float64(span)))
+}
+
+// State is a backend's condition in one word: "up", "starting", "resting", "down", "draining" (it takes no new calls and has some),
+// "drained" (it has none any more).
+func (b *Backend) State() string {
+	now := time.Now()
+	switch {
+	case b.leaves() && b.calls.Load() == 0:
+		return "drained"
+	case b.leaves():
+		return "draining"
+	case b.health(now) == dead:
+		return "down"
+	case b.health(now) == resting:
+		return "resting"
+	case b.share(now) < 1:
+		return "starting"
+	}
+	return "up"
+}
+
+// leaves says whether it is to get no new requests, whatever its health.
+func (b *Backend) leaves() bool {
+	return b.drained.Load() || b.retired.Load() || b.settings.Load().drain
+}
+
+// CallBegins and CallEnds count the calls that a backend has a leg of.
+func (b *Backend) CallBegins() { b.calls.Add(1) }
+
+// CallEnds tells when a backend that takes no new calls is empty.
+func (b *Backend) CallEnds() {
+	if b.calls.Add(-1) == 0 && b.leaves() {
+		b.empty()
+		b.rouse()
+	}
+}
+
+func (b *Backend) empty() { b.e.log.Info("backend is drained: it has no calls", "backend", b.name) }
+
+// Drain lets a backend take no new requests, or again some; its calls go on.
+func (b *Backend) Drain(on bool) {
+	if b.drained.Swap(on) == on {
+		return
+	}
+	b.e.log.Info("backend", "backend", b.name, "draining", on, "calls", b.calls.Load())
+	if on && b.calls.Load() == 0 {
+		b.empty()
+	}
+}
