@@ -114,8 +114,8 @@ type Bridge struct {
 	counters      *counters
 	overload      *overload
 	accounts      *accounts
-	quotas        map[string]*quota // by pool or trunk
 	runners       runners
+	peers         atomic.Pointer[peers]
 	draining      atomic.Bool
 }
 
@@ -131,16 +131,11 @@ func New(cfg Config, with Wiring) *Bridge {
 		counters: newCounters(),
 		overload: newOverload(),
 		accounts: &accounts{by: map[string]*identity.Account{}},
-		quotas:   map[string]*quota{},
 		subjects: newSubjects(time.Now),
 		judging:  make(chan struct{}, maxJudged),
 		runners:  make(runners),
 	}
-	for name, p := range cfg.Peerings {
-		if name != route.Browsers {
-			b.quotas[name] = newQuota(p.Quota)
-		}
-	}
+	b.Reload(cfg.Peerings, cfg.Domains)
 	b.registrar = newRegistrar(b)
 	b.subscriptions = newSubscriptions(b)
 	return b

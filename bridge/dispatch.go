@@ -143,6 +143,10 @@ func (b *Bridge) serveOptions(in inbound) {
 		b.respond(in.tx, reply{status: 480, why: "the browser's connection is gone"})
 		return
 	}
+	if b.draining.Load() {
+		b.respond(in.tx, reply{status: 503, why: "the gateway takes no new calls", headers: []sip.Header{retryAfter()}})
+		return
+	}
 	b.respond(in.tx, reply{status: 200, headers: capabilities(b.peering(in.backendName()))})
 }
 

@@ -56,7 +56,7 @@ func (b *Bridge) peering(backend string) Peering {
 	if backend == "" {
 		backend = route.Browsers
 	}
-	return b.cfg.Peerings[poolOf(backend)]
+	return b.peers.Load().peerings[poolOf(backend)]
 }
 
 // poolOf is the pool or trunk of a backend's name.

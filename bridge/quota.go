@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"math"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,20 +22,33 @@ type Quota struct {
 
 // quota counts the calls with one pool or trunk.
 type quota struct {
-	// static after construction
-	Quota
-	rate *rate.Limiter // nil: any
-
+	cap     atomic.Pointer[quotaCap]
 	running    atomic.Int64
 	full, fast atomic.Uint64
 }
 
+// quotaCap is immutable but for the limiter's own state.
+type quotaCap struct {
+	Quota
+	rate *rate.Limiter // nil: any
+}
+
 func newQuota(q Quota) *quota {
-	out := &quota{Quota: q}
-	if q.Rate > 0 {
-		out.rate = rate.NewLimiter(rate.Limit(q.Rate), max(1, int(math.Ceil(q.Rate))))
-	}
+	out := &quota{}
+	out.set(q)
 	return out
+}
+
+// set takes another cap in the place of the present one; what runs counts on.
+func (q *quota) set(to Quota) {
+	if now := q.cap.Load(); now != nil && reflect.DeepEqual(now.Quota, to) {
+		return
+	}
+	c := &quotaCap{Quota: to}
+	if to.Rate > 0 {
+		c.rate = rate.NewLimiter(rate.Limit(to.Rate), max(1, int(math.Ceil(to.Rate))))
+	}
+	q.cap.Store(c)
 }
 
 // overQuota is a call that a quota refuses.
@@ -45,17 +59,17 @@ type overQuota struct {
 
 // take lets a call in; whoever took releases once. user is who is called.
 func (q *quota) take(user string) *overQuota {
-	running := q.running.Add(1)
-	if q.isEmergency(user) {
+	running, c := q.running.Add(1), q.cap.Load()
+	if c.isEmergency(user) {
 		return nil
 	}
 	switch {
-	case q.Calls > 0 && running > int64(q.Calls):
+	case c.Calls > 0 && running > int64(c.Calls):
 		q.full.Add(1)
-		return q.refuse("no more than " + strconv.Itoa(q.Calls) + " calls at once")
-	case q.rate != nil && !q.rate.Allow():
+		return q.refuse("no more than " + strconv.Itoa(c.Calls) + " calls at once")
+	case c.rate != nil && !c.rate.Allow():
 		q.fast.Add(1)
-		return q.refuse("no more than " + strconv.FormatFloat(q.Rate, 'g', -1, 64) + " new calls a second")
+		return q.refuse("no more than " + strconv.FormatFloat(c.Rate, 'g', -1, 64) + " new calls a second")
 	}
 	return nil
 }
@@ -63,14 +77,14 @@ func (q *quota) take(user string) *overQuota {
 // refuse gives back what take took.
 func (q *quota) refuse(why string) *overQuota {
 	q.running.Add(-1)
-	status := q.Status
+	status := q.cap.Load().Status
 	if status == 0 {
 		status = 503
 	}
 	return &overQuota{status, why}
 }
 
-func (q *quota) isEmergency(user string) bool {
+func (q *quotaCap) isEmergency(user string) bool {
 	number, _, _ := strings.Cut(user, ";")
 	return slices.Contains(q.Emergency, number)
 }
@@ -88,7 +102,7 @@ func (b *Bridge) quotaOf(backend string) *quota {
 	if backend == "" {
 		return nil
 	}
-	return b.quotas[poolOf(backend)]
+	return b.peers.Load().quotas[poolOf(backend)]
 }
 
 // takeQuota counts a leg as a call with its backend's pool or trunk, until the leg is gone.

@@ -78,7 +78,7 @@ func (b *Bridge) Stats() Stats {
 		Unrecorded:    c.unrecorded,
 		Peers:         map[string]PeerStats{},
 	}
-	for name, q := range b.quotas {
+	for name, q := range b.peers.Load().quotas {
 		s.Peers[name] = q.stats()
 	}
 	if counted, ok := b.with.Store.(interface{ Len() int }); ok {

@@ -273,7 +273,7 @@ func (b *Bridge) bindingsOf(uri sip.Uri) []location.Binding {
 		return b.registrar.byGRUU(uri)
 	}
 	found := b.with.Store.ByAOR(aorOf(uri))
-	for _, domain := range b.cfg.Domains { // a PBX may dial our address instead
+	for _, domain := range b.peers.Load().domains { // a PBX may dial our address instead
 		if len(found) > 0 {
 			return found
 		}

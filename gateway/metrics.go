@@ -115,7 +115,7 @@ func (s scrape) backends(f figures) {
 		labels := []string{"pool", b.Pool, "backend", b.Name}
 		s.gauge("backend_up", "1 while probes and traffic find the backend alive.", oneIf(b.Alive), labels...)
 		s.gauge("backend_latency_seconds", "Round trip of answered probes, moving average.", b.Latency.Seconds(), labels...)
-		s.gauge("backend_calls", "Calls that have a leg at the backend.", float64(b.Calls), labels...)
+		s.gauge("backend_legs", "Calls that have a leg at the backend.", float64(b.Calls), labels...)
 		s.gauge("backend_weight", "The backend's weight in its pool.", float64(b.Weight), labels...)
 		s.gauge("backend_priority", "The backend's priority in its pool; lower ones first.", float64(b.Priority), labels...)
 		s.gauge("backend_state", "1: the backend's state.", 1, append(labels, "state", b.State)...)

@@ -116,7 +116,7 @@ func (b *Backend) outcome(answered bool) {
 	b.down.Store(now)
 }
 
-// latencyWeight is the weight of the average before a new round trip (RFC 6298 §2).
+// latencyWeight is the weight of the average before a new round trip.
 const latencyWeight = 8
 
 // measured takes a probe's round trip into the moving average.
