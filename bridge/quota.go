@@ -22,7 +22,7 @@ type Quota struct {
 
 // quota counts the calls with one pool or trunk.
 type quota struct {
-	cap     atomic.Pointer[quotaCap]
+	cap        atomic.Pointer[quotaCap]
 	running    atomic.Int64
 	full, fast atomic.Uint64
 }
