@@ -133,3 +133,41 @@ func TestRingingMeanwhile(t *testing.T) {
 		})
 	}
 }
+
+// The PBX refers the browser to somebody else while its connection is broken: they talk at once, and the browser is offered what
+// the other says as soon as it is back.
+func TestTransferredMeanwhile(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, conditions{other: true})
+	b := w.registered("alice", page())
+	call, bob := w.dialled(b, "600", w.agents[0], 1000)
+	losses()["broken"](w, b)
+	res, err := bob.dialog.Request(w.ctx(), sip.REFER, "", "", sip.NewHeader("Refer-To", "<sip:700@example.com>"))
+	w.check(err)
+	if res.StatusCode != 202 {
+		t.Fatalf("REFER answered %d", res.StatusCode)
+	}
+	reports := make(chan string, 1)
+	go func() { reports <- bob.reports() }()
+	in, err := w.other.Expect(w.ctx(), sip.INVITE)
+	w.check(err)
+	m := w.rtp()
+	answer, err := m.Answer(in.SDP())
+	w.check(err)
+	m.Tone(1500)
+	d, err := in.Accept(w.ctx(), siptest.Reply{SDP: answer})
+	w.check(err)
+	if said := <-reports; said != "100 200" {
+		t.Errorf("the PBX heard %q", said)
+	}
+	w.check(call.Media().WaitTone(w.ctx(), 1500))
+	w.check(m.WaitTone(w.ctx(), 440))
+	again := w.returns(call)
+	_, err = again.Expect(w.ctx(), func(m sip.Message) bool { req, ok := m.(*sip.Request); return ok && req.IsAck() }) // of its answer
+	w.check(err)
+	w.check(call.Media().WaitTone(w.ctx(), 1500))
+	w.check(bob.dialog.Bye(w.ctx()))
+	w.check(d.Bye(w.ctx()))
+	w.check(call.Wait(w.ctx(), wsstest.Ended))
+	w.until("no call to run", func() bool { return w.bridge.Stats().Calls == 0 })
+}

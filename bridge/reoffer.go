@@ -45,6 +45,7 @@ func (l *leg) glareWait() time.Duration {
 func (l *leg) sendOffer() {
 	if l.state != legConfirmed || l.peer == nil {
 		l.settleOffer(480, "the browser's connection is gone")
+		l.offers.Queued = l.state == legConfirmed // it is made once the browser is back
 		return
 	}
 	if l.neg.Resting { // the browser took the stream away: it alone brings it back
@@ -84,6 +85,7 @@ func (l *leg) onAnswer(sent *sentOffer, ev transaction.Event) {
 	switch {
 	case res == nil && errors.Is(ev.Err, transaction.ErrFlowLost):
 		l.refusedOffer(480, "the browser's connection is gone")
+		l.offers.Queued = true
 	case res == nil || lostDialog(res.StatusCode) || res.StatusCode == 408:
 		l.neg = l.neg.Rollback()
 		l.lost()
