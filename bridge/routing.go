@@ -60,7 +60,7 @@ func (b *Bridge) claimsOf(c *wss.Conn, aor string) func(string) []string {
 	}
 }
 
-// rewritten is a Request-URI as a route has it; "" where the route leaves it as it is.
+// rewritten is a Request-URI as a route has it; false where the route leaves it as it is.
 func rewritten(uri sip.Uri, c *route.Change) (sip.Uri, bool) {
 	if c == nil || c.User == "" && c.Domain == "" {
 		return uri, false
@@ -76,7 +76,7 @@ func rewritten(uri sip.Uri, c *route.Change) (sip.Uri, bool) {
 		uri.User = c.User
 	}
 	if c.Domain != "" {
-		uri.Host, uri.Port = c.Domain, 0
+		uri.Host, uri.Port, uri.UriParams = c.Domain, 0, nil
 	}
 	return uri, true
 }

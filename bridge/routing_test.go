@@ -41,7 +41,7 @@ func TestRouteRewrites(t *testing.T) {
 		},
 	}, {From: "browsers", To: "pbx"}}})
 	b := w.registered("alice", wsstest.Options{})
-	call, err := b.Invite(w.ctx(), "sip:0-30%31@example.com", wsstest.InviteOptions{Headers: []sip.Header{
+	call, err := b.Invite(w.ctx(), "sip:0-30%31@example.com;transport=ws", wsstest.InviteOptions{Headers: []sip.Header{
 		sip.NewHeader("X-Team", "red"), sip.NewHeader("X-More", "1"), sip.NewHeader("X-Secret", "a"), sip.NewHeader("X-SECRET", "b"), sip.NewHeader("Subject", "stays"),
 	}})
 	w.check(err)
