@@ -86,6 +86,41 @@ func TestTrunkAtAsterisk(t *testing.T) {
 	s.keyedBy(t, "caller", "RTP/SAVP SRTP_AES128_CM_HMAC_SHA1_80")
 }
 
+// withProvider is a gateway with an account at a sipp.
+const withProvider = `
+https: {listen: "https://127.0.0.20:0"}
+sip: {listen: ["udp://127.0.0.20:5060"]}
+media: {listen: "127.0.0.20:0", rtp: {ports: 30000-30999}}
+trunks:
+  provider: {uri: "sip:127.0.0.30:5060", domain: sipp.example, username: "4930123", password: secret, register: true, caller: {from: account}}
+routes: [{from: browsers, to: provider}]
+`
+
+// A sipp is the carrier: it wants a digest of REGISTER, INVITE and BYE, whose nonce serves twice.
+func TestTrunkAtSipp(t *testing.T) {
+	sipp := lab.StartSipp(t, "trunk", "127.0.0.30", "", 2)
+	lab.Eventually(t, 30*time.Second, "sipp listens", func() error { // a REGISTER before that is repeated half a minute later
+		if sockets, err := os.ReadFile("/proc/net/udp"); err != nil || !strings.Contains(string(sockets), "1E00007F:13C4") {
+			return errors.Join(errors.New("no socket"), err)
+		}
+		return nil
+	})
+	s := newSite(t, withProvider)
+	s.ladderOnFailure(t)
+	lab.Eventually(t, 30*time.Second, "the gateway is registered", func() error {
+		if !s.Backends()[0].Registered {
+			return errors.New("not yet")
+		}
+		return nil
+	})
+	c := lab.StartChromium(t).Open(t).Phone(t, lab.JsSIP, s.account("alice", aliceTone)).Call("sip:+4930600@example.com")
+	c.Wait("answered", 30*time.Second)
+	c.Hears(lab.ToneHz)
+	c.Hangup()
+	sipp.Wait(t)
+	s.quiet(t)
+}
+
 // certificates writes NAME.pem and NAME.key for SIP domains, and the authority's ca.pem.
 func certificates(t *testing.T, dir string, domains map[string]string) {
 	t.Helper()
