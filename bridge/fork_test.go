@@ -44,6 +44,7 @@ func (w *world) reasonOfCancel(c *wsstest.Call) string {
 
 // The first answer wins; whoever else rings is told that the call was answered, which is no missed call (RFC 3326 §3.1).
 func TestFirstAnswerWins(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{})
 	out, calls := w.ringsAt("alice", w.fixed("alice"), w.fixed("alice"), w.fixed("alice"))
 	w.check(calls[2].Reject(480, "Temporarily Unavailable")) // one tab alone speaks for nobody
@@ -61,6 +62,7 @@ func TestFirstAnswerWins(t *testing.T) {
 
 // Nobody answers: the caller hears the best of what the tabs said (RFC 3261 §16.7 step 6), whoever said it first.
 func TestBestRefusal(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name  string
 		heard []int
@@ -75,6 +77,7 @@ func TestBestRefusal(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t, conditions{})
 			out, calls := w.ringsAt("alice", w.fixed("alice"), w.fixed("alice"))
 			for i, status := range test.heard {
@@ -91,6 +94,7 @@ func TestBestRefusal(t *testing.T) {
 
 // A 6xx is the user's own word: no other phone rings on (RFC 3261 §16.7 step 5).
 func TestDeclinedEverywhere(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{})
 	out, calls := w.ringsAt("alice", w.fixed("alice"), w.fixed("alice"))
 	w.check(calls[0].Reject(603, "Decline"))
@@ -107,6 +111,7 @@ func TestDeclinedEverywhere(t *testing.T) {
 
 // Two tabs answer at once: the second one's 2xx crosses the CANCEL, and gets ACK and BYE (RFC 3261 §13.2.2.4, §9.1).
 func TestAnswersCross(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, conditions{})
 	late := w.browser(wsstest.Options{Raw: true})
 	late.SetUser("alice", "")
