@@ -196,6 +196,11 @@ func (c *call) endLegs() {
 		l.step(legEnd)
 	}
 	for _, l := range c.legs() {
+		if l.media != nil {
+			l.media.BeginClose()
+		}
+	}
+	for _, l := range c.legs() {
 		l.closeMedia()
 	}
 	c.writeRecord()

@@ -301,12 +301,17 @@ func (l *Leg) AnswerSent() {
 // Close frees the leg; its ports drain. It waits until the worker has let go, at most a tick, so that what the leg had can
 // be taken again; call it from no Tap. Safe to call twice.
 func (l *Leg) Close() {
-	if !l.closed.Swap(true) {
-		l.do(func(w *worker, l *Leg) { l.release(w) })
-	}
+	l.BeginClose()
 	select {
 	case <-l.freed:
 	case <-l.engine.stopped:
+	}
+}
+
+// BeginClose is Close without the waiting: a worker lets go of several legs in one round.
+func (l *Leg) BeginClose() {
+	if !l.closed.Swap(true) {
+		l.do(func(w *worker, l *Leg) { l.release(w) })
 	}
 }
 

@@ -36,8 +36,9 @@ func suites() []suite {
 
 // newCrypto are fresh keys of one slot, one of each suite.
 func newCrypto() []sdp.Crypto {
-	var keys []sdp.Crypto
-	for _, s := range suites() {
+	all := suites()
+	keys := make([]sdp.Crypto, 0, len(all))
+	for _, s := range all {
 		key, salt, err := profileSizes(uint16(s.profile))
 		if err != nil {
 			continue

@@ -72,7 +72,9 @@ func udpSocket(at netip.AddrPort, shared bool, dscp int) (int, error) {
 		unix.Close(fd)
 		return -1, err
 	}
-	_ = mark(fd, family, dscp) // best effort: a machine may forbid it, and packets pass all the same
+	if dscp > 0 {
+		_ = mark(fd, family, dscp) // best effort: a machine may forbid it, and packets pass all the same
+	}
 	return fd, nil
 }
 

@@ -39,7 +39,7 @@ func (l *Layer) newClient(key clientKey, out Outbound, flow Flow, on func(Event)
 	}
 	c := &Client{key: key, uri: out.RequestURI, flow: flow, prompt: out.Prompt, on: on, delivering: true, data: out.Wire}
 	if c.data == nil {
-		c.data = Append(nil, Message{Message: out.Request, RequestURI: out.RequestURI})
+		c.data = l.write(Message{Message: out.Request, RequestURI: out.RequestURI})
 	}
 	if key.method == sip.INVITE {
 		c.invite = essence(out)
@@ -184,7 +184,7 @@ func (c *Client) send(data []byte) {
 func (c *Client) refusalAck(res *sip.Response) []byte {
 	if c.refusal == nil {
 		ack := newAck(c.invite, res)
-		c.refusal = Append(nil, Message{Message: ack.Request, RequestURI: ack.RequestURI})
+		c.refusal = c.layer.write(Message{Message: ack.Request, RequestURI: ack.RequestURI})
 	}
 	return c.refusal
 }

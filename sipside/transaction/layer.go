@@ -1,6 +1,7 @@
 package transaction
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -19,6 +20,7 @@ type Layer struct {
 	tables tables
 
 	counters counters
+	scratch  sync.Pool // of *[]byte: messages are written there, and kept as long as they are
 
 	mu sync.Mutex
 	// guarded by mu; never held while a transaction's own lock is taken, a message is sent or a user is called
@@ -47,8 +49,17 @@ func New(cfg Config) *Layer {
 		tables:  newTables(),
 		clients: make(map[clientKey]*Client),
 		servers: make(map[serverKey]*serving),
+		scratch: sync.Pool{New: func() any { return new([]byte) }},
 		flows:   make(map[string]map[member]struct{}),
 	}
+}
+
+// write gives a message's wire form.
+func (l *Layer) write(msg Message) []byte {
+	buf := l.scratch.Get().(*[]byte)
+	defer l.scratch.Put(buf)
+	*buf = Append((*buf)[:0], msg)
+	return bytes.Clone(*buf)
 }
 
 func setDefault(d *time.Duration, value time.Duration) {

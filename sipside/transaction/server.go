@@ -81,7 +81,7 @@ func (s *Server) Respond(res *sip.Response) error {
 	case res.StatusCode >= 200:
 		in = success
 	}
-	data := Append(nil, Message{Message: res})
+	data := s.layer.write(Message{Message: res})
 	s.mu.Lock()
 	known, err := s.run(in, data, toTag(res.To()))
 	if !known {
@@ -133,7 +133,7 @@ func (s *serving) run(in input, response []byte, tag string) (known bool, err er
 			s.last, s.lastTag = response, tag
 			out = s.last
 		case sendTrying:
-			s.last = Append(nil, Message{Message: NewResponse(s.user.req, sip.StatusTrying, "Trying")})
+			s.last = s.layer.write(Message{Message: NewResponse(s.user.req, sip.StatusTrying, "Trying")})
 			out = s.last
 		case sendLast:
 			out = s.last
