@@ -97,7 +97,7 @@ func (b *Bridge) serve(in inbound) {
 		b.serveOptions(in)
 	case sip.MESSAGE, sip.SUBSCRIBE, sip.PUBLISH, sip.NOTIFY:
 		b.serveErrand(in)
-	case sip.BYE, sip.INFO, sip.UPDATE, sip.PRACK:
+	case sip.BYE, sip.INFO, sip.UPDATE, sip.PRACK, sip.REFER:
 		b.respond(in.tx, reply{status: 481, why: "outside a dialog"})
 	default:
 		b.respond(in.tx, notAllowed(in.req.Method))

@@ -3,6 +3,7 @@ package bridge
 import (
 	"regexp"
 	"testing"
+	"time"
 
 	"github.com/emiago/sipgo/sip"
 
@@ -16,16 +17,25 @@ import (
 type anyone interface {
 	calls(user string, headers ...sip.Header) // an INVITE to who has that name
 	rings(early bool) replaces                // takes the INVITE with 180, or 183 and media; gives how a third names the dialog
+	hearsRinging()
 	answers()
 	connected()       // the call that was made, or picked up, is up
 	hears(hz float64) // the party at the other end
 	hangsUp()
+	holds()
+	resumes()
+	hearsNothing()
 	ended()          // by another
 	cancels()        // the INVITE that was made; waits for 487
 	refused() int    // the final response to the INVITE that was made
 	rejects(int)     // the INVITE that rings
 	names() replaces // how a third names the dialog of the call that is up
+	again() anyone   // the same one with another call
+	forwards(user string)
 }
+
+// quietFor is how long no packet comes where nobody is heard.
+const quietFor = 100 * time.Millisecond
 
 // kinds of parties.
 const (
@@ -99,6 +109,26 @@ func (p *webParty) names() replaces {
 	return replaces{callID: p.call.CallID(), toTag: theirs, fromTag: ours}
 }
 
+func (p *webParty) hearsRinging() {
+	p.w.t.Helper()
+	p.w.check(p.call.Wait(p.w.ctx(), wsstest.Ringing))
+}
+
+func (p *webParty) holds() {
+	p.w.t.Helper()
+	p.w.check(p.call.Hold(p.w.ctx()))
+}
+
+func (p *webParty) resumes() {
+	p.w.t.Helper()
+	p.w.check(p.call.Resume(p.w.ctx()))
+}
+
+func (p *webParty) hearsNothing() {
+	p.w.t.Helper()
+	p.w.check(p.call.Media().WaitQuiet(p.w.ctx(), quietFor))
+}
+
 func (p *webParty) answers() {
 	p.w.t.Helper()
 	p.w.check(p.call.Answer(p.w.ctx()))
@@ -159,6 +189,7 @@ func (p *phoneParty) calls(user string, headers ...sip.Header) {
 		to = p.w.toBrowser(user)
 	}
 	var err error
+	p.up = nil
 	p.out, err = p.agent.Invite(siptest.Call{To: to, Target: at, SDP: p.m.Offer("sendrecv"), Headers: headers})
 	p.w.check(err)
 }
@@ -168,12 +199,37 @@ func (p *phoneParty) rings(early bool) replaces {
 	var err error
 	p.in, err = p.agent.Expect(p.w.ctx(), sip.INVITE)
 	p.w.check(err)
+	p.up = nil
 	if early {
 		p.w.check(p.in.Respond(siptest.Reply{Status: 183, SDP: p.answer()}))
 	} else {
 		p.w.check(p.in.Respond(siptest.Reply{Status: 180}))
 	}
 	return namingDialog(p.in.Early())
+}
+
+func (p *phoneParty) hearsRinging() {
+	p.w.t.Helper()
+	_, err := p.out.Await(p.w.ctx(), 180)
+	p.w.check(err)
+}
+
+func (p *phoneParty) holds() { p.changes("sendonly") }
+
+func (p *phoneParty) resumes() { p.changes("sendrecv") }
+
+func (p *phoneParty) changes(direction string) {
+	p.w.t.Helper()
+	res, err := p.up.dialog.Reinvite(p.w.ctx(), p.m.Offer(direction))
+	p.w.check(err)
+	if res.StatusCode != 200 {
+		p.w.t.Errorf("%s is answered %d", direction, res.StatusCode)
+	}
+}
+
+func (p *phoneParty) hearsNothing() {
+	p.w.t.Helper()
+	p.w.check(p.m.WaitQuiet(p.w.ctx(), quietFor))
 }
 
 func (p *phoneParty) answer() string {

@@ -67,6 +67,7 @@ func TestBadRequests(t *testing.T) {
 		{"OPTIONS", sip.OPTIONS, "600", nil, 200, "Allow"},
 		{"BYE outside a dialog", sip.BYE, "600", nil, 481, "Reason"},
 		{"UPDATE outside a dialog", sip.UPDATE, "600", nil, 481, "Reason"},
+		{"REFER outside a dialog", sip.REFER, "600", set("Refer-To", "<sip:601@example.com>"), 481, "Reason"},
 		{"INVITE within no dialog", sip.INVITE, "600", func(req *sip.Request) { req.To().Params.Add("tag", "gone") }, 481, ""},
 		{"REFER within no dialog", sip.REFER, "600", func(req *sip.Request) { req.To().Params.Add("tag", "gone") }, 481, ""},
 	}

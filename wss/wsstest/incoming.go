@@ -179,6 +179,16 @@ func (c *Call) Answer(ctx context.Context) error {
 	return c.Wait(ctx, Confirmed)
 }
 
+// Redirect refuses an incoming call with 302 and the Contact of who is to be called instead.
+func (c *Call) Redirect(contact string) error {
+	if err := c.unanswered(); err != nil {
+		return err
+	}
+	err := c.reply(sip.StatusMovedTemporarily, "Moved Temporarily", nil, sip.NewHeader("Contact", contact))
+	c.end(nil, "redirected")
+	return err
+}
+
 // Reject refuses an incoming call.
 func (c *Call) Reject(status int, reason string) error {
 	if err := c.unanswered(); err != nil {
