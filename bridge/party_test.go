@@ -32,6 +32,7 @@ type anyone interface {
 	names() replaces // how a third names the dialog of the call that is up
 	again() anyone   // the same one with another call
 	forwards(user string)
+	refreshes() // a re-INVITE that changes no direction
 }
 
 // quietFor is how long no packet comes where nobody is heard.

@@ -20,7 +20,7 @@ func (w *world) raced() (*wsstest.Call, *siptest.Dialog) {
 	return call, d
 }
 
-// RFC 5407 §3.1.3 and §3.2.2: a BYE that crosses a re-INVITE ends the call, whatever the re-INVITE is answered with; who sent
+// RFC 5407 §3.2.2 and §3.2.3: a BYE that crosses a re-INVITE ends the call, whatever the re-INVITE is answered with; who sent
 // it hears 487 (RFC 3261 §15.1.2).
 func TestByeCrossesReinvite(t *testing.T) {
 	t.Parallel()

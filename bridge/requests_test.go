@@ -46,6 +46,7 @@ func TestBadRequests(t *testing.T) {
 			req.ReplaceHeader(&none)
 		}, 483, "Reason"},
 		{"unknown extension", sip.INVITE, "600", set("Require", "precondition, timer, magic"), 420, "Unsupported"},
+		{"a conference to be joined", sip.INVITE, "600", set("Require", "join"), 420, "Unsupported"}, // RFC 3911
 		{"route rejects", sip.INVITE, "900123", nil, 403, "Reason"},
 		{"body of another kind", sip.INVITE, "600", body("text/plain", "hello"), 415, "Accept"},
 		{"compressed", sip.INVITE, "600", set("Content-Encoding", "gzip"), 415, "Accept-Encoding"},
