@@ -36,7 +36,7 @@ type anyone interface {
 }
 
 // quietFor is how long no packet comes where nobody is heard.
-const quietFor = 100 * time.Millisecond
+const quietFor = 300 * time.Millisecond
 
 // kinds of parties.
 const (
