@@ -25,8 +25,9 @@ type registrar struct {
 	account Account
 	callID  string
 	tag     string
-	gone    chan struct{} // closed when the trunk wants it no more
-	after   *registrar    // whose binding is taken back first; may be nil
+	send    func(asks time.Duration) outcome // once, or a test's
+	gone    chan struct{}                    // closed when the trunk wants it no more
+	after   *registrar                       // whose binding is taken back first; may be nil
 
 	running    atomic.Bool
 	registered atomic.Bool
@@ -43,10 +44,12 @@ func newRegistrar(b *Backend, a Account) *registrar {
 	if a.Expires == 0 {
 		a.Expires = registerExpires
 	}
-	return &registrar{
+	r := &registrar{
 		b: b, account: a, callID: strings.ToLower(rand.Text()), tag: strings.ToLower(rand.Text()),
 		gone: make(chan struct{}), done: make(chan struct{}), state: registration{asks: a.Expires},
 	}
+	r.send = r.once
+	return r
 }
 
 // run registers until the door is left, and then takes the binding back.
@@ -57,7 +60,7 @@ func (r *registrar) run() {
 	}
 	r.after = nil
 	for {
-		wait := r.state.next(r.once(r.state.asks))
+		wait := r.state.next(r.send(r.state.asks))
 		if was := r.registered.Swap(r.state.registered); was != r.state.registered {
 			r.b.e.log.Info("registration at trunk", "backend", r.b.name, "registered", r.state.registered, "status", r.status.Load())
 		}
@@ -88,7 +91,7 @@ func (r *registrar) leave() {
 		return
 	}
 	for range 1 + challengesAtOnce {
-		if r.once(0).verdict != regChallenged {
+		if r.send(0).verdict != regChallenged {
 			return
 		}
 	}
