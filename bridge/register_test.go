@@ -25,7 +25,7 @@ import (
 )
 
 // rigTryTimeout is short, for tests wait for it; retransmissions are thrice as quick.
-const rigTryTimeout = 150 * time.Millisecond
+const rigTryTimeout = 600 * time.Millisecond
 
 // registerRig is a bridge between a WebSocket server and a pool of scripted registrars.
 type registerRig struct {

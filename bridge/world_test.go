@@ -224,7 +224,7 @@ func (w *world) check(err error) {
 
 // ctx bounds one step of a test.
 func (w *world) ctx() context.Context {
-	ctx, cancel := context.WithTimeout(w.t.Context(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(w.t.Context(), 60*time.Second)
 	w.t.Cleanup(cancel)
 	return ctx
 }
@@ -295,7 +295,7 @@ func (w *world) record() Record {
 // until polls for a condition, with a reason.
 func (w *world) until(reason string, ok func() bool) {
 	w.t.Helper()
-	limit := time.NewTimer(15 * time.Second)
+	limit := time.NewTimer(60 * time.Second)
 	defer limit.Stop()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()

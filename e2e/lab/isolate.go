@@ -20,7 +20,7 @@ import (
 const inside = "TANDEM_LAB_NAMESPACE"
 
 // Isolate runs the tests of a package again inside a network namespace with nothing but loopback, and gives their exit
-// code; it is for TestMain. Without root it takes a user namespace. Where all the tests are asked for, one more than
+// code; it is for TestMain. Without root it takes a user namespace. Where all the tests are asked for, as many as
 // the machine has CPUs run at a time, four at most, each in a process and a namespace of its own: nobody's ports are in another's way.
 func Isolate(m *testing.M) int {
 	if os.Getenv(inside) != "" {
@@ -42,7 +42,7 @@ func Isolate(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, "lab: the tests' names:", err)
 		return 1
 	}
-	return besides(self, strings.Fields(string(names)), min(runtime.NumCPU()+1, 4))
+	return besides(self, strings.Fields(string(names)), min(runtime.NumCPU(), 4))
 }
 
 // everything says whether the command line asks for all tests, and for nothing that one process must have for itself, as a profile.
