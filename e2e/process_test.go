@@ -34,7 +34,7 @@ func newLocal(t *testing.T) *local {
 	t.Helper()
 	pbx, err := siptest.NewPBX(siptest.PBXConfig{
 		Listen: netip.MustParseAddrPort("127.0.0.40:0"), Users: map[string]string{"alice": "alicepw", "bob": "bobpw"},
-		RingTime: 300 * time.Millisecond, EarlyTime: 500 * time.Millisecond, HangupTime: 500 * time.Millisecond,
+		RingTime: 300 * time.Millisecond, EarlyTime: 3 * time.Second, HangupTime: 500 * time.Millisecond,
 	})
 	if err != nil {
 		t.Fatal(err)
