@@ -110,6 +110,9 @@ func adminPages(of observed) http.Handler {
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	if op, ok := of.(operated); ok {
+		operate(mux, of, op)
+	}
 	return mux
 }
 

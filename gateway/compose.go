@@ -130,22 +130,31 @@ func (c Config) sipside(o Options, server *certificates, log *slog.Logger) (cfg 
 		}
 		cfg.ClientTLS.RootCAs = pool
 	}
+	err = c.peersInto(&cfg)
+	return cfg, err
+}
+
+// peersInto puts the pools and trunks into the door's part of the configuration.
+func (c Config) peersInto(cfg *sipside.Config) error {
+	cfg.Pools, cfg.Trunks = nil, nil
 	for _, name := range slices.Sorted(maps.Keys(c.Pools)) {
 		cfg.Pools = append(cfg.Pools, c.Pools[name].sipside(name))
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Trunks)) {
 		trunk := c.Trunks[name].sipside(name)
+		var err error
 		if trunk.TLS, err = c.Trunks[name].tls(c.SIP); err != nil {
-			return cfg, fmt.Errorf("gateway: trunks.%s.ca: %w", name, err)
+			return fmt.Errorf("gateway: trunks.%s.ca: %w", name, err)
 		}
 		cfg.Trunks = append(cfg.Trunks, trunk)
 	}
-	return cfg, nil
+	return nil
 }
 
 func (p Pool) sipside(name string) sipside.PoolConfig {
 	cfg := sipside.PoolConfig{
 		Name: name, Order: cmp.Or(p.Order, sipside.RoundRobin), HashBy: p.Hash, SharedLocation: p.SharedLocation, SlowStart: p.SlowStart,
+		Sourced: p.Source != nil,
 	}
 	for _, m := range p.Members {
 		cfg.Members = append(cfg.Members, m.sipside())

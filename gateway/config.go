@@ -116,6 +116,7 @@ type Pool struct {
 	Hash           string        `yaml:"hash"`            // what the order hash goes by: one of sipside.HashKeys; default "caller"
 	SharedLocation bool          `yaml:"shared-location"` // all members know where the users of each are: users have no member of their own
 	Members        []Member      `yaml:"members"`
+	Source         *Source       `yaml:"source"`     // names more members
 	Probe          *Probe        `yaml:"probe"`      // nil: every 5 s, down after 3, up after 2
 	SlowStart      time.Duration `yaml:"slow-start"` // in which a member that is up again comes to its whole share; default: at once
 

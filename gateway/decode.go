@@ -59,7 +59,10 @@ func (d *decoder) fail(path string, tk *token.Token, format string, args ...any)
 	d.problems = append(d.problems, p)
 }
 
-func (d *decoder) document(text []byte, cfg *Config) {
+func (d *decoder) document(text []byte, cfg *Config) { d.body(text, reflect.ValueOf(cfg).Elem()) }
+
+// body decodes the one document of a text.
+func (d *decoder) body(text []byte, dst reflect.Value) {
 	file, err := parser.ParseBytes(text, 0, parser.AllowDuplicateMapKey()) // duplicates are refused below, by path
 	if err != nil {
 		var syntax yaml.Error
@@ -80,7 +83,7 @@ func (d *decoder) document(text []byte, cfg *Config) {
 	case 0:
 		d.fail("", nil, "the configuration is empty")
 	case 1:
-		d.value("", bodies[0], reflect.ValueOf(cfg).Elem())
+		d.value("", bodies[0], dst)
 	default:
 		d.fail("", bodies[1].GetToken(), "a second document; a configuration is one")
 	}

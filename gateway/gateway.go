@@ -34,11 +34,12 @@ const closeTimeout = 5 * time.Second
 
 // Options are what an embedding program or a test gives beside the configuration; all may be left out.
 type Options struct {
-	LogTo  io.Writer          // default: standard error
-	Trace  transaction.Trace  // sees each message at both doors
-	Timers transaction.Config // of both doors' transactions; T1 also of the bridge
-	Events bridge.Events      // gets the events of calls, beside the records; must not block
-	Limits media.Limits       // of the media engine
+	LogTo  io.Writer              // default: standard error
+	Trace  transaction.Trace      // sees each message at both doors
+	Timers transaction.Config     // of both doors' transactions; T1 also of the bridge
+	Events bridge.Events          // gets the events of calls, beside the records; must not block
+	Load   func() (Config, error) // reads the configuration anew, for Gateway.Reload
+	Limits media.Limits           // of the media engine
 }
 
 func (o Options) logTo() io.Writer {
@@ -55,7 +56,11 @@ type Gateway struct {
 	log       *slog.Logger
 	records   *records
 	wss       *wss.Server
+	door      sipside.Config // of sip, with the peers of the start
 	sip       *sipside.Endpoints
+	load      func() (Config, error) // may be nil
+	routes    routes
+	sources   *sources
 	media     *media.Engine
 	turn      *turn.Server // nil without a relay
 	bridge    *bridge.Bridge
@@ -64,6 +69,9 @@ type Gateway struct {
 	admin     *adminServer // nil without an address
 	opened    []func()     // closes what was opened, last first
 	started   time.Time
+
+	reloading sync.Mutex
+	current   Config // guarded by reloading: cfg, or what a reload has put in its place
 
 	running  atomic.Bool // Run or Close was called
 	ready    atomic.Bool
@@ -112,11 +120,10 @@ func New(cfg Config, o Options) (_ *Gateway, err error) {
 	if err != nil {
 		return nil, err
 	}
-	sipConfig, err := cfg.sipside(o, sipCerts, g.log)
-	if err != nil {
+	if g.door, err = cfg.sipside(o, sipCerts, g.log); err != nil {
 		return nil, err
 	}
-	if g.sip, err = sipside.Open(sipConfig); err != nil {
+	if g.sip, err = sipside.Open(g.door); err != nil {
 		return nil, err
 	}
 	g.onClose(func() { g.sip.Close() })
@@ -139,8 +146,9 @@ func New(cfg Config, o Options) (_ *Gateway, err error) {
 	if err != nil {
 		return nil, err
 	}
+	g.routes.table.Store(route.New(rules))
 	g.bridge = bridge.New(cfg.bridge(o, secret, g.log), bridge.Wiring{
-		Router:   route.New(rules),
+		Router:   &g.routes,
 		Events:   sinks{g.records, g.qualities, o.Events},
 		Store:    store,
 		Gate:     gate,
@@ -150,6 +158,18 @@ func New(cfg Config, o Options) (_ *Gateway, err error) {
 		Backends: g.sip,
 	})
 
+	g.current, g.load = cfg, o.Load
+	ctx, cancel := context.WithCancel(context.Background())
+	g.onClose(cancel)
+	g.sources = &sources{
+		srv: g.sip.Service, changed: g.sourced, log: g.log, ctx: ctx,
+		named: map[string][]sipside.Member{}, asked: map[string]*asking{},
+	}
+	if g.sources.renew(cfg.Pools); len(g.sources.named) > 0 {
+		if err = g.obey(cfg); err != nil {
+			return nil, err
+		}
+	}
 	sip := func(w http.ResponseWriter, r *http.Request) { g.wss.Serve(w, r, g.bridge) }
 	g.onClose(g.within("browsers", g.wss.Shutdown))
 	g.web = openWeb(sockets, webCerts, pages(sip, g.iceServers(sockets), web.Handler()), g.doors(), g.log)

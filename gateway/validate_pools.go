@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -18,7 +20,10 @@ func (v *validator) pool(path string, p Pool, listen []SIPListen) {
 	if (p.Username == "") != (p.Password == "") {
 		v.fail(path+".username", "username and password stand together")
 	}
-	if len(p.Members) == 0 {
+	if p.Source != nil {
+		v.memberSource(path+".source", *p.Source)
+	}
+	if len(p.Members) == 0 && p.Source == nil {
 		v.fail(path+".members", "a pool needs at least one member")
 	}
 	v.members(path+".members", p.Members, listen)
@@ -75,6 +80,30 @@ func (v *validator) backend(path string, uri URI, listen []SIPListen) {
 		v.fail(path, "%s is reached by UDP, and sip.listen has no udp:// address; add one, or ;transport=tcp here", uri.String())
 	}
 }
+
+func (v *validator) memberSource(path string, s Source) {
+	given := 0
+	for _, text := range []string{s.SRV, s.File, s.URL} {
+		if text != "" {
+			given++
+		}
+	}
+	if given != 1 {
+		v.fail(path, "says one of srv, file and url")
+	}
+	if s.SRV != "" && !serviceName.MatchString(s.SRV) {
+		v.fail(path+".srv", "%q is not a name of SRV records, such as _sip._udp.pbx.example.com", s.SRV)
+	}
+	if u, err := url.Parse(s.URL); s.URL != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
+		v.fail(path+".url", "%q is not an address of the web, such as https://pbx.example.com/members", s.URL)
+	}
+	if s.Every != 0 {
+		v.within(path+".every", s.Every, 10*time.Millisecond, 24*time.Hour)
+	}
+}
+
+// serviceName is the form of RFC 3263 §4.1.
+var serviceName = regexp.MustCompile(`^(_sip\._udp|_sip\._tcp|_sips\._tcp)\.[A-Za-z0-9._-]+$`)
 
 // failover checks the refusals after which another member is tried: never one that is the callee's, or asks for credentials.
 func (v *validator) failover(path string, list []Statuses) {

@@ -27,15 +27,27 @@ const (
 type commands struct {
 	Run struct {
 		Config string `help:"The configuration file." required:"" placeholder:"FILE"`
-	} `cmd:"" help:"Run the gateway. SIGTERM drains it, a second one ends it at once; SIGHUP opens the call records anew."`
+	} `cmd:"" help:"Run the gateway. SIGTERM drains it, a second one ends it at once; SIGHUP reads the configuration and opens the call records anew."`
 	Check struct {
 		Config string `help:"The configuration file." required:"" placeholder:"FILE"`
 	} `cmd:"" help:"Check a configuration; opens no socket."`
 	Demo struct {
 		Listen netip.Addr `help:"The address for browsers (https)." default:"127.0.0.1" placeholder:"ADDRESS"`
 	} `cmd:"" help:"Run with a PBX of its own; no file needed."`
-	Route   routeCommand `cmd:"" help:"Say which rule of a configuration decides where a request goes, and why; opens no socket."`
-	Version struct{}     `cmd:"" help:"Print the version."`
+	Route routeCommand `cmd:"" help:"Say which rule of a configuration decides where a request goes, and why; opens no socket."`
+	Drain struct {
+		Operator
+		Member string `help:"A member or trunk; default: the whole gateway." placeholder:"NAME"`
+		Wait   bool   `help:"Until there is no call any more."`
+	} `cmd:"" help:"Let a member, or a running gateway, take no new calls."`
+	Resume struct {
+		Operator
+		Member string `help:"A member or trunk; default: the whole gateway." placeholder:"NAME"`
+	} `cmd:"" help:"Take new calls again."`
+	Reload struct {
+		Operator
+	} `cmd:"" help:"Have a running gateway read its configuration anew."`
+	Version struct{} `cmd:"" help:"Print the version."`
 }
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -69,6 +81,12 @@ func run(args []string, out, errs io.Writer) (code int) {
 			err = serve(cmd.Run.Config)
 		case "route":
 			err = cmd.Route.run(out)
+		case "drain":
+			err = cmd.Drain.drain(cmd.Drain.Member, cmd.Drain.Wait, out)
+		case "resume":
+			err = cmd.Resume.post("/api/resume", cmd.Resume.Member, nil)
+		case "reload":
+			err = cmd.Reload.post("/api/reload", "", nil)
 		case "demo":
 			err = demo(cmd.Demo.Listen, out)
 		}
@@ -93,7 +111,7 @@ func serve(file string) error {
 	if err != nil {
 		return err
 	}
-	g, err := gateway.New(cfg, gateway.Options{})
+	g, err := gateway.New(cfg, gateway.Options{Load: func() (gateway.Config, error) { return gateway.Load(file) }})
 	if err != nil {
 		return err
 	}
@@ -120,6 +138,7 @@ func untilSignal(run func(context.Context) error, g *gateway.Gateway) error {
 			switch {
 			case s == syscall.SIGHUP:
 				g.ReopenRecords()
+				_ = g.Reload() // what is wrong is logged
 			case ctx.Err() == nil:
 				drain()
 			default:

@@ -1,0 +1,112 @@
+package gateway
+
+import (
+	"errors"
+	"reflect"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"tandem/bridge/route"
+	"tandem/sipside"
+)
+
+// The keys that a reload changes; the others want a restart.
+var reloaded = []string{"pools", "trunks", "routes"}
+
+// errNoFile is a gateway whose configuration comes from no file.
+var errNoFile = errors.New("gateway: there is no configuration file to be read again")
+
+// Reload reads the configuration anew (Options.Load) and obeys it from the next request on: pools, trunks, routes. Running calls go on,
+// also with members that are gone. Where something is wrong nothing changes; so it is where a key changed that wants a restart.
+func (g *Gateway) Reload() error {
+	if g.load == nil {
+		return errNoFile
+	}
+	cfg, err := g.load()
+	if err == nil {
+		err = g.take(cfg)
+	}
+	if err != nil {
+		g.log.Error("the configuration is not taken, the one of before stays", "error", err)
+		return err
+	}
+	g.log.Info("the configuration was read anew", "pools", len(cfg.Pools), "trunks", len(cfg.Trunks), "routes", len(cfg.Routes))
+	return nil
+}
+
+// take obeys another configuration.
+func (g *Gateway) take(cfg Config) error {
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	g.reloading.Lock()
+	defer g.reloading.Unlock()
+	if err := cfg.fixed(g.cfg); err != nil {
+		return err
+	}
+	g.sources.renew(cfg.Pools)
+	if err := g.obey(cfg); err != nil {
+		g.sources.renew(g.current.Pools)
+		return err
+	}
+	return nil
+}
+
+// sourced obeys the members that a pool's source names now.
+func (g *Gateway) sourced(pool string, members []sipside.Member) error {
+	g.reloading.Lock()
+	defer g.reloading.Unlock()
+	before, differs := g.sources.set(pool, members)
+	if !differs {
+		return nil
+	}
+	err := g.obey(g.current)
+	if err != nil {
+		g.sources.named[pool] = before
+		return err
+	}
+	g.log.Info("members by source", "pool", pool, "members", len(members))
+	return nil
+}
+
+// obey puts the peers and routes of a configuration, with the members that its sources named, in the place of the present ones: what is
+// new first, then the routes to it, then what is gone. Called with reloading held.
+func (g *Gateway) obey(cfg Config) error {
+	rules, err := cfg.routes()
+	if err != nil {
+		return err
+	}
+	door := g.door
+	if err := cfg.peersInto(&door); err != nil {
+		return err
+	}
+	settle, err := g.sip.Reload(g.sources.complete(door))
+	if err != nil {
+		return err
+	}
+	g.bridge.Reload(cfg.peerings(), cfg.localDomains())
+	g.routes.table.Store(route.New(rules))
+	settle()
+	g.current = cfg
+	return nil
+}
+
+// fixed says which keys differ from another configuration's that want a restart.
+func (c Config) fixed(running Config) error {
+	v := validator{source: c.source}
+	now, before := reflect.ValueOf(c), reflect.ValueOf(running)
+	for i := range now.NumField() {
+		key := now.Type().Field(i).Tag.Get("yaml")
+		if key != "" && !slices.Contains(reloaded, key) && !reflect.DeepEqual(now.Field(i).Interface(), before.Field(i).Interface()) {
+			v.fail(key, "has changed, and that wants a restart; a reload changes %s", strings.Join(reloaded, ", "))
+		}
+	}
+	return v.problems.err()
+}
+
+// routes is the bridge's Router, whose table changes.
+type routes struct{ table atomic.Pointer[route.Table] }
+
+// Route implements bridge.Router.
+func (r *routes) Route(q route.Query) route.Decision { return r.table.Load().Route(q) }
