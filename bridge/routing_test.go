@@ -119,15 +119,16 @@ func TestRouteGoesToTheNextTarget(t *testing.T) {
 		name  string
 		bad   func(*siptest.Incoming)
 		tried int
+		after time.Duration
 	}{
-		{"500", replies(500), 2},
-		{"503", replies(503), 3},
-		{"100 and then 502", replies(100, 502), 2},
-		{"silence", replies(), 3},
+		{"500", replies(500), 2, 0},
+		{"503", replies(503), 3, 0},
+		{"100 and then 502", replies(100, 502), 2, 0},
+		{"silence", replies(), 3, 500 * time.Millisecond},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, conditions{members: 2, other: true, routes: listRoutes(), bridge: Config{TryTimeout: 500 * time.Millisecond},
+			w := newWorld(t, conditions{members: 2, other: true, routes: listRoutes(), bridge: Config{TryTimeout: test.after},
 				handler: behave(test.bad, test.bad)})
 			call, err := w.browser(wsstest.Options{}).Invite(w.ctx(), "600", wsstest.InviteOptions{Session: wsstest.FixedAudio()})
 			w.check(err)

@@ -85,6 +85,9 @@ func newWorld(t *testing.T, with conditions) *world {
 	})
 	w.check(err)
 	w.store = location.NewMemory(time.Now)
+	if with.bridge.TryTimeout == 0 {
+		with.bridge.TryTimeout = 15 * time.Second // a busy machine is no dead member
+	}
 	with.bridge.Node, with.bridge.Secret, with.bridge.Log = "n1", []byte("of the tests"), log
 	if with.store == nil {
 		with.store = w.store
