@@ -64,7 +64,6 @@ func TestOverloadForgetsWhenNothingComes(t *testing.T) {
 
 // Goroutines that spin keep the rest waiting: the runtime's own figures show it.
 func TestSchedulerDelay(t *testing.T) {
-	t.Parallel()
 	s := newSchedulerDelay()
 	s.since()
 	stop, done := make(chan struct{}), make(chan struct{})
@@ -84,7 +83,7 @@ func TestSchedulerDelay(t *testing.T) {
 			}
 		}()
 	}
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	var waited time.Duration
 	for known := false; waited < time.Millisecond && time.Now().Before(deadline); {
 		pause := time.NewTimer(50 * time.Millisecond)
