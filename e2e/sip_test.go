@@ -52,7 +52,9 @@ func items(cell string) []string {
 }
 
 // sipTables are the headings of all tables, with the column of the deeds.
-func sipTables() map[string]int { return map[string]int{"Methods": 1, "Headers": 1, "RFCs": 2, "Call flows": 0} }
+func sipTables() map[string]int {
+	return map[string]int{"Methods": 1, "Headers": 1, "RFCs": 2, "Call flows": 0}
+}
 
 // Each row names at least one test, each of them is there, and each deed is one that the document explains.
 func TestDocumentOfSIPNamesTests(t *testing.T) {
