@@ -37,12 +37,11 @@ func mapExtension(p []byte, ids *[16]uint8) []byte {
 func mapOneByte(b []byte, ids *[16]uint8) (kept bool) {
 	for len(b) > 0 {
 		id, size := b[0]>>4, 2+int(b[0]&0xF)
-		if id == 0 { // padding
-			b[0] = 0
+		if b[0] == 0 { // padding
 			b = b[1:]
 			continue
 		}
-		if id == lastElement || size > len(b) {
+		if id == 0 || id == lastElement || size > len(b) { // padding with a length ends it, too (RFC 8285 §4.2)
 			clear(b)
 			break
 		}
