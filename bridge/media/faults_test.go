@@ -53,6 +53,26 @@ func (f *phone) hears(last string) map[string]int {
 	}
 }
 
+// hearsEnd says the end again and again, for it may be lost, and gives what the phone got before it.
+func (c *call) hearsEnd() map[string]int {
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		again := time.NewTicker(50 * time.Millisecond)
+		defer again.Stop()
+		for {
+			select {
+			case <-again.C:
+				c.browser.sendRTP(c.browser.next(111, "end"))
+			case <-stop:
+				return
+			}
+		}
+	}()
+	defer func() { close(stop); <-stopped }()
+	return c.phone.hears("end")
+}
+
 // Each fault on the browser's leg is counted under its reason, and the call goes on.
 func TestFaults(t *testing.T) {
 	t.Parallel()
@@ -149,8 +169,7 @@ func TestFaults(t *testing.T) {
 				c.browser.sendRTP(c.browser.next(111, "end"))
 				return c.b.Stats().PacketsOut >= uint64(row.heard)+1
 			})
-			heard := c.phone.hears("end")
-			delete(heard, "end")
+			heard := c.hearsEnd()
 			if len(heard) != row.heard {
 				t.Errorf("the phone heard %d packets, want %d", len(heard), row.heard)
 			}
@@ -159,6 +178,9 @@ func TestFaults(t *testing.T) {
 					t.Errorf("packet %s came %d times", payload, n)
 				}
 			}
+			waitFor(t, "the fault to be counted", func() bool {
+				return e.Stats().Drops[row.reason.String()]-before[row.reason.String()] >= row.count
+			})
 			for name, n := range e.Stats().Drops {
 				if name == DropDTLSUnexpected.String() {
 					continue // a handshake on a busy machine repeats itself
@@ -166,9 +188,6 @@ func TestFaults(t *testing.T) {
 				if more := n - before[name]; name == row.reason.String() && more != row.count || name != row.reason.String() && more != 0 {
 					t.Errorf("%d packets counted as %s", more, name)
 				}
-			}
-			if e.Stats().Drops[row.reason.String()] == 0 && row.count > 0 {
-				t.Errorf("nothing is counted as %v", row.reason)
 			}
 			if c.journals[0].has(Dead, "") || e.Stats().Handshakes != 1 {
 				t.Errorf("the call suffered: %v", c.journals[0].events)
