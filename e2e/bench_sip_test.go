@@ -123,7 +123,7 @@ func (s *sipBench) sipp(at string, pid, rate int) float64 {
 	callee := lab.StartSipp(s.b, "brief-callee", sipCallee, "", count, "-timeout", "60s", "-timeout_error")
 	before, err := lab.CPUOf(pid)
 	must(s.b, err)
-	caller := lab.StartSipp(s.b, "brief-caller", sipCaller, at, count, "-r", strconv.Itoa(rate), "-l", "9000", "-timeout", "60s", "-timeout_error")
+	caller := lab.StartSipp(s.b, "brief-caller", sipCaller, at, count, "-r", strconv.Itoa(rate), "-d", "100", "-l", "9000", "-timeout", "60s", "-timeout_error")
 	caller.Wait(s.b)
 	after, err := lab.CPUOf(pid)
 	must(s.b, err)

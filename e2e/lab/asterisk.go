@@ -167,6 +167,20 @@ func (a *Asterisk) Kill() {
 	}
 }
 
+// Freeze stops its process (SIGSTOP) until thaw; Kill works meanwhile.
+func (a *Asterisk) Freeze(t testing.TB) (thaw func()) {
+	t.Helper()
+	process := a.cmd.Process
+	if err := process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		if err := process.Signal(syscall.SIGCONT); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // CLI runs one console command and gives what it prints.
 func (a *Asterisk) CLI(command string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -176,6 +190,18 @@ func (a *Asterisk) CLI(command string) (string, error) {
 		return string(out), fmt.Errorf("asterisk -rx %q: %w: %s", command, err, out)
 	}
 	return string(out), nil
+}
+
+// Idle waits until it has no call any more.
+func (a *Asterisk) Idle(t testing.TB) {
+	t.Helper()
+	Eventually(t, patience, "no call is left at "+a.Addr, func() error {
+		out, err := a.CLI("core show channels count")
+		if err == nil && !strings.Contains(out, "0 active channels") {
+			err = errors.New(out)
+		}
+		return err
+	})
 }
 
 // Log is what it logged so far.

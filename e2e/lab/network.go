@@ -5,13 +5,14 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 )
 
 // Block drops what leaves any process of the namespace and matches, as iptables writes it, until the test ends. IPv4 only.
 func Block(t testing.TB, match ...string) {
 	t.Helper()
-	rule := append(match, "-j", "DROP")
+	rule := append(append([]string{"OUTPUT"}, match...), "-j", "DROP")
 	if err := firewall(t, "-A", rule); err != nil {
 		t.Fatal(err)
 	}
@@ -22,8 +23,28 @@ func Block(t testing.TB, match ...string) {
 	})
 }
 
+// Cut takes an address off the network until mend or the test's end: what it sends and what is sent to it is lost, and nobody is told.
+func Cut(t testing.TB, addr string) (mend func()) {
+	t.Helper()
+	rules := [][]string{{"INPUT", "-s", addr, "-j", "DROP"}, {"INPUT", "-d", addr, "-j", "DROP"}}
+	for _, rule := range rules {
+		if err := firewall(t, "-A", rule); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mend = sync.OnceFunc(func() {
+		for _, rule := range rules {
+			if err := firewall(t, "-D", rule); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	t.Cleanup(mend)
+	return mend
+}
+
 func firewall(t testing.TB, what string, rule []string) error {
-	words := append([]string{"-w", what, "OUTPUT"}, rule...)
+	words := append([]string{"-w", what}, rule...)
 	if out, err := exec.Command(Program(t, "iptables"), words...).CombinedOutput(); err != nil {
 		return fmt.Errorf("iptables %s: %w: %s", strings.Join(words, " "), err, out)
 	}

@@ -2,13 +2,16 @@ package lab
 
 import (
 	"embed"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 //go:embed sipp
@@ -61,4 +64,61 @@ func (s *Sipp) Wait(t testing.TB) {
 		text, _ := os.ReadFile(filepath.Join(s.dir, "errors"))
 		t.Errorf("sipp: %v: %s", err, text)
 	}
+}
+
+// StartLoad has sipp place a number of calls a second, each half a second long, until Stop.
+func StartLoad(t testing.TB, scenario, addr, remote string, rate int, args ...string) *Sipp {
+	t.Helper()
+	words := []string{"-r", strconv.Itoa(rate), "-l", "10000", "-d", "500", "-trace_stat", "-stf", "counts.csv", "-fd", "1"}
+	return StartSipp(t, scenario, addr, remote, 1_000_000, append(words, args...)...)
+}
+
+// SippCounts are the calls of a load, as sipp counts them.
+type SippCounts struct{ Created, Successful, Failed int }
+
+// Counts is what sipp wrote last, once a second.
+func (s *Sipp) Counts() (c SippCounts, err error) {
+	text, err := os.ReadFile(filepath.Join(s.dir, "counts.csv"))
+	if err != nil {
+		return c, err
+	}
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	names, values := strings.Split(lines[0], ";"), strings.Split(lines[len(lines)-1], ";")
+	for name, into := range map[string]*int{"TotalCallCreated": &c.Created, "SuccessfulCall(C)": &c.Successful, "FailedCall(C)": &c.Failed} {
+		at := slices.Index(names, name)
+		if at < 0 || at >= len(values) || len(lines) < 2 {
+			return c, fmt.Errorf("no %s in sipp's statistics: %q", name, text)
+		}
+		if *into, err = strconv.Atoi(values[at]); err != nil {
+			return c, err
+		}
+	}
+	return c, nil
+}
+
+// More waits until so many more calls have been successful.
+func (s *Sipp) More(t testing.TB, calls int) {
+	t.Helper()
+	before, _ := s.Counts() // none before the first second
+	Eventually(t, 30*time.Second, strconv.Itoa(calls)+" more calls", func() error {
+		now, err := s.Counts()
+		if err == nil && now.Successful < before.Successful+calls {
+			err = fmt.Errorf("%+v, before %+v", now, before)
+		}
+		return err
+	})
+}
+
+// Stop places no more calls, waits for those that run, and gives the counts.
+func (s *Sipp) Stop(t testing.TB) SippCounts {
+	t.Helper()
+	if err := s.cmd.Process.Signal(syscall.SIGUSR1); err != nil {
+		t.Fatalf("sipp: %v", err)
+	}
+	s.Wait(t)
+	c, err := s.Counts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
