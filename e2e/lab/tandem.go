@@ -43,6 +43,15 @@ func StartTandem(t testing.TB, args ...string) *Tandem {
 	return s
 }
 
+// Command runs the same binary with other arguments to its end, and gives what it printed.
+func (s *Tandem) Command(args ...string) (string, error) {
+	out, err := exec.Command(s.cmd.Path, args...).CombinedOutput()
+	return string(out), err
+}
+
+// Hangup sends SIGHUP.
+func (s *Tandem) Hangup() error { return s.cmd.Process.Signal(syscall.SIGHUP) }
+
 // Pid is the process's id.
 func (s *Tandem) Pid() int { return s.cmd.Process.Pid }
 
