@@ -8,6 +8,7 @@ import (
 	"github.com/emiago/sipgo/sip"
 
 	"tandem/bridge/identity"
+	"tandem/bridge/route"
 	"tandem/sipside"
 	"tandem/sipside/transaction"
 )
@@ -47,12 +48,7 @@ func (b *Bridge) serveErrand(in inbound) {
 		b.respond(in.tx, r)
 		return
 	}
-	decision := b.with.Router.Route(b.query(in))
-	if decision.Reject != 0 {
-		b.notRouted(in, decision)
-		return
-	}
-	b.authorized(in, decision, func(in inbound) {
+	b.routed(in, func(in inbound, decision route.Decision) {
 		stages, err := b.targets(in, decision)
 		if err != nil {
 			b.respond(in.tx, reply{status: err.status, why: err.why})

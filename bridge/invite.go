@@ -29,12 +29,7 @@ func (b *Bridge) serveInvite(in inbound) {
 		b.respond(in.tx, r)
 		return
 	}
-	decision := b.with.Router.Route(b.query(in))
-	if decision.Reject != 0 {
-		b.notRouted(in, decision)
-		return
-	}
-	b.authorized(in, decision, func(in inbound) { b.openInvite(in, decision) })
+	b.routed(in, b.openInvite)
 }
 
 // openInvite opens the call of an INVITE that was let in.

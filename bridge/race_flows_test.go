@@ -79,6 +79,19 @@ func TestByeWhileRinging(t *testing.T) {
 	}
 }
 
+// talksAtLast acknowledges an answer, and the call is as any other.
+func (p *phoneParty) talksAtLast(res *sip.Response, answer string, with anyone) {
+	w := p.w
+	w.t.Helper()
+	d, err := p.out.Ack(res, answer)
+	w.check(err)
+	p.up = w.phone(d, p.m)
+	p.hears(1000)
+	p.hangsUp()
+	with.ended()
+	w.over()
+}
+
 // RFC 5407 §3.1.4: a re-INVITE overtakes the ACK. It is answered, or asked for again; the call goes on.
 func TestReinviteBeforeTheAck(t *testing.T) {
 	t.Parallel()
@@ -89,13 +102,7 @@ func TestReinviteBeforeTheAck(t *testing.T) {
 	if again.StatusCode != 200 && again.StatusCode != 491 {
 		t.Errorf("the re-INVITE is answered %d", again.StatusCode)
 	}
-	d, err := alice.out.Ack(res, "")
-	w.check(err)
-	alice.up = w.phone(d, alice.m)
-	alice.hears(1000)
-	alice.hangsUp()
-	bob.ended()
-	w.over()
+	alice.talksAtLast(res, "", bob)
 }
 
 // RFC 5407 §3.1.5: the same where the ACK owes the answer to our offer: it has to come first.
@@ -117,13 +124,7 @@ func TestReinviteBeforeTheAnswer(t *testing.T) {
 	}
 	answer, err := alice.m.Answer(sdpOf(res))
 	w.check(err)
-	d, err := alice.out.Ack(res, answer)
-	w.check(err)
-	alice.up = w.phone(d, alice.m)
-	alice.hears(1000)
-	alice.hangsUp()
-	bob.ended()
-	w.over()
+	alice.talksAtLast(res, answer, bob)
 }
 
 // RFC 5407 §3.1.2: a CANCEL that comes after the 200 changes nothing (RFC 3261 §9.2).

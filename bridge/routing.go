@@ -20,6 +20,17 @@ func (b *Bridge) query(in inbound) route.Query {
 	}
 }
 
+// routed calls then with what the routes say of a request outside a dialog, once it is known that its sender may (see authorized). Else
+// it answers itself.
+func (b *Bridge) routed(in inbound, then func(in inbound, d route.Decision)) {
+	d := b.with.Router.Route(b.query(in))
+	if d.Reject != 0 {
+		b.notRouted(in, d)
+		return
+	}
+	b.authorized(in, d, func(in inbound) { then(in, d) })
+}
+
 // inviteQuery asks the routes about an INVITE of our own making, in a leg's name.
 func (l *leg) inviteQuery(to sip.Uri) route.Query {
 	q := route.Query{From: originOf(l), Domain: to.Host, User: dialledUser(to), Method: string(sip.INVITE), At: time.Now()}
