@@ -25,6 +25,7 @@ const (
 	sipCallee  = "127.0.0.31"
 	sipConfig  = `https: {listen: "https://127.0.0.20:8443"}
 sip: {listen: ["udp://127.0.0.20:5060"]}
+guard: off
 media: {listen: "127.0.0.20:40000", rtp: {ports: 10000-39999}}
 pools:
   phones: {members: ["sip:127.0.0.31:5060"], probe: {every: 0s}}

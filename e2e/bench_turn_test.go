@@ -22,6 +22,7 @@ const (
 	turnPeerAddr = "127.0.0.40"
 	turnConfig   = `https: {listen: "https://127.0.0.20:8443"}
 sip: {listen: ["udp://127.0.0.20:5060"]}
+guard: off
 media: {listen: "127.0.0.20:40000", rtp: {ports: 10000-19999}}
 turn:
   listen: "udp://127.0.0.20:3478"

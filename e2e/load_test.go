@@ -14,6 +14,7 @@ import (
 const loaded = `
 https: {listen: "https://127.0.0.20:0"}
 sip: {listen: "udp://127.0.0.20:0"}
+guard: off
 media: {listen: "127.0.0.20:0", rtp: {ports: 20000-20999}}
 pools:
   phones: {members: ["sip:%s"], probe: {every: 0s}}

@@ -21,6 +21,7 @@ import (
 // mediaConfig is the gateway under load: its address, when its workers wake up, and whether phones share a port.
 const mediaConfig = `https: {listen: "https://%[1]s:8443"}
 sip: {listen: ["udp://%[1]s:5060"]}
+guard: off
 media: {listen: "%[1]s:40000", rtp: {ports: 10000-29999, shared: %[3]t}, tick: %[2]s}
 pools:
   phones: {members: ["sip:127.0.0.10:5060"], probe: {every: 0s}}

@@ -25,6 +25,7 @@ import (
 const (
 	soakConfig = `https: {listen: "https://127.0.0.20:8443"}
 sip: {listen: ["udp://127.0.0.20:5060", "tcp://127.0.0.20:5060"]}
+guard: off
 media: {listen: "127.0.0.20:40000", rtp: {ports: 10000-29999}}
 pools:
   pbx: {members: ["sip:127.0.0.10:5060"], probe: {every: 0s}}

@@ -96,10 +96,11 @@ func (r RTP) media() media.RTPConfig {
 	return cfg
 }
 
-func (c Config) wss(o Options, log *slog.Logger) wss.Config {
+func (c Config) wss(o Options, door wss.Guard, log *slog.Logger) wss.Config {
 	return wss.Config{
 		Origins:         c.HTTPS.Origins,
 		OriginsRequired: c.HTTPS.OriginsRequired,
+		Guard:           door,
 		Timers:          o.Timers,
 		Trace:           o.Trace,
 		Log:             log,

@@ -21,6 +21,7 @@ type Config struct {
 	Trunks          map[string]Trunk `yaml:"trunks"`
 	Routes          []Route          `yaml:"routes"`
 	Identity        *Identity        `yaml:"identity"`
+	Guard           Guard            `yaml:"guard"`
 	Call            Call             `yaml:"call"`
 	Registration    Registration     `yaml:"registration"`
 	Admin           Admin            `yaml:"admin"`
@@ -196,6 +197,24 @@ type Tokens struct {
 	JWKS     string `yaml:"jwks"`     // URL of a key set
 	Issuer   string `yaml:"issuer"`   // iss; default: not looked at
 	Audience string `yaml:"audience"` // aud; default: not looked at
+}
+
+// Guard says how often strangers and browsers may come; `guard: off` lets everybody in at any rate.
+type Guard struct {
+	Connections GuardLimit `yaml:"connections"` // to https.listen, of one address; default 50 a second, 1000 at once
+	Handshakes  GuardLimit `yaml:"handshakes"`  // WebSocket handshakes of one address; default as connections
+	Requests    GuardLimit `yaml:"requests"`    // of one connection; default 30 a second, 300 at once
+	Allow       []Network  `yaml:"allow"`       // never limited nor banned, beside pools and trunks
+
+	off bool
+}
+
+// GuardLimit is a rate that bursts may exceed; `off` is no limit.
+type GuardLimit struct {
+	Rate  Rate `yaml:"rate"`  // a second
+	Burst int  `yaml:"burst"` // at once, after a rest
+
+	off bool
 }
 
 // Admin is the operator's listener: /healthz, /readyz, /metrics, /api/status, /api/calls. Without an address there is none.

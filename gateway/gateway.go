@@ -16,6 +16,7 @@ import (
 	"tandem/bridge/identity"
 	"tandem/bridge/media"
 	"tandem/bridge/route"
+	"tandem/gateway/guard"
 	"tandem/sipside"
 	"tandem/sipside/transaction"
 	"tandem/turn"
@@ -55,6 +56,7 @@ type Gateway struct {
 	cfg       Config
 	log       *slog.Logger
 	records   *records
+	guard     *guard.Guard
 	wss       *wss.Server
 	door      sipside.Config // of sip, with the peers of the start
 	sip       *sipside.Endpoints
@@ -111,7 +113,8 @@ func New(cfg Config, o Options) (_ *Gateway, err error) {
 	if err != nil {
 		return nil, err
 	}
-	browsers := cfg.wss(o, g.log)
+	g.guard = guard.New(cfg.Guard.guard(), guard.Options{Friend: func(a netip.Addr) bool { return g.sip.Knows(a) }, Log: g.log})
+	browsers := cfg.wss(o, browserGuard{g.guard}, g.log)
 	browsers.Authenticate = authenticate(gate, cfg.Identity)
 	if g.wss, err = wss.New(browsers); err != nil {
 		return nil, err
@@ -172,7 +175,7 @@ func New(cfg Config, o Options) (_ *Gateway, err error) {
 	}
 	sip := func(w http.ResponseWriter, r *http.Request) { g.wss.Serve(w, r, g.bridge) }
 	g.onClose(g.within("browsers", g.wss.Shutdown))
-	g.web = openWeb(sockets, webCerts, pages(sip, g.iceServers(sockets), web.Handler()), g.doors(), g.log)
+	g.web = openWeb(guarded(sockets, g.guard), webCerts, pages(sip, g.iceServers(sockets), web.Handler()), g.doors(), g.log)
 	g.onClose(g.within("https", g.web.shutdown))
 	if cfg.Admin.Listen.IsValid() {
 		if g.admin, err = openAdmin(cfg.Admin.Listen, g, g.log); err != nil {
@@ -341,6 +344,7 @@ type figures struct {
 	Media    media.Stats
 	Bridge   bridge.Stats
 	TURN     turn.Stats
+	Guard    guard.Stats
 	Records  recordStats
 }
 
@@ -351,6 +355,7 @@ func (g *Gateway) figures() figures {
 		SIP:      g.sip.Stats(),
 		Media:    g.media.Stats(),
 		Bridge:   g.bridge.Stats(),
+		Guard:    g.guard.Stats(),
 		Records:  g.records.stats(),
 	}
 	if g.turn != nil {

@@ -37,6 +37,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	s.backends(f)
 	s.media(f)
 	s.relay(f)
+	s.guard(f)
 	s.records(f)
 }
 
@@ -176,6 +177,10 @@ func (s scrape) relay(f figures) {
 	s.counter("turn_bytes_total", "Payload relayed: out to peers, in from them.", t.BytesOut, "direction", "out")
 	s.counter("turn_bytes_total", "Payload relayed: out to peers, in from them.", t.BytesIn, "direction", "in")
 	s.counters("turn_refused_total", "Requests and packets that the relay refused, by why.", "reason", t.Refused)
+}
+
+func (s scrape) guard(f figures) {
+	s.counters("guard_refused_total", "Connections and messages that the guard let not in, by why.", "reason", f.Guard.Refused)
 }
 
 func (s scrape) records(f figures) {

@@ -12,12 +12,12 @@ import (
 )
 
 // The keys that a reload changes; the others want a restart.
-var reloaded = []string{"pools", "trunks", "routes"}
+var reloaded = []string{"pools", "trunks", "routes", "guard"}
 
 // errNoFile is a gateway whose configuration comes from no file.
 var errNoFile = errors.New("gateway: there is no configuration file to be read again")
 
-// Reload reads the configuration anew (Options.Load) and obeys it from the next request on: pools, trunks, routes. Running calls go on,
+// Reload reads the configuration anew (Options.Load) and obeys it from the next request on: pools, trunks, routes, guard. Running calls go on,
 // also with members that are gone. Where something is wrong nothing changes; so it is where a key changed that wants a restart.
 func (g *Gateway) Reload() error {
 	if g.load == nil {
@@ -88,6 +88,7 @@ func (g *Gateway) obey(cfg Config) error {
 	g.bridge.Reload(cfg.peerings(), cfg.localDomains())
 	g.routes.table.Store(route.New(rules))
 	settle()
+	g.guard.Reload(cfg.Guard.guard())
 	g.current = cfg
 	return nil
 }

@@ -73,7 +73,7 @@ type Rate float64
 func (r *Rate) UnmarshalText(text []byte) error {
 	n, err := strconv.ParseFloat(string(text), 64)
 	if err != nil || !(n > 0 && n <= 1e6) {
-		return fmt.Errorf("%q is not a number of calls a second, such as 5 or 0.5", text)
+		return fmt.Errorf("%q is not a number a second, such as 5 or 0.5", text)
 	}
 	*r = Rate(n)
 	return nil

@@ -29,6 +29,7 @@ func (c Config) Validate() error {
 	v.backends(c)
 	v.routes(c)
 	v.identity(c)
+	v.guard(c.Guard)
 	v.operations(c)
 	return v.problems.err()
 }

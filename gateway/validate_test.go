@@ -85,7 +85,7 @@ func TestFaultsOfTheMeaning(t *testing.T) {
 		{add("trunks: {t: {uri: [sip:a, sips:b]}}"), `t.yaml:5:31: trunks.t.uri[1]: sips:b is reached by tls, the first by udp`},
 		{add("trunks: {t: {uri: sip:a, domain: 'a b'}}"), `t.yaml:5:26: trunks.t.domain: "a b" is not a domain`},
 		{add("trunks: {t: {uri: sip:a, max-calls: -1}}"), `trunks.t.max-calls: -1 calls are none`},
-		{add("trunks: {t: {uri: sip:a, max-rate: fast}}"), `trunks.t.max-rate: "fast" is not a number of calls a second`},
+		{add("trunks: {t: {uri: sip:a, max-rate: fast}}"), `trunks.t.max-rate: "fast" is not a number a second`},
 		{add("trunks: {t: {uri: sip:a, max-rate: NaN}}"), `trunks.t.max-rate: "NaN" is not`},
 		{add("trunks: {t: {uri: sip:a, full: 404}}"), `trunks.t.full: 404 is not one of 503, 480, 486`},
 		{add("trunks: {t: {uri: sip:a, emergency: [sos]}}"), `trunks.t.emergency[0]: "sos" is not a number`},

@@ -128,3 +128,9 @@ func (s *sources) rebuild(backends []*Backend) {
 	slices.SortStableFunc(table.nets, func(a, b network) int { return cmp.Compare(b.prefix.Bits(), a.prefix.Bits()) })
 	s.members.Store(table)
 }
+
+// Knows says whether an address is that of a pool's member or a trunk.
+func (e *Endpoints) Knows(addr netip.Addr) bool {
+	_, who := e.sources.of(netip.AddrPortFrom(addr.Unmap(), 0), 0)
+	return who == member
+}

@@ -25,7 +25,8 @@ type Conn struct {
 	remote, local netip.AddrPort
 	transport     string // "WS", "WSS"
 	via           sip.ViaHeader
-	subject       any // of Config.Authenticate
+	subject       any     // of Config.Authenticate
+	visitor       Visitor // of Config.Guard; may be nil
 	done          chan struct{}
 
 	// owned by the reading goroutine
@@ -131,6 +132,22 @@ func (c *Conn) Contact(user string) sip.Uri {
 
 // Subject is what Config.Authenticate gave for the token of the handshake; nil where there was none.
 func (c *Conn) Subject() any { return c.subject }
+
+// Admit asks Config.Guard whether a request outside a dialog may come in, in the name of an address of record; a status other than 0
+// is what it is refused with.
+func (c *Conn) Admit(aor string) (status int, why string) {
+	if c.visitor == nil {
+		return 0, ""
+	}
+	return c.visitor.Admit(aor)
+}
+
+// Judged tells Config.Guard what became of a request's credentials for an address of record.
+func (c *Conn) Judged(aor string, good bool) {
+	if c.visitor != nil {
+		c.visitor.Judged(aor, good)
+	}
+}
 
 // Done is closed when the connection is gone.
 func (c *Conn) Done() <-chan struct{} { return c.done }

@@ -40,6 +40,22 @@ func (s *Server) admit(r *http.Request) *refusal {
 	return s.origins.admit(r.Header["Origin"])
 }
 
+// visit asks the guard about the client.
+func (s *Server) visit(r *http.Request) (Visitor, *refusal) {
+	if s.cfg.Guard == nil {
+		return nil, nil
+	}
+	from, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return nil, nil // not of a socket: a test's
+	}
+	v := s.cfg.Guard.Visit(from.Addr())
+	if v == nil {
+		return nil, &refusal{http.StatusTooManyRequests, RefusedRate, "too many connections come from this address; try again later"}
+	}
+	return v, nil
+}
+
 // authenticate has the token of a handshake judged, where it carries one.
 func (s *Server) authenticate(r *http.Request) (subject any, no *refusal) {
 	token := r.URL.Query().Get("access_token")

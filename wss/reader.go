@@ -69,6 +69,14 @@ func (c *Conn) receive(data []byte) {
 	}
 	c.server.counts.in.Add(1)
 	c.trace(rest, false)
+	serve, end := true, false
+	if c.visitor != nil {
+		serve, end = c.visitor.Message(rest)
+	}
+	if end {
+		c.end(websocket.ClosePolicyViolation, "too many requests", ClosedGuard)
+		return
+	}
 	msg, err := transaction.Parse(rest)
 	if req, ok := msg.Message.(*sip.Request); ok {
 		c.completeVia(req)
@@ -78,6 +86,10 @@ func (c *Conn) receive(data []byte) {
 		return
 	}
 	c.malformed = 0
+	if req, ok := msg.Message.(*sip.Request); ok && !serve {
+		c.refuseRate(req)
+		return
+	}
 	c.server.layer.Receive(msg, c, c.serve)
 }
 
@@ -119,12 +131,28 @@ func (c *Conn) refuse(req *sip.Request, cause error) {
 	if errors.As(cause, &wrong) {
 		status, phrase = wrong.Status, wrong.Reason
 	}
+	c.answer(req, status, phrase, phrase)
+}
+
+// answer sends a response without a transaction.
+func (c *Conn) answer(req *sip.Request, status int, phrase, why string, more ...sip.Header) {
 	res := transaction.NewResponse(req, status, phrase)
 	if to := res.To(); to != nil && !to.Params.Has("tag") {
 		to.Params.Add("tag", rand.Text())
 	}
-	res.AppendHeader(sip.NewHeader("Reason", fmt.Sprintf("SIP;cause=%d;text=%q", status, phrase)))
+	res.AppendHeader(sip.NewHeader("Reason", fmt.Sprintf("SIP;cause=%d;text=%q", status, why)))
+	for _, h := range more {
+		res.AppendHeader(h)
+	}
 	_ = c.Send(transaction.Append(nil, transaction.Message{Message: res})) // a failure ends the connection by itself
+}
+
+// refuseRate answers a request that is one too many; an ACK takes no answer.
+func (c *Conn) refuseRate(req *sip.Request) {
+	if req.Method == sip.ACK {
+		return
+	}
+	c.answer(req, sip.StatusServiceUnavailable, "Service Unavailable", "too many requests on this connection", sip.NewHeader("Retry-After", "5"))
 }
 
 // serve hands a new request to the handler. The panic is caught here already, so that it never unwinds the layer's locks.

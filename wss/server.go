@@ -60,9 +60,15 @@ func New(cfg Config) (*Server, error) {
 }
 
 // Serve upgrades one request, hands the connection to a goroutine of its own and returns; a refused handshake gets its
-// HTTP status (400, 401, 403, 426, 503) with a reason in the body.
+// HTTP status (400, 401, 403, 426, 429, 503) with a reason in the body.
 func (s *Server) Serve(w http.ResponseWriter, r *http.Request, h Handler) {
 	if no := s.admit(r); no != nil {
+		s.refuse(w, r, no)
+		return
+	}
+	visitor, no := s.visit(r)
+	if no != nil {
+		w.Header().Set("Retry-After", "5")
 		s.refuse(w, r, no)
 		return
 	}
@@ -83,7 +89,7 @@ func (s *Server) Serve(w http.ResponseWriter, r *http.Request, h Handler) {
 		return
 	}
 	c := newConn(s, ws, r.TLS != nil, h)
-	c.subject = subject
+	c.subject, c.visitor = subject, visitor
 	if !s.flows.add(c) {
 		s.counts.refused(RefusedShutdown)
 		cutSocket(ws.NetConn())

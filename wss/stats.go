@@ -16,6 +16,7 @@ const (
 	RefusedOrigin      Refusal = "origin"      // not on the list
 	RefusedNoOrigin    Refusal = "no-origin"   // none, where one is required
 	RefusedToken       Refusal = "token"       // Config.Authenticate refused it
+	RefusedRate        Refusal = "rate"        // Config.Guard lets no more of its address in
 	RefusedShutdown    Refusal = "shutdown"
 )
 
@@ -30,6 +31,7 @@ const (
 	ClosedTooBig    Closing = "too-big"   // a message beyond MaxMessage (1009)
 	ClosedProtocol  Closing = "protocol"  // broken WebSocket framing (1002)
 	ClosedMalformed Closing = "malformed" // too many malformed SIP messages in a row (1008)
+	ClosedGuard     Closing = "guard"     // Config.Guard wants no more of it (1008)
 	ClosedPanic     Closing = "panic"     // the handler panicked (1011)
 	ClosedByGateway Closing = "gateway"   // Conn.Close
 	ClosedShutdown  Closing = "shutdown"  // Server.Shutdown (1001)
@@ -85,9 +87,9 @@ type counts struct {
 func newCounts() counts {
 	return counts{
 		refusals: map[Refusal]uint64{RefusedUpgrade: 0, RefusedSubprotocol: 0, RefusedOrigin: 0, RefusedNoOrigin: 0,
-			RefusedToken: 0, RefusedShutdown: 0},
+			RefusedToken: 0, RefusedRate: 0, RefusedShutdown: 0},
 		closings: map[Closing]uint64{ClosedByPeer: 0, ClosedLost: 0, ClosedNoPong: 0, ClosedSlow: 0, ClosedTooBig: 0,
-			ClosedProtocol: 0, ClosedMalformed: 0, ClosedPanic: 0, ClosedByGateway: 0, ClosedShutdown: 0},
+			ClosedProtocol: 0, ClosedMalformed: 0, ClosedGuard: 0, ClosedPanic: 0, ClosedByGateway: 0, ClosedShutdown: 0},
 	}
 }
 

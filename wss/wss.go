@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"strconv"
 	"time"
 
@@ -26,6 +27,24 @@ type Handler interface {
 	BrowserGone(c *Conn)
 }
 
+// Guard says who may come in. Safe for concurrent use; it must not block.
+type Guard interface {
+	// Visit is asked at each handshake, with the client's address. Nil: it comes too often, and is refused with 429.
+	Visit(from netip.Addr) Visitor
+}
+
+// Visitor is what a Guard keeps of one connection. It must not block.
+type Visitor interface {
+	// Message is asked for each message before it is parsed, by the connection's reading goroutine. A message is served where ok;
+	// else a request is refused with 503, and with end the connection is closed.
+	Message(data []byte) (ok, end bool)
+	// Admit is asked for each request outside a dialog with the address of record that it says it comes from. A status other than
+	// 0 is what the request is refused with.
+	Admit(aor string) (status int, why string)
+	// Judged tells what became of a request's credentials for an address of record.
+	Judged(aor string, good bool)
+}
+
 // Config is the door's part of the configuration; zero durations and sizes have defaults.
 type Config struct {
 	Origins         []string      // exact origins that may connect; empty: any
@@ -38,6 +57,7 @@ type Config struct {
 	// Authenticate judges a token that comes with a handshake, as ?access_token= or Authorization: Bearer (RFC 6750 §2). What it
 	// gives is the connection's Subject; its error refuses the handshake with 401. It may block. Nil: tokens are not looked at.
 	Authenticate func(ctx context.Context, token string) (subject any, err error)
+	Guard        Guard // may be nil
 	Timers       transaction.Config
 	Trace        transaction.Trace
 	Log          *slog.Logger
