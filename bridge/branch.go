@@ -291,6 +291,7 @@ func (br *branch) onRefusal(res *sip.Response) {
 	br.leg.step(legHeardFinal)
 	br.call.hearSessionID(br.leg, res)
 	status := res.StatusCode
+	br.again(status)
 	br.ended(br.refused(res), br.moves(status) || br.call.bridge.worthTrying(br.leg.backend, status))
 }
 

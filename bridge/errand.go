@@ -263,6 +263,9 @@ func (e *errand) decide(t *try, ev transaction.Event) (next errandStep, accepted
 			another, e.stages = true, left
 		}
 	}
+	if ev.Response != nil && nextServer(t.target.backend, ev.Response.StatusCode) {
+		e.stages = append([]stage{{t.target}}, e.stages...)
+	}
 	if another && len(e.stages) > 0 {
 		e.best = nil
 		e.b.counters.failedOver()

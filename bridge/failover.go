@@ -9,6 +9,7 @@ import (
 
 	"tandem/bridge/identity"
 	"tandem/bridge/sdp"
+	"tandem/sipside"
 	"tandem/sipside/transaction"
 )
 
@@ -73,6 +74,18 @@ func (b *Bridge) elsewhere(status int, from target, stages []stage) ([]stage, bo
 		return poolOf(s[0].backendName()) == pool && s[0].change == from.change
 	})
 	return left, len(left) > 0
+}
+
+// nextServer says whether a refusal is that of one server of several which a backend has: after 503 the next has its turn (RFC 3263 §4.3).
+func nextServer(of *sipside.Backend, status int) bool {
+	return status == 503 && of != nil && of.Another()
+}
+
+// again has the same backend tried once more, at its next server.
+func (br *branch) again(status int) {
+	if !br.over && nextServer(br.target.backend, status) {
+		br.call.stages = append([]stage{{br.target}}, br.call.stages...)
+	}
 }
 
 // ended is a branch from which the caller will hear nothing more; other says that another member may do better.

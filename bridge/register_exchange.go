@@ -238,9 +238,13 @@ func (x *exchange) decide(e transaction.Event) step {
 	if e.Response != nil {
 		status = e.Response.StatusCode
 	}
+	member := x.members[x.at]
+	same := nextServer(member, status)
 	switch {
-	case (status == 0 || x.r.b.worthTrying(x.members[x.at].Name(), status)) && x.at+1 < len(x.members):
-		x.at++
+	case same, (status == 0 || x.r.b.worthTrying(member.Name(), status)) && x.at+1 < len(x.members):
+		if !same {
+			x.at++
+		}
 		x.answer = nil
 		if identity.NonceOf(x.tx.Request()) != "" {
 			x.bare, x.stale = true, true

@@ -50,6 +50,7 @@ type world struct {
 // conditions change a world before it opens.
 type conditions struct {
 	members int        // default 1
+	trunk   bool       // the members are the servers of a trunk "pbx" instead of a pool
 	link    *lossyLink // between the gateway and the only member
 	dead    bool       // one more member, where nobody listens
 	other   bool       // a trunk beside the pool
@@ -135,10 +136,17 @@ func (w *world) openSIP(with conditions, log *slog.Logger) {
 	}
 	listen := netip.MustParseAddrPort("127.0.0.1:0")
 	var err error
-	w.sip, err = sipside.Open(sipside.Config{
+	cfg := sipside.Config{
 		Listen: []sipside.Listen{{Network: "udp", Addr: listen}, {Network: "tcp", Addr: listen}},
 		Pools:  append([]sipside.PoolConfig{pool}, w.trunk(with)...), Timers: with.timers, Log: log,
-	})
+	}
+	if with.trunk {
+		cfg.Pools, cfg.Trunks = cfg.Pools[1:], []sipside.TrunkConfig{{Name: pool.Name, URI: pool.Members[0].URI}}
+		for _, m := range pool.Members[1:] {
+			cfg.Trunks[0].More = append(cfg.Trunks[0].More, m.URI)
+		}
+	}
+	w.sip, err = sipside.Open(cfg)
 	w.check(err)
 }
 

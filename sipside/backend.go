@@ -89,7 +89,10 @@ func (b *Backend) send(out transaction.Outbound, on func(transaction.Event)) (*t
 	if err != nil {
 		return nil, err
 	}
-	tx, err := b.e.layer.Request(p.out, p.flow, on)
+	tx, err := b.e.layer.Request(p.out, p.flow, func(event transaction.Event) {
+		b.e.noteRefusal(p.flow, event.Response)
+		on(event)
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -219,6 +219,25 @@ func (d *deferred) settle(way transaction.Flow, p place) error {
 	return nil
 }
 
+// noteRefusal passes a server over for a while that says 503, where a target has several (RFC 3263 §4.3).
+func (e *Endpoints) noteRefusal(way transaction.Flow, res *sip.Response) {
+	d, several := way.(*deferred)
+	if !several || res == nil || res.StatusCode != sip.StatusServiceUnavailable {
+		return
+	}
+	d.mu.Lock()
+	at := d.at
+	d.mu.Unlock()
+	e.silences.addFor(at, max(silenceLife, min(seconds(res.GetHeader("Retry-After")), restLongest)))
+}
+
+// Another says whether the backend has a server that was neither silent nor said 503 lately: after a 503 the request is to be sent
+// again, and goes there (RFC 3263 §4.3).
+func (b *Backend) Another() bool {
+	places := b.located()
+	return len(places) > 1 && slices.ContainsFunc(places, func(p place) bool { return !b.e.silences.recent(p.addr) })
+}
+
 func (d *deferred) fail(err error) {
 	d.mu.Lock()
 	d.err = fmt.Errorf("no way to %s: %w", d.hop.hostPort(), err)
@@ -248,7 +267,10 @@ func (r *refusals) recent(addr netip.AddrPort) bool {
 }
 
 // add notes a refusal and says whether it is news.
-func (r *refusals) add(addr netip.AddrPort) bool {
+func (r *refusals) add(addr netip.AddrPort) bool { return r.addFor(addr, r.life) }
+
+// addFor notes it for another time than the usual.
+func (r *refusals) addFor(addr netip.AddrPort, life time.Duration) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := time.Now()
@@ -258,7 +280,7 @@ func (r *refusals) add(addr netip.AddrPort) bool {
 			delete(r.until, old)
 		}
 	}
-	r.until[addr] = now.Add(r.life)
+	r.until[addr] = now.Add(life)
 	return !known
 }
 

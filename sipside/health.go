@@ -83,11 +83,14 @@ func (b *Backend) rest(d time.Duration, why string) {
 	b.restUntil.Store(until)
 }
 
-// hear learns from the responses to real traffic: a 503 is about the server (RFC 3261 §21.5.4), and whoever says more than 100 is
-// not silent.
+// hear learns from the responses to real traffic: a 503 is about the server (RFC 3261 §21.5.4), which concerns the backend where it
+// has no other; and whoever says more than 100 is not silent.
 func (b *Backend) hear(res *sip.Response) {
 	switch {
 	case res.StatusCode == sip.StatusServiceUnavailable:
+		if b.Another() {
+			return
+		}
 		if after := seconds(res.GetHeader("Retry-After")); after > 0 {
 			b.rest(after, "503 with Retry-After")
 			return

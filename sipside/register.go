@@ -120,6 +120,9 @@ func (r *registrar) once(asks time.Duration) outcome {
 	}
 	select {
 	case event := <-final:
+		if event.Response != nil && event.Response.StatusCode == sip.StatusServiceUnavailable && r.b.Another() {
+			return r.once(asks)
+		}
 		return r.judge(out, event)
 	case <-r.b.e.ctx.Done():
 		tx.Abandon()

@@ -89,3 +89,23 @@ func TestServersOfATrunkShareATransport(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A 503 of one server leads a registration to the next at once (RFC 3263 §4.3); which server that was is known for a while.
+func TestRegistersAtTheNextServerAfter503(t *testing.T) {
+	t.Parallel()
+	first, second := newDatagramPeer(t, "127.0.0.1"), newDatagramPeer(t, "127.0.0.2")
+	cfg := several(t, first, second)
+	cfg.Trunks[0].Account = Account{Username: "4930123", Register: true, Domain: "carrier.example"}
+	d := openDoor(t, cfg, testLimits())
+	refused, at := first.read()
+	first.send(at, answerTo(t, refused, 503, "Service Unavailable"))
+	text, at := second.read()
+	second.send(at, withHeader(answerTo(t, text, 200, "OK"), "Contact: "+header(text, "Contact")))
+	eventually(t, "the trunk counts as registered", func() bool { return d.Stats().Backends[0].Registered })
+	if header(text, "CSeq") == header(refused, "CSeq") || header(text, "Call-ID") != header(refused, "Call-ID") {
+		t.Errorf("the registration is another one:\n%s\n%s", refused, text)
+	}
+	if b := d.Backend("pbx"); !d.silences.recent(first.at) || !b.Another() || b.State() != "up" {
+		t.Errorf("the first server is known to refuse: %v; another: %v; the trunk is %s", d.silences.recent(first.at), b.Another(), b.State())
+	}
+}
