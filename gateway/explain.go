@@ -38,14 +38,14 @@ func (c Config) Explain(q Question, out io.Writer) error {
 			return err
 		}
 	}
-	rules, err := c.routes()
+	tables, err := c.readTables()
 	if err != nil {
 		return err
 	}
 	if q.Method == "" {
 		q.Method = string(sip.INVITE)
 	}
-	steps, decisions := route.New(rules).Explain(route.Query{
+	steps, decisions := route.New(c.routes(tables)).Explain(route.Query{
 		From: q.Origin, Domain: to.Host, User: userOf(to), FromUser: userOf(from), Method: q.Method, At: q.At,
 		Header: func(name string) []string { return caseless(q.Headers, name) },
 		Claim:  func(path string) []string { return q.Claims[path] },

@@ -74,6 +74,7 @@ type Gateway struct {
 
 	reloading sync.Mutex
 	current   Config // guarded by reloading: cfg, or what a reload has put in its place
+	tables    tables // guarded by reloading
 
 	running  atomic.Bool // Run or Close was called
 	ready    atomic.Bool
@@ -145,11 +146,10 @@ func New(cfg Config, o Options) (_ *Gateway, err error) {
 	if g.turn != nil {
 		g.onClose(g.turn.Close)
 	}
-	rules, err := cfg.routes()
-	if err != nil {
+	if g.tables, err = cfg.readTables(); err != nil {
 		return nil, err
 	}
-	g.routes.table.Store(route.New(rules))
+	g.routes.table.Store(route.New(cfg.routes(g.tables)))
 	g.bridge = bridge.New(cfg.bridge(o, secret, g.log), bridge.Wiring{
 		Router:   &g.routes,
 		Events:   sinks{g.records, g.qualities, o.Events},
@@ -169,10 +169,11 @@ func New(cfg Config, o Options) (_ *Gateway, err error) {
 		named: map[string][]sipside.Member{}, asked: map[string]*asking{},
 	}
 	if g.sources.renew(cfg.Pools); len(g.sources.named) > 0 {
-		if err = g.obey(cfg); err != nil {
+		if err = g.obey(cfg, g.tables); err != nil {
 			return nil, err
 		}
 	}
+	go g.watchTables(ctx)
 	sip := func(w http.ResponseWriter, r *http.Request) { g.wss.Serve(w, r, g.bridge) }
 	g.onClose(g.within("browsers", g.wss.Shutdown))
 	g.web = openWeb(guarded(sockets, g.guard), webCerts, pages(sip, g.iceServers(sockets), web.Handler()), g.doors(), g.log)

@@ -45,8 +45,12 @@ func (g *Gateway) take(cfg Config) error {
 	if err := cfg.fixed(g.cfg); err != nil {
 		return err
 	}
+	tables, err := cfg.readTables()
+	if err != nil {
+		return err
+	}
 	g.sources.renew(cfg.Pools)
-	if err := g.obey(cfg); err != nil {
+	if err := g.obey(cfg, tables); err != nil {
 		g.sources.renew(g.current.Pools)
 		return err
 	}
@@ -61,7 +65,7 @@ func (g *Gateway) sourced(pool string, members []sipside.Member) error {
 	if !differs {
 		return nil
 	}
-	err := g.obey(g.current)
+	err := g.obey(g.current, g.tables)
 	if err != nil {
 		g.sources.named[pool] = before
 		return err
@@ -70,13 +74,9 @@ func (g *Gateway) sourced(pool string, members []sipside.Member) error {
 	return nil
 }
 
-// obey puts the peers and routes of a configuration, with the members that its sources named, in the place of the present ones: what is
-// new first, then the routes to it, then what is gone. Called with reloading held.
-func (g *Gateway) obey(cfg Config) error {
-	rules, err := cfg.routes()
-	if err != nil {
-		return err
-	}
+// obey puts the peers and routes of a configuration, with its tables and the members that its sources named, in the place of the present
+// ones: what is new first, then the routes to it, then what is gone. Called with reloading held.
+func (g *Gateway) obey(cfg Config, with tables) error {
 	door := g.door
 	if err := cfg.peersInto(&door); err != nil {
 		return err
@@ -86,10 +86,10 @@ func (g *Gateway) obey(cfg Config) error {
 		return err
 	}
 	g.bridge.Reload(cfg.peerings(), cfg.localDomains())
-	g.routes.table.Store(route.New(rules))
+	g.routes.table.Store(route.New(cfg.routes(with)))
 	settle()
 	g.guard.Reload(cfg.Guard.guard())
-	g.current = cfg
+	g.current, g.tables = cfg, with
 	return nil
 }
 

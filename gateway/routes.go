@@ -129,31 +129,15 @@ func (c Config) knows(name string) bool {
 	return name == route.Browsers || slices.Contains(c.backendNames(), name)
 }
 
-// routes are the rules; it reads the table files.
-func (c Config) routes() ([]route.Rule, error) {
+// routes are the rules, with the tables that readTables gave.
+func (c Config) routes(with tables) []route.Rule {
 	rules := make([]route.Rule, len(c.Routes))
-	tables := map[string]*route.Prefixes{}
 	for i, r := range c.Routes {
 		rules[i] = r.rule()
 		rules[i].Line = c.source.at[indexed("routes", i)].line
-		for _, t := range []struct {
-			file string
-			to   **route.Prefixes
-		}{{r.Table, &rules[i].Table}, {r.FromTable, &rules[i].FromTable}} {
-			if t.file == "" {
-				continue
-			}
-			if tables[t.file] == nil {
-				table, err := route.ReadPrefixes(t.file, c.knows)
-				if err != nil {
-					return nil, fmt.Errorf("gateway: %s: %w", indexed("routes", i), err)
-				}
-				tables[t.file] = table
-			}
-			*t.to = tables[t.file]
-		}
+		rules[i].Table, rules[i].FromTable = with.prefixes(r.Table), with.prefixes(r.FromTable)
 	}
-	return rules, nil
+	return rules
 }
 
 // rule is the route without what stands in files.

@@ -123,14 +123,16 @@ func (c *certificates) refresh() {
 
 // state tells one content of the two files from another by time and size.
 func (p Certificate) state() string {
-	look := func(file string) string {
-		info, err := os.Stat(file) // follows links: secrets are mounted as links that are swapped
-		if err != nil {
-			return err.Error()
-		}
-		return fmt.Sprint(info.ModTime().UnixNano(), info.Size())
+	return fileState(p.Certificate) + " " + fileState(p.Key)
+}
+
+// fileState tells one content of a file from another by time and size.
+func fileState(file string) string {
+	info, err := os.Stat(file) // follows links: secrets are mounted as links that are swapped
+	if err != nil {
+		return err.Error()
 	}
-	return look(p.Certificate) + " " + look(p.Key)
+	return fmt.Sprint(info.ModTime().UnixNano(), info.Size())
 }
 
 // selfSigned makes an ECDSA P-256 certificate for host names and addresses.
