@@ -187,6 +187,11 @@ func (b *Bridge) BrowserGone(c *wss.Conn) {
 	b.subjects.forget(c)
 }
 
+// BrowserIdle implements wss.Handler: a connection over which nobody registered may stay for its calls and subscriptions.
+func (b *Bridge) BrowserIdle(c *wss.Conn) (stays bool) {
+	return len(b.calls.onFlow(c.Flow())) > 0 || len(b.subscriptions.onFlow(c.Flow())) > 0
+}
+
 // flowMoved is called when a registrar accepted a REGISTER for an address of record over newFlow; the running dialogs of that
 // address of record on oldFlow move (RFC 5626 §5.3), and no others.
 func (b *Bridge) flowMoved(aor, oldFlow, newFlow string) {

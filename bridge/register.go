@@ -172,6 +172,7 @@ func (r *registrar) nextSeq(token string) uint32 {
 // bind stores what a backend accepted over a connection, and moves running dialogs from the flow that the binding had before.
 func (r *registrar) bind(c *wss.Conn, bindings []location.Binding) {
 	for _, b := range bindings {
+		c.Registered(b.AOR)
 		if old, moved := r.put(b); moved {
 			r.b.flowMoved(b.AOR, old, b.Flow)
 		}

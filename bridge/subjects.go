@@ -49,6 +49,9 @@ func (s *subjects) prove(c *wss.Conn, who identity.Subject, bounded bool) {
 		s.byFlow[c.Flow()] = f
 	}
 	f.byName[who.Name] = who
+	if bounded {
+		c.Registered(who.Name)
+	}
 	if !bounded || who.Until.IsZero() {
 		return
 	}

@@ -23,7 +23,7 @@ const (
 	sipProxy   = "127.0.0.2:5060"
 	sipCaller  = "127.0.0.30"
 	sipCallee  = "127.0.0.31"
-	sipConfig  = `https: {listen: "https://127.0.0.20:8443"}
+	sipConfig  = `https: {listen: "https://127.0.0.20:8443", limits: {per-address: 100000}}
 sip: {listen: ["udp://127.0.0.20:5060"]}
 guard: off
 media: {listen: "127.0.0.20:40000", rtp: {ports: 10000-39999}}

@@ -144,7 +144,15 @@ type status struct {
 	Registrations int             `json:"registrations"`
 	Calls         int             `json:"calls"` // running
 	Allocations   int             `json:"turn_allocations"`
+	Refused       refusedStatus   `json:"refused"`
 	Backends      []backendStatus `json:"backends"`
+}
+
+// refusedStatus is who was not let in, or let go, on the browsers' side, by why; as in /metrics.
+type refusedStatus struct {
+	Connections map[string]uint64 `json:"connections"` // closed unheard
+	Handshakes  map[string]uint64 `json:"handshakes"`  // of WebSockets
+	Closed      map[string]uint64 `json:"closed"`      // WebSockets, also those that ended well
 }
 
 type backendStatus struct {
@@ -179,6 +187,7 @@ func newStatus(of observed) status {
 		Version: a.Version, Node: a.Node, Started: a.Started,
 		Ready: of.isReady(), Draining: f.Draining,
 		Browsers: f.WSS.Connections, Registrations: f.Bridge.Registrations, Calls: f.Bridge.Calls, Allocations: f.TURN.Allocations,
+		Refused:  refusedStatus{f.Front.Refused, f.WSS.Refused, f.WSS.Closed},
 		Backends: make([]backendStatus, 0, len(f.SIP.Backends)),
 	}
 	for _, b := range f.SIP.Backends {

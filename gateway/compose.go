@@ -97,10 +97,15 @@ func (r RTP) media() media.RTPConfig {
 }
 
 func (c Config) wss(o Options, door wss.Guard, log *slog.Logger) wss.Config {
+	limits := c.HTTPS.Limits.withDefaults()
 	return wss.Config{
 		Origins:         c.HTTPS.Origins,
 		OriginsRequired: c.HTTPS.OriginsRequired,
 		Guard:           door,
+		MaxMessage:      limits.Message,
+		MaxRate:         limits.Messages,
+		PerUser:         limits.PerUser,
+		Unregistered:    *limits.Unregistered,
 		Timers:          o.Timers,
 		Trace:           o.Trace,
 		Log:             log,

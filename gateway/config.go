@@ -31,22 +31,6 @@ type Config struct {
 	source source // where the keys stand; empty for a Config that no file holds
 }
 
-// HTTPS is the browsers' listener: WebSockets at /sip, the phone at /, ICE servers at /ice.json.
-type HTTPS struct {
-	Listen          []WebListen   `yaml:"listen"`
-	Certificate     string        `yaml:"certificate"` // PEM file, the chain behind the leaf; reloaded when it changes
-	Key             string        `yaml:"key"`         // PEM file
-	Certificates    []Certificate `yaml:"certificates"`
-	Origins         []string      `yaml:"origins"` // that may open a WebSocket; empty: any
-	OriginsRequired bool          `yaml:"origins-required"`
-}
-
-// Certificate is one of several; the client's SNI picks the first that names it.
-type Certificate struct {
-	Certificate string `yaml:"certificate"`
-	Key         string `yaml:"key"`
-}
-
 // SIP is the listener towards the SIP world.
 type SIP struct {
 	Listen      []SIPListen `yaml:"listen"`

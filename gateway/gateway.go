@@ -57,6 +57,7 @@ type Gateway struct {
 	log       *slog.Logger
 	records   *records
 	guard     *guard.Guard
+	front     *front
 	wss       *wss.Server
 	door      sipside.Config // of sip, with the peers of the start
 	sip       *sipside.Endpoints
@@ -116,7 +117,8 @@ func New(cfg Config, o Options) (_ *Gateway, err error) {
 	}
 	g.guard = guard.New(cfg.Guard.guard(), guard.Options{Friend: func(a netip.Addr) bool { return g.sip.Knows(a) }, Log: g.log})
 	browsers := cfg.wss(o, browserGuard{g.guard}, g.log)
-	browsers.Authenticate = authenticate(gate, cfg.Identity)
+	g.front = newFront(cfg.HTTPS, g.guard.Connection, g.log)
+	browsers.Authenticate, browsers.Crowd = authenticate(gate, cfg.Identity), g.front.webSockets
 	if g.wss, err = wss.New(browsers); err != nil {
 		return nil, err
 	}
@@ -176,7 +178,7 @@ func New(cfg Config, o Options) (_ *Gateway, err error) {
 	go g.watchTables(ctx)
 	sip := func(w http.ResponseWriter, r *http.Request) { g.wss.Serve(w, r, g.bridge) }
 	g.onClose(g.within("browsers", g.wss.Shutdown))
-	g.web = openWeb(guarded(sockets, g.guard), webCerts, pages(sip, g.iceServers(sockets), web.Handler()), g.doors(), g.log)
+	g.web = openWeb(sockets, g.front, webCerts, pages(cfg.HTTPS.headers(), sip, g.iceServers(sockets), web.Handler()), g.doors(), g.log)
 	g.onClose(g.within("https", g.web.shutdown))
 	if cfg.Admin.Listen.IsValid() {
 		if g.admin, err = openAdmin(cfg.Admin.Listen, g, g.log); err != nil {
@@ -340,6 +342,7 @@ func (g *Gateway) Bridge() *bridge.Bridge { return g.bridge }
 // figures is a snapshot of everything that is counted.
 type figures struct {
 	Draining bool
+	Front    frontStats
 	WSS      wss.Stats
 	SIP      sipside.Stats
 	Media    media.Stats
@@ -352,6 +355,7 @@ type figures struct {
 func (g *Gateway) figures() figures {
 	f := figures{
 		Draining: g.draining.Load(),
+		Front:    g.front.stats(),
 		WSS:      g.wss.Stats(),
 		SIP:      g.sip.Stats(),
 		Media:    g.media.Stats(),

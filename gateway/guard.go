@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"fmt"
-	"net"
 	"net/netip"
 	"reflect"
 
@@ -87,33 +86,4 @@ func (g browserGuard) Visit(from netip.Addr) wss.Visitor {
 		return v
 	}
 	return nil
-}
-
-// guarded closes connections of whom the guard lets not in, before they cost a goroutine or a TLS handshake.
-func guarded(sockets []webSocket, by *guard.Guard) []webSocket {
-	out := make([]webSocket, len(sockets))
-	for i, s := range sockets {
-		out[i] = webSocket{guardedListener{s.Listener, by}, s.at}
-	}
-	return out
-}
-
-type guardedListener struct {
-	net.Listener
-	by *guard.Guard
-}
-
-// Accept implements net.Listener.
-func (l guardedListener) Accept() (net.Conn, error) {
-	for {
-		conn, err := l.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		at, ok := conn.RemoteAddr().(*net.TCPAddr)
-		if !ok || l.by.Connection(at.AddrPort().Addr()) {
-			return conn, nil
-		}
-		conn.Close()
-	}
 }

@@ -13,10 +13,12 @@ import (
 	"time"
 )
 
-// Time limits of the browsers' listener. The first bounds a silent TLS handshake and slow headers, each on its own goroutine;
-// WebSocket libraries wait 5 s for the upgrade. The second and third do not hold for a WebSocket, which wss takes over.
+// Time limits of the browsers' listener. The first bounds a proxy's header, the TLS handshake and the HTTP header together, each
+// connection on its own goroutine; WebSocket libraries wait 5 s for the upgrade. The second bounds a body that nobody wants. None of
+// them holds for a WebSocket, which wss takes over.
 const (
 	headerTimeout = 5 * time.Second
+	readTimeout   = 10 * time.Second
 	writeTimeout  = time.Minute
 	idleTimeout   = 2 * time.Minute
 	maxHeader     = 16 << 10
@@ -68,14 +70,15 @@ type webServer struct {
 }
 
 // openWeb puts an HTTP server on the listeners. On those with TLS, connections that are for another go to that one's door.
-func openWeb(sockets []webSocket, certs *certificates, handler http.Handler, doors doors, log *slog.Logger) *webServer {
-	w := &webServer{server: newHTTPServer(seenSecure(handler), log)}
-	w.server.ConnContext = keepConn
+func openWeb(sockets []webSocket, front *front, certs *certificates, handler http.Handler, doors doors, log *slog.Logger) *webServer {
+	w := &webServer{server: newHTTPServer(seen(front, handler), log)}
+	w.server.ConnContext, w.server.ConnState = keepConn, noteState
 	for _, s := range sockets {
+		from := frontListener{s.Listener, front}
 		if !s.at.Plain {
-			w.listeners = append(w.listeners, secureListener{sharedListener{s.Listener, doors.ice}, webTLS(certs), doors.relay})
+			w.listeners = append(w.listeners, secureListener{sharedListener{from, doors.ice}, webTLS(certs), doors.relay})
 		} else {
-			w.listeners = append(w.listeners, s.Listener)
+			w.listeners = append(w.listeners, from)
 			if !s.at.Addr.Addr().IsLoopback() {
 				log.Warn("plain HTTP: browsers give a page no microphone but on a loopback address or behind a load balancer with TLS", "listen", s.at)
 			}
@@ -87,7 +90,7 @@ func openWeb(sockets []webSocket, certs *certificates, handler http.Handler, doo
 
 // webTLS offers HTTP/1.1 only: a WebSocket here takes over a whole connection. The relay's clients may name theirs (RFC 7443).
 func webTLS(certs *certificates) *tls.Config {
-	cfg := certs.config()
+	cfg := modern(certs.config())
 	cfg.NextProtos = []string{"http/1.1", "stun.turn"}
 	return cfg
 }
@@ -99,6 +102,7 @@ func newHTTPServer(handler http.Handler, log *slog.Logger) *http.Server {
 		Handler:           handler,
 		Protocols:         protocols,
 		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
@@ -135,35 +139,6 @@ func (w *webServer) close() {
 	for _, l := range w.listeners {
 		l.Close()
 	}
-}
-
-// pages is what browsers reach: the WebSockets, the ICE servers, and the phone.
-func pages(sip http.HandlerFunc, ice, phone http.Handler) http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /sip", sip)
-	mux.Handle("GET /ice.json", ice)
-	mux.Handle("OPTIONS /ice.json", ice)
-	mux.Handle("GET /", secured(phone))
-	return mux
-}
-
-// policy is the pages' Content-Security-Policy: nothing from elsewhere, no inline code. ws: and wss: are written out for
-// browsers whose 'self' does not cover them.
-const policy = "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; media-src 'self' blob: data:; " +
-	"object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-
-// secured adds the headers that keep other sites out of the pages.
-func secured(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		header := w.Header()
-		header.Set("Content-Security-Policy", policy)
-		header.Set("Permissions-Policy", "microphone=(self), camera=(self), geolocation=()")
-		header.Set("Referrer-Policy", "no-referrer")
-		header.Set("X-Content-Type-Options", "nosniff")
-		header.Set("X-Frame-Options", "DENY")
-		header.Set("Cross-Origin-Opener-Policy", "same-origin")
-		next.ServeHTTP(w, r)
-	})
 }
 
 // reachable puts this machine's first global address in the place of an unspecified one.

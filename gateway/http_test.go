@@ -22,6 +22,13 @@ func openTestWeb(t *testing.T, origins []string) (plain, secure string) {
 // openSharedWeb gives what is not HTTP's to the doors.
 func openSharedWeb(t *testing.T, origins []string, d doors) (plain, secure string) {
 	t.Helper()
+	plain, secure, _ = openFrontedWeb(t, HTTPS{Origins: origins}, d)
+	return plain, secure
+}
+
+// openFrontedWeb obeys what the configuration says of proxies, limits and headers; /sip answers with who asks, by which protocol.
+func openFrontedWeb(t *testing.T, https HTTPS, d doors) (plain, secure string, f *front) {
+	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	any0 := netip.MustParseAddrPort("127.0.0.1:0")
 	listen := []WebListen{{Plain: true, Addr: any0}, {Addr: any0}}
@@ -33,13 +40,17 @@ func openSharedWeb(t *testing.T, origins []string, d doors) (plain, secure strin
 	if err != nil {
 		t.Fatal(err)
 	}
-	sip := func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "sip "+r.Proto) }
+	sip := func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Remote", r.RemoteAddr)
+		io.WriteString(w, "sip "+r.Proto)
+	}
 	phone := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "phone") })
 	sockets, err := listenWeb(listen)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := openWeb(sockets, certs, pages(sip, testServers(t, origins, nil), phone), d, log)
+	f = newFront(https, func(netip.Addr) bool { return true }, log)
+	w := openWeb(sockets, f, certs, pages(https.headers(), sip, testServers(t, https.Origins, nil), phone), d, log)
 	served := make(chan error)
 	go func() { served <- w.serve() }()
 	t.Cleanup(func() {
@@ -49,7 +60,7 @@ func openSharedWeb(t *testing.T, origins []string, d doors) (plain, secure strin
 			t.Error(err)
 		}
 	})
-	return w.urls[0], w.urls[1]
+	return w.urls[0], w.urls[1], f
 }
 
 func fetch(t *testing.T, method, url, origin string) (*http.Response, string) {

@@ -96,6 +96,8 @@ func (s scrape) calls(f figures) {
 
 func (s scrape) browsers(f figures) {
 	w := f.WSS
+	s.gauge("https_connections", "Connections to the browsers' listeners that are no WebSocket, or not yet.", float64(f.Front.Connections))
+	s.counters("https_connections_refused_total", "Connections to the browsers' listeners that were closed unheard, by why.", "reason", f.Front.Refused)
 	s.gauge("browser_connections", "WebSockets that are open.", float64(w.Connections))
 	s.counter("browser_connections_accepted_total", "WebSockets accepted.", w.Accepted)
 	s.counters("browser_connections_refused_total", "WebSocket handshakes refused, by why.", "reason", w.Refused)

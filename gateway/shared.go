@@ -1,12 +1,14 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -44,28 +46,28 @@ func (c Config) iceDoor(engine *media.Engine) iceDoor {
 // sharedListener lets ICE over TCP in by the port of HTTPS, for that is the one that passes any firewall. What a connection
 // is shows by its first byte, which nobody waits for in Accept: TLS reads it where it would anyway.
 type sharedListener struct {
-	net.Listener
+	frontListener
 	ice iceDoor
 }
 
 // Accept implements net.Listener.
 func (l sharedListener) Accept() (net.Conn, error) {
-	conn, err := l.Listener.Accept()
-	if tcp, ok := conn.(*net.TCPConn); ok && l.ice != nil {
-		return &sharedConn{TCPConn: tcp, ice: l.ice}, err
+	conn, err := l.frontListener.Accept()
+	if err != nil {
+		return nil, err
 	}
-	return conn, err
+	return &sharedConn{clientConn: conn.(*clientConn), ice: l.ice}, nil
 }
 
 // sharedConn is a connection before its first byte; from then on it is TLS's or ICE's for good.
 type sharedConn struct {
-	*net.TCPConn
+	*clientConn
 	ice iceDoor // nil once it is decided; read by one goroutine at a time, as Read is
 }
 
 // Read gives TLS its bytes; where they are not TLS's it gives the connection away and ends.
 func (c *sharedConn) Read(b []byte) (int, error) {
-	n, err := c.TCPConn.Read(b)
+	n, err := c.clientConn.Read(b)
 	if c.ice == nil || n == 0 {
 		return n, err
 	}
@@ -74,7 +76,8 @@ func (c *sharedConn) Read(b []byte) (int, error) {
 	if !media.FramesBegin(b[0]) {
 		return n, err
 	}
-	ice(c.TCPConn, b[:n])
+	c.leave()
+	ice(c.clientConn, append(bytes.Clone(b[:n]), c.unread()...))
 	return 0, io.EOF
 }
 
@@ -92,14 +95,15 @@ func (l secureListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &secureConn{Conn: tls.Server(conn, l.config), relay: l.relay}, nil
+	return &secureConn{Conn: tls.Server(conn, l.config), relay: l.relay, client: clientOf(conn)}, nil
 }
 
 // secureConn is a connection with TLS before its first byte; from then on it is HTTP's or the relay's for good.
 type secureConn struct {
 	*tls.Conn
-	relay relayDoor   // nil once it is decided; read by one goroutine at a time, as Read is
-	given atomic.Bool // to the relay: what HTTP still does to it is without effect
+	client *clientConn
+	relay  relayDoor   // nil once it is decided; read by one goroutine at a time, as Read is
+	given  atomic.Bool // to the relay: what HTTP still does to it is without effect
 }
 
 // Read gives HTTP its bytes; where they are not HTTP's it gives the connection away and ends.
@@ -118,6 +122,7 @@ func (c *secureConn) Read(b []byte) (int, error) {
 	}
 	c.given.Store(true)
 	c.Conn.SetDeadline(time.Time{})
+	c.client.leave()
 	relay(c.Conn, b[:n])
 	return 0, io.EOF
 }
@@ -151,22 +156,41 @@ func (c *secureConn) SetDeadline(t time.Time) error {
 	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
 }
 
+// clientOf is the client's connection below TLS and whatever else; nil where it is none of ours.
+func clientOf(conn net.Conn) *clientConn {
+	switch c := conn.(type) {
+	case *clientConn:
+		return c
+	case *sharedConn:
+		return c.clientConn
+	case *secureConn:
+		return c.client
+	}
+	return nil
+}
+
 type connKey struct{}
 
 // keepConn lets a request know its connection.
 func keepConn(ctx context.Context, conn net.Conn) context.Context {
-	if secure, ok := conn.(*secureConn); ok {
-		return context.WithValue(ctx, connKey{}, secure.Conn)
-	}
-	return ctx
+	return context.WithValue(ctx, connKey{}, conn)
 }
 
-// seenSecure fills Request.TLS, which net/http does for connections of crypto/tls alone.
-func seenSecure(next http.Handler) http.Handler {
+// seen tells the requests of our listeners what net/http does not know of them: TLS, which it knows of connections of crypto/tls alone,
+// and behind a proxy the client's address, which stands in RemoteAddr from here on; its port is 0 where the proxy does not say it.
+func seen(f *front, next http.Handler) http.Handler {
+	by := f.header()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if secure, ok := r.Context().Value(connKey{}).(*tls.Conn); ok {
+		conn, _ := r.Context().Value(connKey{}).(net.Conn)
+		if secure, ok := conn.(*secureConn); ok {
 			state := secure.ConnectionState()
 			r.TLS = &state
+		}
+		if c := clientOf(conn); c != nil {
+			if peer, err := netip.ParseAddrPort(c.RemoteAddr().String()); err == nil {
+				peer = netip.AddrPortFrom(peer.Addr().Unmap(), peer.Port())
+				r.RemoteAddr = forwardedBy(peer, r.Header, by, f.isProxy).String()
+			}
 		}
 		next.ServeHTTP(w, r)
 	})

@@ -75,7 +75,7 @@ func (g *Gateway) openTURN(certs *certificates, secret []byte) (*turn.Server, er
 	}
 	relay := t.relayAddresses(g.media.Addrs(), g.cfg.Media.Advertise)
 	cfg := turn.Config{
-		TLS: certs.config(), Realm: t.realm(), Secrets: t.Secret, Relay: relay,
+		TLS: modern(certs.config()), Realm: t.realm(), Secrets: t.Secret, Relay: relay,
 		LowPort: t.Relay.Ports.Low, HighPort: t.Relay.Ports.High, Quota: turn.Quota(t.Quota), Log: g.log,
 		Peers: turn.Peers{Media: mediaPeers(g.media.Addrs(), g.cfg.Media.Advertise, relay), Own: g.cfg.ownAddresses()},
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"maps"
 	"net/netip"
-	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -70,31 +69,6 @@ func (v *validator) process(c Config) {
 	v.within("call.orphan-limit", c.Call.OrphanLimit, 10*time.Millisecond, 24*time.Hour)
 	v.within("call.ring-limit", c.Call.RingLimit, 10*time.Millisecond, time.Hour)
 	v.registration(c.Registration)
-}
-
-func (v *validator) https(h HTTPS) {
-	if len(h.Listen) == 0 {
-		v.fail("https.listen", "is missing: where browsers come in, such as 0.0.0.0:443")
-	}
-	listen := make([]string, len(h.Listen))
-	for i, l := range h.Listen {
-		listen[i] = l.Addr.String()
-	}
-	v.once("https.listen", listen)
-	v.pair("https", h.Certificate, h.Key)
-	for i, c := range h.Certificates {
-		path := indexed("https.certificates", i)
-		if c.Certificate == "" && c.Key == "" {
-			v.fail(path, "has neither certificate nor key")
-		}
-		v.pair(path, c.Certificate, c.Key)
-	}
-	for i, origin := range h.Origins {
-		u, err := url.Parse(origin)
-		if err != nil || u.Scheme == "" || u.Host == "" || origin != u.Scheme+"://"+strings.ToLower(u.Host) {
-			v.fail(indexed("https.origins", i), "%q is not an origin, such as https://phone.example.com: scheme, host in lower case, port where it is not the usual one", origin)
-		}
-	}
 }
 
 // pair checks that a certificate can be read and fits its key.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/emiago/sipgo/sip"
 	"github.com/gorilla/websocket"
+	"golang.org/x/time/rate"
 
 	"tandem/sipside/transaction"
 )
@@ -30,7 +31,10 @@ type Conn struct {
 	done          chan struct{}
 
 	// owned by the reading goroutine
-	malformed int // in a row
+	malformed int           // in a row
+	pace      *rate.Limiter // nil: none
+
+	serves []string // guarded by server.users.mu
 
 	mu sync.Mutex
 	// guarded by mu
@@ -41,6 +45,8 @@ type Conn struct {
 	writing    bool     // a writing goroutine runs
 	closeFrame []byte   // to be written behind queue
 	timer      *time.Timer
+	known      bool      // Registered was called
+	idleAt     time.Time // when BrowserIdle is asked next; zero: never
 }
 
 // connState goes up only.
@@ -57,13 +63,15 @@ func newConn(s *Server, ws *websocket.Conn, secure bool, h Handler) *Conn {
 		server:    s,
 		handler:   h,
 		ws:        ws,
-		remote:    addrPort(ws.RemoteAddr()),
 		local:     addrPort(ws.LocalAddr()),
 		transport: "WS",
 		done:      make(chan struct{}),
 	}
 	if secure {
 		c.transport = "WSS"
+	}
+	if most := s.cfg.MaxRate; most > 0 {
+		c.pace = rate.NewLimiter(rate.Limit(most), 2*most)
 	}
 	c.via = sip.ViaHeader{ProtocolName: "SIP", ProtocolVersion: "2.0", Transport: c.transport,
 		Host: s.viaHost, Port: s.viaPort}
@@ -96,7 +104,7 @@ func (c *Conn) Name() string { return "browser/" + c.flow }
 // Transport is "WSS" where our own listener did TLS, else "WS".
 func (c *Conn) Transport() string { return c.transport }
 
-// Remote and Local are the socket's addresses; Local is the address that the browser reached.
+// Remote is the client's address, with port 0 where a proxy named none; Local is the address of ours that it reached.
 func (c *Conn) Remote() netip.AddrPort { return c.remote }
 func (c *Conn) Local() netip.AddrPort  { return c.local }
 

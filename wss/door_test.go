@@ -128,6 +128,8 @@ func (f *far) ServeBrowser(c *wss.Conn, tx *transaction.Server) {
 
 func (f *far) BrowserGone(c *wss.Conn) { f.gone <- c }
 
+func (f *far) BrowserIdle(*wss.Conn) bool { return false }
+
 func (f *far) taking(take func(c *wss.Conn, tx *transaction.Server) bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -68,6 +68,8 @@ func (c *Conn) finish(cause error) {
 
 	c.server.flows.remove(c)
 	close(c.done)
+	c.server.users.remove(c)
+	c.server.leave(c.remote.Addr())
 	c.server.layer.FlowLost(c)
 	c.shield("BrowserGone", func() { c.handler.BrowserGone(c) })
 	if why == ClosedTooBig || why == ClosedProtocol {

@@ -1,11 +1,8 @@
 package wss
 
 import (
-	"fmt"
-	"net"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"strings"
 
 	"github.com/gorilla/websocket"
@@ -41,15 +38,11 @@ func (s *Server) admit(r *http.Request) *refusal {
 }
 
 // visit asks the guard about the client.
-func (s *Server) visit(r *http.Request) (Visitor, *refusal) {
-	if s.cfg.Guard == nil {
+func (s *Server) visit(from netip.Addr) (Visitor, *refusal) {
+	if s.cfg.Guard == nil || !from.IsValid() {
 		return nil, nil
 	}
-	from, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return nil, nil // not of a socket: a test's
-	}
-	v := s.cfg.Guard.Visit(from.Addr())
+	v := s.cfg.Guard.Visit(from)
 	if v == nil {
 		return nil, &refusal{http.StatusTooManyRequests, RefusedRate, "too many connections come from this address; try again later"}
 	}
@@ -107,6 +100,9 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, no *refusal) {
 		w.Header().Set("Connection", "Upgrade")
 		w.Header().Set("Sec-WebSocket-Version", "13")
 	}
+	if no.status == http.StatusServiceUnavailable || no.status == http.StatusTooManyRequests {
+		w.Header().Set("Retry-After", "5") // SIP.js and JsSIP come again by themselves
+	}
 	http.Error(w, no.text, no.status)
 }
 
@@ -120,67 +116,4 @@ func hasToken(lines []string, token string) bool {
 		}
 	}
 	return false
-}
-
-// originList is who may connect, by the web page's origin (RFC 6454).
-type originList struct {
-	allowed  map[string]bool // canonical; nil: any
-	required bool
-}
-
-func newOriginList(origins []string, required bool) (originList, error) {
-	list := originList{required: required}
-	for _, text := range origins {
-		origin, ok := canonicalOrigin(text)
-		if !ok {
-			return list, fmt.Errorf("wss: origin %q must be scheme://host[:port] and nothing more", text)
-		}
-		if list.allowed == nil {
-			list.allowed = make(map[string]bool)
-		}
-		list.allowed[origin] = true
-	}
-	return list, nil
-}
-
-func (l originList) admit(header []string) *refusal {
-	if len(header) == 0 {
-		if l.required {
-			return &refusal{http.StatusForbidden, RefusedNoOrigin, "an Origin header is required here"}
-		}
-		return nil
-	}
-	if l.allowed == nil {
-		return nil
-	}
-	origin, ok := canonicalOrigin(header[0])
-	if !ok || len(header) > 1 || !l.allowed[origin] {
-		return &refusal{http.StatusForbidden, RefusedOrigin,
-			fmt.Sprintf("the origin %q may not connect here; the gateway's list of origins does not name it", header[0])}
-	}
-	return nil
-}
-
-// canonicalOrigin is scheme://host:port in lower case with the scheme's port filled in; not ok for anything else ("null").
-func canonicalOrigin(text string) (string, bool) {
-	u, err := url.Parse(text)
-	if err != nil || u.Scheme == "" || u.Hostname() == "" || u.User != nil || u.Path != "" || u.RawQuery != "" ||
-		u.ForceQuery || strings.Contains(text, "#") {
-		return "", false
-	}
-	host, port := strings.ToLower(u.Hostname()), u.Port()
-	if strings.Contains(host, ":") {
-		if _, err := netip.ParseAddr(host); err != nil || u.Host[0] != '[' {
-			return "", false
-		}
-	}
-	if port == "" {
-		switch u.Scheme {
-		case "https":
-			port = "443"
-		case "http":
-			port = "80"
-		}
-	}
-	return u.Scheme + "://" + net.JoinHostPort(host, port), true
 }

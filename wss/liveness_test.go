@@ -48,6 +48,7 @@ type nobody struct{}
 
 func (nobody) ServeBrowser(*wss.Conn, *transaction.Server) {}
 func (nobody) BrowserGone(*wss.Conn)                       {}
+func (nobody) BrowserIdle(*wss.Conn) bool                  { return false }
 
 // TestPings is the default clockwork: a ping each 25 s, and the end 35 s after the last pong.
 func TestPings(t *testing.T) {

@@ -45,13 +45,22 @@ func (c *Conn) readMessage() error {
 	}
 	buf.Reset()
 	_, err = io.Copy(buf, r)
-	if err == nil && c.isOpen() {
+	if err == nil && c.keepsPace() && c.isOpen() {
 		c.shield("message", func() { c.receive(buf.Bytes()) })
 	}
 	if buf.Cap() <= maxKeptBuffer {
 		c.server.buffers.Put(buf)
 	}
 	return err
+}
+
+// keepsPace counts one more message; who sends too many of them is let go.
+func (c *Conn) keepsPace() bool {
+	if c.pace == nil || c.pace.Allow() {
+		return true
+	}
+	c.end(websocket.ClosePolicyViolation, fmt.Sprintf("more than %d messages a second", c.server.cfg.MaxRate), ClosedRate)
+	return false
 }
 
 func (c *Conn) isOpen() bool {
@@ -106,7 +115,7 @@ func (c *Conn) keepalive(length int) {
 func (c *Conn) completeVia(req *sip.Request) {
 	via := req.Via()
 	via.Params.Add("received", c.remote.Addr().String())
-	if via.Params.Has("rport") {
+	if via.Params.Has("rport") && c.remote.Port() != 0 {
 		via.Params.Add("rport", strconv.Itoa(int(c.remote.Port())))
 	}
 }

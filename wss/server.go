@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/netip"
 	"sync"
 
 	"github.com/gorilla/websocket"
@@ -23,6 +24,7 @@ type Server struct {
 	buffers  sync.Pool // *bytes.Buffer, one while a message is read
 
 	flows  flows
+	users  users
 	counts counts
 }
 
@@ -55,51 +57,66 @@ func New(cfg Config) (*Server, error) {
 		},
 		layer:  transaction.New(cfg.Timers),
 		flows:  newFlows(),
+		users:  users{most: cfg.PerUser, byName: map[string][]*Conn{}},
 		counts: newCounts(),
 	}, nil
 }
 
-// Serve upgrades one request, hands the connection to a goroutine of its own and returns; a refused handshake gets its
-// HTTP status (400, 401, 403, 426, 429, 503) with a reason in the body.
+// Serve upgrades one request, which comes from r.RemoteAddr, hands the connection to a goroutine of its own and returns; a refused
+// handshake gets its HTTP status (400, 401, 403, 426, 429, 503) with a reason in the body.
 func (s *Server) Serve(w http.ResponseWriter, r *http.Request, h Handler) {
 	if no := s.admit(r); no != nil {
 		s.refuse(w, r, no)
 		return
 	}
-	visitor, no := s.visit(r)
+	from := remoteOf(r)
+	visitor, no := s.visit(from.Addr())
+	if no == nil {
+		no = s.enter(from.Addr())
+	}
 	if no != nil {
-		w.Header().Set("Retry-After", "5")
 		s.refuse(w, r, no)
 		return
 	}
-	subject, no := s.authenticate(r)
-	if no != nil {
-		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`) // RFC 6750 §3.1
-		s.refuse(w, r, no)
+	c := s.upgrade(w, r, h, from)
+	if c == nil {
+		s.leave(from.Addr())
 		return
 	}
-	ws, err := s.upgrader.Upgrade(w, r, http.Header{"Sec-Websocket-Protocol": {subprotocol}})
-	if errors.As(err, new(websocket.HandshakeError)) {
-		s.refuse(w, r, &refusal{http.StatusBadRequest, RefusedUpgrade, err.Error()})
-		return
-	}
-	if err != nil { // the connection has been taken over and closed: nobody is left to answer
-		s.counts.refused(RefusedUpgrade)
-		s.cfg.Log.Info("browser lost in its handshake", "remote", r.RemoteAddr, "error", err)
-		return
-	}
-	c := newConn(s, ws, r.TLS != nil, h)
-	c.subject, c.visitor = subject, visitor
-	if !s.flows.add(c) {
-		s.counts.refused(RefusedShutdown)
-		cutSocket(ws.NetConn())
-		return
-	}
+	c.visitor = visitor
 	s.counts.accepted.Add(1)
 	s.cfg.Log.Debug("browser connected", "conn", c.flow, "remote", c.remote, "transport", c.transport,
 		"origin", r.Header.Get("Origin"), "agent", r.UserAgent())
 	// A fresh goroutine: the one of net/http has grown its stack in the TLS handshake.
 	go c.run()
+}
+
+// upgrade makes a connection of a request that may come in; nil where it could not, which was answered if possible.
+func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, h Handler, from netip.AddrPort) *Conn {
+	subject, no := s.authenticate(r)
+	if no != nil {
+		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`) // RFC 6750 §3.1
+		s.refuse(w, r, no)
+		return nil
+	}
+	ws, err := s.upgrader.Upgrade(w, r, http.Header{"Sec-Websocket-Protocol": {subprotocol}})
+	if errors.As(err, new(websocket.HandshakeError)) {
+		s.refuse(w, r, &refusal{http.StatusBadRequest, RefusedUpgrade, err.Error()})
+		return nil
+	}
+	if err != nil { // the connection has been taken over and closed: nobody is left to answer
+		s.counts.refused(RefusedUpgrade)
+		s.cfg.Log.Info("browser lost in its handshake", "remote", r.RemoteAddr, "error", err)
+		return nil
+	}
+	c := newConn(s, ws, r.TLS != nil, h)
+	c.subject, c.remote = subject, from
+	if !s.flows.add(c) {
+		s.counts.refused(RefusedShutdown)
+		cutSocket(ws.NetConn())
+		return nil
+	}
+	return c
 }
 
 // Find gives the connection of a flow id, nil when it is gone.

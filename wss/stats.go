@@ -17,6 +17,8 @@ const (
 	RefusedNoOrigin    Refusal = "no-origin"   // none, where one is required
 	RefusedToken       Refusal = "token"       // Config.Authenticate refused it
 	RefusedRate        Refusal = "rate"        // Config.Guard lets no more of its address in
+	RefusedFull        Refusal = "full"        // Config.Crowd has no room
+	RefusedAddress     Refusal = "address"     // Config.Crowd has no room for that address
 	RefusedShutdown    Refusal = "shutdown"
 )
 
@@ -24,17 +26,20 @@ const (
 type Closing string
 
 const (
-	ClosedByPeer    Closing = "peer"      // a close frame of the browser
-	ClosedLost      Closing = "lost"      // the TCP connection went without one
-	ClosedNoPong    Closing = "no-pong"   // nothing answered our pings
-	ClosedSlow      Closing = "slow"      // the browser did not read what we wrote
-	ClosedTooBig    Closing = "too-big"   // a message beyond MaxMessage (1009)
-	ClosedProtocol  Closing = "protocol"  // broken WebSocket framing (1002)
-	ClosedMalformed Closing = "malformed" // too many malformed SIP messages in a row (1008)
-	ClosedGuard     Closing = "guard"     // Config.Guard wants no more of it (1008)
-	ClosedPanic     Closing = "panic"     // the handler panicked (1011)
-	ClosedByGateway Closing = "gateway"   // Conn.Close
-	ClosedShutdown  Closing = "shutdown"  // Server.Shutdown (1001)
+	ClosedByPeer       Closing = "peer"         // a close frame of the browser
+	ClosedLost         Closing = "lost"         // the TCP connection went without one
+	ClosedNoPong       Closing = "no-pong"      // nothing answered our pings
+	ClosedSlow         Closing = "slow"         // the browser did not read what we wrote
+	ClosedTooBig       Closing = "too-big"      // a message beyond MaxMessage (1009)
+	ClosedProtocol     Closing = "protocol"     // broken WebSocket framing (1002)
+	ClosedMalformed    Closing = "malformed"    // too many malformed SIP messages in a row (1008)
+	ClosedGuard        Closing = "guard"        // Config.Guard wants no more of it (1008)
+	ClosedRate         Closing = "rate"         // more messages than MaxRate (1008)
+	ClosedUser         Closing = "user"         // more connections of a user than PerUser (1008)
+	ClosedUnregistered Closing = "unregistered" // nobody registered in time (1008)
+	ClosedPanic        Closing = "panic"        // the handler panicked (1011)
+	ClosedByGateway    Closing = "gateway"      // Conn.Close
+	ClosedShutdown     Closing = "shutdown"     // Server.Shutdown (1001)
 )
 
 // Stats is a snapshot of the door's figures.
@@ -87,9 +92,9 @@ type counts struct {
 func newCounts() counts {
 	return counts{
 		refusals: map[Refusal]uint64{RefusedUpgrade: 0, RefusedSubprotocol: 0, RefusedOrigin: 0, RefusedNoOrigin: 0,
-			RefusedToken: 0, RefusedRate: 0, RefusedShutdown: 0},
+			RefusedToken: 0, RefusedRate: 0, RefusedFull: 0, RefusedAddress: 0, RefusedShutdown: 0},
 		closings: map[Closing]uint64{ClosedByPeer: 0, ClosedLost: 0, ClosedNoPong: 0, ClosedSlow: 0, ClosedTooBig: 0,
-			ClosedProtocol: 0, ClosedMalformed: 0, ClosedGuard: 0, ClosedPanic: 0, ClosedByGateway: 0, ClosedShutdown: 0},
+			ClosedProtocol: 0, ClosedMalformed: 0, ClosedGuard: 0, ClosedRate: 0, ClosedUser: 0, ClosedUnregistered: 0, ClosedPanic: 0, ClosedByGateway: 0, ClosedShutdown: 0},
 	}
 }
 

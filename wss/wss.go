@@ -25,6 +25,9 @@ type Handler interface {
 	ServeBrowser(c *Conn, tx *transaction.Server)
 	// BrowserGone is called once for each connection that was served, after its last request.
 	BrowserGone(c *Conn)
+	// BrowserIdle says whether a connection over which nobody registered may stay: something else runs over it. It is asked
+	// Config.Unregistered after the handshake, and again and again.
+	BrowserIdle(c *Conn) (stays bool)
 }
 
 // Guard says who may come in. Safe for concurrent use; it must not block.
@@ -49,7 +52,11 @@ type Visitor interface {
 type Config struct {
 	Origins         []string      // exact origins that may connect; empty: any
 	OriginsRequired bool          // refuse a handshake without an Origin
-	MaxMessage      int           // bytes of one SIP message; default 65535
+	MaxMessage      int           // bytes of one SIP message; default MaxMessage
+	MaxRate         int           // messages, pings and pongs a second over one connection, twice as many at once; 0: any number
+	PerUser         int           // connections of one user; the oldest goes for a new one; 0: any number
+	Unregistered    time.Duration // how long one may be open for nothing, see Handler.BrowserIdle; 0: for ever
+	Crowd           Crowd         // how many there may be; nil: any number
 	PingEvery       time.Duration // default 25 s
 	PongWait        time.Duration // default 10 s beyond PingEvery
 	WriteTimeout    time.Duration // default 5 s
@@ -63,6 +70,22 @@ type Config struct {
 	Log          *slog.Logger
 }
 
+// MaxMessage is the most that Config.MaxMessage can be: no parser behind the door takes more.
+const MaxMessage = 65535
+
+// Crowd bounds how many connections there are. Enter says why there is no room for one more from an address: FullInAll, FullForAddress, or
+// "" for a connection that is in until Leave with the same address.
+type Crowd interface {
+	Enter(from netip.Addr) (full string)
+	Leave(from netip.Addr)
+}
+
+// What Crowd.Enter says.
+const (
+	FullInAll      = "full"
+	FullForAddress = "address"
+)
+
 // Limits of one connection that nobody has a reason to configure.
 const (
 	maxQueuedMessages = 512       // towards a browser that reads slowly
@@ -72,11 +95,11 @@ const (
 
 // withDefaults gives the configuration that a Server works with.
 func (cfg Config) withDefaults() (Config, error) {
-	if cfg.MaxMessage < 0 || cfg.PingEvery < 0 || cfg.PongWait < 0 || cfg.WriteTimeout < 0 {
-		return cfg, errors.New("wss: sizes and durations must not be negative")
+	if cfg.MaxMessage < 0 || cfg.MaxMessage > MaxMessage || cfg.MaxRate < 0 || cfg.PerUser < 0 || cfg.Unregistered < 0 || cfg.PingEvery < 0 || cfg.PongWait < 0 || cfg.WriteTimeout < 0 {
+		return cfg, errors.New("wss: sizes, rates and durations must not be negative, and MaxMessage not above 65535")
 	}
 	if cfg.MaxMessage == 0 {
-		cfg.MaxMessage = 65535
+		cfg.MaxMessage = MaxMessage
 	}
 	if cfg.PingEvery == 0 {
 		cfg.PingEvery = 25 * time.Second
