@@ -170,10 +170,8 @@ func New(cfg Config, o Options) (_ *Gateway, err error) {
 		srv: g.sip.Service, changed: g.sourced, log: g.log, ctx: ctx,
 		named: map[string][]sipside.Member{}, asked: map[string]*asking{},
 	}
-	if g.sources.renew(cfg.Pools); len(g.sources.named) > 0 {
-		if err = g.obey(cfg, g.tables); err != nil {
-			return nil, err
-		}
+	if err = g.askSources(); err != nil {
+		return nil, err
 	}
 	go g.watchTables(ctx)
 	sip := func(w http.ResponseWriter, r *http.Request) { g.wss.Serve(w, r, g.bridge) }

@@ -57,6 +57,17 @@ func (g *Gateway) take(cfg Config) error {
 	return nil
 }
 
+// askSources obeys the members that the pools' sources name at the start.
+func (g *Gateway) askSources() error {
+	g.reloading.Lock()
+	defer g.reloading.Unlock()
+	g.sources.renew(g.current.Pools)
+	if len(g.sources.named) == 0 {
+		return nil
+	}
+	return g.obey(g.current, g.tables)
+}
+
 // sourced obeys the members that a pool's source names now.
 func (g *Gateway) sourced(pool string, members []sipside.Member) error {
 	g.reloading.Lock()
