@@ -95,7 +95,9 @@ func (b *inbox) full(want int) bool { return b.next+want > batchSize }
 // outbox is the packets that go out at the end of a batch. They lie in the inbox's buffers.
 type outbox struct {
 	messages [batchSize]unix.Mmsghdr
-	vectors  [batchSize]unix.Iovec
+	vectors  [batchSize][3]unix.Iovec // of a frame: header, packet, padding; else the packet's in the middle alone
+	frames   [batchSize][frameMost]byte
+	padding  [3]byte // zeros
 	sockets  [batchSize]int32
 	legs     [batchSize]*Leg
 	count    int
@@ -104,7 +106,8 @@ type outbox struct {
 func newOutbox() *outbox {
 	o := &outbox{}
 	for i := range o.messages {
-		o.messages[i].Hdr.Iov, o.messages[i].Hdr.Iovlen = &o.vectors[i], 1
+		o.messages[i].Hdr.Iov, o.messages[i].Hdr.Iovlen = &o.vectors[i][1], 1
+		o.vectors[i][0].Base, o.vectors[i][2].Base = &o.frames[i][0], &o.padding[0]
 	}
 	return o
 }
@@ -115,7 +118,26 @@ func (o *outbox) add(fd int, l *Leg, to *endpoint, packet []byte) bool {
 		return false
 	}
 	i := o.count
-	o.vectors[i].Base, o.vectors[i].Len = &packet[0], uint64(len(packet))
+	h := &o.messages[i].Hdr
+	h.Iov, h.Iovlen = &o.vectors[i][1], 1
+	o.fill(i, fd, l, to, packet)
+	return true
+}
+
+// frame is where the header of the next packet is written before addFramed; the outbox is not full.
+func (o *outbox) frame(size int) []byte { return o.frames[o.count][:size] }
+
+// addFramed queues a packet between a header, of which size bytes were written to frame, and padding. The outbox is not full.
+func (o *outbox) addFramed(fd int, l *Leg, to *endpoint, size int, packet []byte, padding int) {
+	i := o.count
+	h := &o.messages[i].Hdr
+	h.Iov, h.Iovlen = &o.vectors[i][0], 3
+	o.vectors[i][0].Len, o.vectors[i][2].Len = uint64(size), uint64(padding)
+	o.fill(i, fd, l, to, packet)
+}
+
+func (o *outbox) fill(i, fd int, l *Leg, to *endpoint, packet []byte) {
+	o.vectors[i][1].Base, o.vectors[i][1].Len = &packet[0], uint64(len(packet))
 	h := &o.messages[i].Hdr
 	h.Name, h.Namelen = &to.name[0], to.nameSize
 	h.Control, h.Controllen = nil, to.size
@@ -124,7 +146,6 @@ func (o *outbox) add(fd int, l *Leg, to *endpoint, packet []byte) bool {
 	}
 	o.sockets[i], o.legs[i] = int32(fd), l
 	o.count++
-	return true
 }
 
 // flush sends everything, one system call for each run of packets that share a socket. What cannot be sent is counted.
@@ -146,7 +167,7 @@ func (o *outbox) send(w *worker, at, end int) int {
 	switch errno {
 	case 0:
 		for i := at; i < at+n; i++ {
-			w.sent(o.legs[i], int(o.vectors[i].Len))
+			w.sent(o.legs[i], int(o.vectors[i][1].Len))
 		}
 		return n
 	case unix.EINTR:
@@ -162,9 +183,9 @@ func (o *outbox) send(w *worker, at, end int) int {
 // transmit gives how many packets of a run the kernel took. A single one goes by sendto, which is cheaper.
 func (o *outbox) transmit(at, end int) (int, syscall.Errno) {
 	h := &o.messages[at].Hdr
-	if end == at+1 && h.Controllen == 0 {
-		_, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(o.sockets[at]), uintptr(unsafe.Pointer(o.vectors[at].Base)),
-			uintptr(o.vectors[at].Len), unix.MSG_DONTWAIT, uintptr(unsafe.Pointer(h.Name)), uintptr(h.Namelen))
+	if end == at+1 && h.Controllen == 0 && h.Iovlen == 1 {
+		_, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(o.sockets[at]), uintptr(unsafe.Pointer(o.vectors[at][1].Base)),
+			uintptr(o.vectors[at][1].Len), unix.MSG_DONTWAIT, uintptr(unsafe.Pointer(h.Name)), uintptr(h.Namelen))
 		return 1, errno
 	}
 	n, _, errno := syscall.RawSyscall6(unix.SYS_SENDMMSG, uintptr(o.sockets[at]), uintptr(unsafe.Pointer(&o.messages[at])),

@@ -16,6 +16,7 @@ import (
 type Config struct {
 	Listen    []netip.AddrPort // for all browsers, UDP; port 0 picks one
 	TCP       bool             // passive TCP candidates (RFC 6544): Listen over TCP too
+	Clients   []netip.AddrPort // UDP, for TURN's clients (Engine.Clients); port 0 picks one
 	Shared    []netip.AddrPort // TCP listeners of others that give their connections to ServeTCP; offered too
 	Advertise []netip.Addr     // in candidates, one of each family; none: LegSpec.Reached, else Listen's address
 	RTP       RTPConfig

@@ -6,7 +6,7 @@ package media
 //	+----------------+
 //	|        [0..3] -+--> STUN
 //	|      [20..63] -+--> DTLS
-//	|      [64..79] -+--> TURN channel (none here)
+//	|      [64..79] -+--> TURN channel (none here, but to its clients' ports)
 //	|    [128..191] -+--> RTP, RTCP
 //	+----------------+
 func (w *worker) demux(d *datagram) {

@@ -52,6 +52,11 @@ const (
 	DropTCPLimit
 	DropTCPSilent
 	DropTCPQueue
+	DropControlFull
+	DropAllocation
+	DropChannel
+	DropPermission
+	DropMeter
 	DropPanic
 	dropCount
 )
@@ -105,6 +110,11 @@ func dropNames() [dropCount]string {
 		DropTCPLimit:       "tcp-limit",
 		DropTCPSilent:      "tcp-silent",
 		DropTCPQueue:       "tcp-queue",
+		DropControlFull:    "turn-full",          // a TURN server, or a TURN client's connection, does not keep up
+		DropAllocation:     "turn-no-allocation", // ChannelData of nobody, or for a client that has gone
+		DropChannel:        "turn-no-channel",    // ChannelData of a channel that is not bound
+		DropPermission:     "turn-no-permission", // RFC 8656 §9
+		DropMeter:          "turn-bandwidth",
 		DropPanic:          "panic",
 	}
 }

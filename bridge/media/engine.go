@@ -22,6 +22,7 @@ type Engine struct {
 	identities *identities
 	workers    []*worker
 	listens    []netip.AddrPort // bound
+	clients    []*clientPort
 	ports      *ports
 	second     *ports // of the other family; nil: none
 	table      *legTable
@@ -32,11 +33,12 @@ type Engine struct {
 	slots      chan struct{} // handshakes that may run at once
 
 	// any goroutine
-	counters engineCounters
-	running  sync.WaitGroup
-	gate     sync.RWMutex // NewLeg reads, Close writes: no leg opens behind Close's back
-	closing  sync.Once
-	stopped  chan struct{}
+	counters    engineCounters
+	allocations allocations
+	running     sync.WaitGroup
+	gate        sync.RWMutex // NewLeg reads, Close writes: no leg opens behind Close's back
+	closing     sync.Once
+	stopped     chan struct{}
 }
 
 // Open binds the browsers' port and starts the workers.
@@ -56,6 +58,7 @@ func Open(cfg Config) (*Engine, error) {
 		slots:   make(chan struct{}, maxHandshakes),
 		stopped: make(chan struct{}),
 	}
+	e.allocations.at = map[netip.AddrPort]*allocation{}
 	if e.learn, err = parseLearnMode(cfg.RTP.Learn); err != nil {
 		return nil, err
 	}
@@ -98,13 +101,21 @@ func (e *Engine) openWorkers() error {
 			return err
 		}
 		e.listens = append(e.listens, bound)
-		for i, w := range e.workers {
-			w.browsers = append(w.browsers, fds[i])
+		if err := e.watch(fds, int32(number)); err != nil {
+			return err
 		}
-		for i, w := range e.workers {
-			if err := w.poller.add(fds[i], forBrowser, int32(number)); err != nil {
-				return err
-			}
+	}
+	return e.openClients()
+}
+
+// watch gives each worker its socket of a listen address.
+func (e *Engine) watch(fds []int, number int32) error {
+	for i, w := range e.workers {
+		w.browsers = append(w.browsers, fds[i])
+	}
+	for i, w := range e.workers {
+		if err := w.poller.add(fds[i], forBrowser, number); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -33,7 +33,7 @@ func (l *Leg) export() LegState {
 	s := LegState{
 		Profile: l.spec.Profile, Local: l.Local(), Previous: l.ice.previous, Remote: l.remote, AnswerSent: l.said,
 	}
-	if f := l.ice.selected; f != nil && f.tcp == nil { // a connection ends with the process; the browser opens another
+	if f := l.ice.selected; f != nil && f.tcp == nil && f.detour == nil { // these end with the process; the browser opens another
 		s.Pair, s.Listen = f.to.name.addrPort(), l.engine.listens[f.key.listen]
 		s.Reached = f.local.ip()
 	}

@@ -14,15 +14,16 @@ const (
 
 // flow is a pair that a check validated: a far end and the listen address that it reaches.
 type flow struct {
-	key   source
-	leg   *Leg
-	to    endpoint
-	tcp   *tcpConn  // nil: UDP
-	local localAddr // where it is a wildcard socket
-	via   int       // the worker whose socket the kernel picks for this far end
-	user  string    // the peer's ufrag by which it was validated
-	seen  int64     // last check
-	heard int64     // last genuine packet
+	key    source
+	leg    *Leg
+	to     endpoint
+	tcp    *tcpConn  // nil: UDP
+	detour *detour   // nil: no TURN client's
+	local  localAddr // where it is a wildcard socket
+	via    int       // the worker whose socket the kernel picks for this far end
+	user   string    // the peer's ufrag by which it was validated
+	seen   int64     // last check
+	heard  int64     // last genuine packet
 }
 
 func (f *flow) comesBy(worker int) bool { return f.via == worker || f.via == viaUnknown }
@@ -86,7 +87,7 @@ func (l *Leg) validate(w *worker, d *datagram, key source, c check) {
 	l.ice.lastCheck = w.clock
 	f := l.ice.find(key)
 	if f == nil {
-		f = &flow{key: key, leg: l, tcp: d.tcp, local: d.to, via: d.comesBy()}
+		f = &flow{key: key, leg: l, tcp: d.tcp, detour: d.detour, local: d.to, via: d.comesBy()}
 		f.to.name = *d.from
 		f.to.nameSize = f.to.name.size()
 		f.to.from(d.to)

@@ -28,7 +28,8 @@ const patience = 15 * time.Second
 type peer struct {
 	t                    testing.TB
 	conn                 *net.UDPConn
-	tcp                  net.Conn // in its place where it is set
+	tcp                  net.Conn    // in its place where it is set
+	turn                 *turnClient // between the socket and the gateway; nil: nothing
 	at                   netip.Addr
 	to                   netip.AddrPort
 	local                sdp.Local // the gateway's
@@ -105,6 +106,9 @@ func (p *peer) read(conn *net.UDPConn) {
 
 // sort gives what came to whom it is for.
 func (p *peer) sort(d []byte) {
+	if p.turn != nil {
+		d = p.turn.unwrap(d)
+	}
 	if p.lose != nil && p.lose(d, false) {
 		return
 	}
@@ -144,6 +148,9 @@ func (p *peer) write(d []byte) (int, error) {
 	}
 	if p.tcp != nil {
 		return p.tcp.Write(appendFrame(nil, d))
+	}
+	if p.turn != nil {
+		return p.conn.WriteToUDPAddrPort(p.turn.wrap(d), p.turn.server)
 	}
 	return p.conn.WriteToUDPAddrPort(d, p.to)
 }

@@ -297,5 +297,9 @@ func (w *worker) toPair(f *flow, l *Leg, p []byte) {
 		w.sendTCP(f.tcp, l, p)
 		return
 	}
+	if f.detour != nil {
+		w.toClient(f.detour, l, p)
+		return
+	}
 	w.queue(w.browsers[f.key.listen], l, &f.to, p)
 }

@@ -23,6 +23,7 @@ type ringCell struct {
 	from   sockaddr
 	to     localAddr
 	port   *Leg
+	detour *detour
 	rtcp   bool
 	listen uint8
 	via    uint8
@@ -48,7 +49,7 @@ func (r *ring) push(d *datagram) bool {
 			if !r.tail.CompareAndSwap(t, t+1) {
 				continue
 			}
-			c.from, c.to, c.port, c.rtcp, c.listen, c.via = *d.from, d.to, d.port, d.rtcp, d.listen, d.via
+			c.from, c.to, c.port, c.rtcp, c.listen, c.via, c.detour = *d.from, d.to, d.port, d.rtcp, d.listen, d.via, d.detour
 			c.length = uint16(copy(c.data[:], d.data))
 			c.turn.Store(t + 1)
 			return true
@@ -69,7 +70,7 @@ func (r *ring) peek() *ringCell {
 
 func (r *ring) advance() {
 	c := &r.cells[r.head%ringCells]
-	c.port = nil
+	c.port, c.detour = nil, nil
 	c.turn.Store(r.head + ringCells)
 	r.head++
 }

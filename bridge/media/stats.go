@@ -29,16 +29,19 @@ type Stats struct {
 	Moves                              uint64            // legs that changed their worker
 	Conflicts                          uint64            // peers at one address, of which a shared RTP port could hear only one
 	Ticks                              uint64            // times that a busy worker let packets collect
+	Allocations                        int               // relayed addresses of TURN clients without a socket
+	DetouredIn, DetouredOut            uint64            // packets that came from these and went to them, within the process
 	HandshakeFailures                  map[string]uint64
 }
 
-// workerCounters are written by one worker only and read by anybody; padded, so that two workers' share no cache line.
+// workerCounters are written by one worker, hardly by others, and read by anybody; padded, so that two workers' share no cache line.
 type workerCounters struct {
 	_          [64]byte
 	packetsIn  atomic.Uint64
 	packetsOut atomic.Uint64
 	handoffs   atomic.Uint64
 	ticks      atomic.Uint64
+	detoured   [2]atomic.Uint64 // in from TURN clients, out to them
 	drops      dropCounters
 	_          [64]byte
 }
@@ -136,11 +139,14 @@ func (e *Engine) Stats() Stats {
 		}
 	}
 	s.TCP = e.door.size()
+	s.Allocations = e.allocations.size()
 	for _, w := range e.workers {
 		s.PacketsIn += w.counters.packetsIn.Load()
 		s.PacketsOut += w.counters.packetsOut.Load()
 		s.Handoffs += w.counters.handoffs.Load()
 		s.Ticks += w.counters.ticks.Load()
+		s.DetouredIn += w.counters.detoured[0].Load()
+		s.DetouredOut += w.counters.detoured[1].Load()
 		addDrops(s.Drops, &w.counters.drops)
 	}
 	for reason, n := range map[Reason]uint64{

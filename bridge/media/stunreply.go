@@ -102,6 +102,10 @@ func (w *worker) respond(d *datagram, c check, kind stun.MessageType, setters ..
 		w.sendTCP(d.tcp, nil, m.Raw)
 		return
 	}
+	if d.detour != nil {
+		w.toClient(d.detour, nil, m.Raw)
+		return
+	}
 	to := &endpoint{name: *d.from, nameSize: d.from.size()}
 	to.from(d.to)
 	w.queue(w.browsers[d.listen], nil, to, m.Raw)

@@ -50,7 +50,7 @@ func (x *wire) join(plan sdp.Plan) {
 func (x *wire) collect() {
 	x.t.Helper()
 	for i := range x.w.out.count {
-		v := &x.w.out.vectors[i]
+		v := &x.w.out.vectors[i][1]
 		p := wirePacket{leg: x.w.out.legs[i], data: append([]byte(nil), unsafe.Slice(v.Base, v.Len)...)}
 		p.control = isRTCP(p.data)
 		if p.leg == x.a {

@@ -22,7 +22,7 @@ type worker struct {
 	id       int
 	engine   *Engine
 	poller   *poller
-	browsers []int // one socket for each listen address
+	browsers []int // one socket for each listen address, and behind them for each port of TURN's clients
 	ring     *ring // datagrams that other workers passed
 
 	// any goroutine
@@ -36,6 +36,7 @@ type worker struct {
 	out      *outbox
 	flows    map[source]*flow // validated pairs of this worker's legs
 	away     map[source]*Leg  // pairs that come in here but belong to another worker's leg
+	clients  map[source]*allocation
 	legs     []*Leg
 	sockets  socketTable
 	shared   []*sharedSocket
@@ -59,6 +60,7 @@ type datagram struct {
 	from   *sockaddr
 	to     localAddr
 	tcp    *tcpConn // nil: it came by UDP
+	detour *detour  // nil: it did not come by a TURN client's relayed address
 	port   *Leg     // whose it is where it came to a shared port; nil: to the browsers'
 	rtcp   bool     // it came to a shared port for RTCP
 	listen uint8
@@ -70,6 +72,9 @@ func (d *datagram) source() source {
 	if d.tcp != nil {
 		return d.tcp.key
 	}
+	if d.detour != nil {
+		return d.detour.key
+	}
 	return d.from.source(d.listen)
 }
 
@@ -80,12 +85,13 @@ func newWorker(e *Engine, id int) (*worker, error) {
 	}
 	return &worker{
 		id: id, engine: e, poller: p,
-		pacer: pacer{setting: e.tick},
-		ring:  newRing(),
-		in:    newInbox(),
-		out:   newOutbox(),
-		flows: map[source]*flow{},
-		away:  map[source]*Leg{},
+		pacer:   pacer{setting: e.tick},
+		ring:    newRing(),
+		in:      newInbox(),
+		out:     newOutbox(),
+		flows:   map[source]*flow{},
+		away:    map[source]*Leg{},
+		clients: map[source]*allocation{},
 	}, nil
 }
 
@@ -181,6 +187,10 @@ func (w *worker) browserBatch(listen uint8, at, end int) (next int) {
 			w.drop(nil, DropOversize)
 			continue
 		}
+		if first := len(w.engine.listens); int(listen) >= first {
+			w.fromClient(w.engine.clients[int(listen)-first], &d)
+			continue
+		}
 		w.demux(&d)
 	}
 	return next
@@ -263,7 +273,9 @@ func (w *worker) drainRing() {
 
 func (w *worker) ringOne(c *ringCell) {
 	defer w.contain()
-	d := datagram{data: w.in.copyIn(c.data[:c.length]), from: &c.from, to: c.to, listen: c.listen, via: c.via, port: c.port, rtcp: c.rtcp}
+	d := datagram{
+		data: w.in.copyIn(c.data[:c.length]), from: &c.from, to: c.to, listen: c.listen, via: c.via, port: c.port, rtcp: c.rtcp, detour: c.detour,
+	}
 	if c.port == nil {
 		w.demux(&d)
 		return
