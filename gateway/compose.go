@@ -191,6 +191,7 @@ func ranges(list []Statuses) sipside.Statuses {
 func (c Config) media(o Options, web []netip.AddrPort, log *slog.Logger) media.Config {
 	return media.Config{
 		Listen:    c.mediaListen(),
+		Clients:   c.TURN.clients(),
 		TCP:       !c.Media.TCP.Off,
 		Shared:    web,
 		Advertise: c.Media.Advertise,

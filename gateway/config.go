@@ -82,7 +82,8 @@ type TURN struct {
 type TURNRelay struct {
 	Address   []netip.Addr `yaml:"address"`   // one of each family; default: the address of media.listen
 	Advertise []netip.Addr `yaml:"advertise"` // one of each family; default: that of media.advertise, else address
-	Ports     PortRange    `yaml:"ports"`     // default 49152-65535
+	Ports     PortRange    `yaml:"ports"`     // of relays that are sockets (turn.peers); default 49152-65535
+	Virtual   PortRange    `yaml:"virtual"`   // of relays that are none; default 61000-65535
 }
 
 // TURNQuota bounds what clients can use; turn.Quota has the defaults.

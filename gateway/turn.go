@@ -79,8 +79,16 @@ func (g *Gateway) openTURN(certs *certificates, secret []byte) (*turn.Server, er
 		LowPort: t.Relay.Ports.Low, HighPort: t.Relay.Ports.High, Quota: turn.Quota(t.Quota), Log: g.log,
 		Peers: turn.Peers{Media: mediaPeers(g.media.Addrs(), g.cfg.Media.Advertise, relay), Own: g.cfg.ownAddresses()},
 	}
+	if t.virtual() {
+		cfg.Plane, cfg.LowVirtual, cfg.HighVirtual = g.media, t.Relay.Virtual.Low, t.Relay.Virtual.High
+		for _, conn := range g.media.Clients() {
+			cfg.Listen = append(cfg.Listen, turn.Listen{Network: "udp", Conn: conn})
+		}
+	}
 	for _, l := range t.listen() {
-		cfg.Listen = append(cfg.Listen, turn.Listen{Network: l.Network, Addr: l.Addr})
+		if l.Network != "udp" || !t.virtual() {
+			cfg.Listen = append(cfg.Listen, turn.Listen{Network: l.Network, Addr: l.Addr})
+		}
 	}
 	for _, p := range t.Peers {
 		cfg.Peers.Allow = append(cfg.Peers.Allow, p.Rules...)
@@ -120,6 +128,28 @@ func (t *TURN) listen() []TURNListen {
 	}
 	all := netip.AddrPortFrom(netip.IPv4Unspecified(), turnPort)
 	return []TURNListen{{"udp", all}, {"tcp", all}}
+}
+
+// virtual says whether relays are without sockets: where they reach nothing but the gateway's media, the media engine has them.
+func (t *TURN) virtual() bool { return t != nil && !t.off && len(t.Peers) == 0 }
+
+// clients are the UDP ports that the media engine opens for the relay's clients. Each is of one family.
+func (t *TURN) clients() []netip.AddrPort {
+	if !t.virtual() {
+		return nil
+	}
+	var list []netip.AddrPort
+	for _, l := range t.listen() {
+		if l.Network != "udp" {
+			continue
+		}
+		list = append(list, l.Addr)
+		if four := netip.AddrPortFrom(netip.IPv4Unspecified(), l.Addr.Port()); l.Addr.Addr() == netip.IPv6Unspecified() && four.Port() != 0 &&
+			!slices.ContainsFunc(t.listen(), func(o TURNListen) bool { return o.Network == "udp" && o.Addr == four }) {
+			list = append(list, four)
+		}
+	}
+	return list
 }
 
 // relayAddresses are where allocations are: for each family of the media an address of this machine.
@@ -249,14 +279,32 @@ func (v *validator) turn(c Config) {
 }
 
 func (v *validator) relayPorts(c Config) {
-	p, rtp := c.TURN.Relay.Ports, c.rtp().Ports
+	v.relayRange("turn.relay.ports", c.TURN.Relay.Ports, defaultTURNLow, c)
+	v.relayRange("turn.relay.virtual", c.TURN.Relay.Virtual, turn.FirstVirtual, c)
+	if !c.TURN.virtual() {
+		return
+	}
+	p := c.TURN.Relay.Virtual
 	if p == (PortRange{}) {
-		p = PortRange{Low: defaultTURNLow, High: 65535}
+		p = PortRange{Low: turn.FirstVirtual, High: 65535}
+	}
+	for _, at := range slices.Concat(c.mediaListen(), c.TURN.clients()) {
+		if port := at.Port(); port >= p.Low && port <= p.High {
+			v.fail("turn.relay.virtual", "%d-%d has the port %d, on which the gateway listens", p.Low, p.High, port)
+		}
+	}
+}
+
+// relayRange looks at one range of relays' ports, whose default goes from low on.
+func (v *validator) relayRange(key string, p PortRange, low uint16, c Config) {
+	rtp := c.rtp().Ports
+	if p == (PortRange{}) {
+		p = PortRange{Low: low, High: 65535}
 	} else if p.Low < 1024 || p.High < p.Low {
-		v.fail("turn.relay.ports", "%d-%d is not a range of ports from 1024 on", p.Low, p.High)
+		v.fail(key, "%d-%d is not a range of ports from 1024 on", p.Low, p.High)
 	}
 	if p.Low <= rtp.High && rtp.Low <= p.High {
-		v.fail("turn.relay.ports", "%d-%d overlaps media.rtp.ports %d-%d", p.Low, p.High, rtp.Low, rtp.High)
+		v.fail(key, "%d-%d overlaps media.rtp.ports %d-%d", p.Low, p.High, rtp.Low, rtp.High)
 	}
 }
 

@@ -2,70 +2,96 @@ package turn
 
 import (
 	"encoding/binary"
+	"net"
 	"net/netip"
 	"slices"
-	"sync/atomic"
-	"time"
 
-	"github.com/pion/stun/v4"
+	pion "github.com/pion/turn/v5"
 )
 
-// channelLife is how long a binding runs without a refresh (RFC 8656 §12).
-const channelLife = 10 * time.Minute
-
-// channel is a binding that pion has granted. Its packets do not go through pion: the client's reader and the relay's hand them on.
+// channel is a binding that pion has granted. Its packets do not go through pion: the client's reader and the relay's hand them on,
+// or the plane's workers. It is there until pion takes it back.
 type channel struct {
 	number uint16
 	peer   netip.AddrPort // as the client names it; it was open when the channel was bound, and the policy never changes
 	target netip.AddrPort // where that is
-	until  atomic.Int64   // Unix nanoseconds
 }
 
-func (c *channel) runs(now time.Time) bool { return now.UnixNano() < c.until.Load() }
+// events are how pion tells of bindings and permissions that it grants, and of those whose time is over.
+func (c *client) events() pion.EventHandler {
+	return pion.EventHandler{
+		OnChannelCreated: func(from, _ net.Addr, _, _, _ string, _, peer net.Addr, number uint16) {
+			if r := c.relays.of(addrPortOf(from)); r != nil {
+				r.bind(number, addrPortOf(peer))
+			}
+		},
+		OnChannelDeleted: func(from, _ net.Addr, _, _, _ string, _, peer net.Addr, number uint16) {
+			if r := c.relays.of(addrPortOf(from)); r != nil {
+				r.unbind(number, addrPortOf(peer))
+			}
+		},
+		OnPermissionCreated: func(from, _ net.Addr, _, _, _ string, _ net.Addr, peer net.IP) {
+			if r := c.relays.of(addrPortOf(from)); r != nil && r.virtual {
+				r.permission(addrOf(peer), c.server.cfg.Plane.Bind)
+			}
+		},
+		OnPermissionDeleted: func(from, _ net.Addr, _, _, _ string, _ net.Addr, peer net.IP) {
+			if r := c.relays.of(addrPortOf(from)); r != nil && r.virtual {
+				r.permission(addrOf(peer), c.server.cfg.Plane.Unbind)
+			}
+		},
+	}
+}
 
-// bound notes the ChannelBind in hand, which has succeeded.
-func (c *client) bound(now time.Time) {
-	var peer stun.XORMappedAddress
-	number, err := c.message.Get(stun.AttrChannelNumber)
-	if err != nil || len(number) < 2 || peer.GetFromAs(&c.message, stun.AttrXORPeerAddress) != nil {
+// bind adds a channel to a peer that is open.
+func (r *relay) bind(number uint16, peer netip.AddrPort) {
+	target, open := r.server.policy.allows(peer)
+	if !open {
 		return
 	}
-	addr, ok := netip.AddrFromSlice(peer.IP)
-	at := netip.AddrPortFrom(plain(addr), uint16(peer.Port))
-	target, open := c.server.policy.allows(at)
-	if r := c.relays.of(c.from); r != nil && ok && open {
-		r.bind(binary.BigEndian.Uint16(number), at, target, now)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	list := append(slices.Clone(r.bound()), channel{number: number, peer: peer, target: target})
+	r.channels.Store(&list)
+	if r.virtual {
+		r.server.cfg.Plane.Bind(r.at, peer, number)
 	}
 }
 
-// bind adds or refreshes a channel; one goroutine calls it, that of the client's reader. What is over makes place.
-func (r *relay) bind(number uint16, peer, target netip.AddrPort, now time.Time) {
-	var list []*channel
-	if old := r.channels.Load(); old != nil {
-		list = *old
+func (r *relay) unbind(number uint16, peer netip.AddrPort) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	list := slices.DeleteFunc(slices.Clone(r.bound()), func(c channel) bool { return c.number == number })
+	r.channels.Store(&list)
+	if r.virtual {
+		r.server.cfg.Plane.Unbind(r.at, peer, number)
 	}
-	for _, one := range list {
-		if one.number == number && one.peer == peer {
-			one.until.Store(now.Add(channelLife).UnixNano())
-			return
+}
+
+// bound is an immutable list.
+func (r *relay) bound() []channel {
+	if list := r.channels.Load(); list != nil {
+		return *list
+	}
+	return nil
+}
+
+// byNumber finds a channel; nil: it is not bound.
+func (r *relay) byNumber(number uint16) *channel {
+	list := r.bound()
+	for i := range list {
+		if list[i].number == number {
+			return &list[i]
 		}
 	}
-	list = slices.DeleteFunc(slices.Clone(list), func(one *channel) bool { return !one.runs(now) || one.number == number || one.peer == peer })
-	one := &channel{number: number, peer: peer, target: target}
-	one.until.Store(now.Add(channelLife).UnixNano())
-	list = append(list, one)
-	r.channels.Store(&list)
+	return nil
 }
 
-// channel finds one that fits and runs; nil: there is none.
-func (r *relay) channel(now time.Time, fits func(*channel) bool) *channel {
-	list := r.channels.Load()
-	if list == nil {
-		return nil
-	}
-	for _, one := range *list {
-		if fits(one) && one.runs(now) {
-			return one
+func (r *relay) byPeer(peer netip.AddrPort) *channel {
+	list := r.bound()
+	for i := range list {
+		if list[i].peer == peer {
+			return &list[i]
 		}
 	}
 	return nil
@@ -81,12 +107,11 @@ func (c *client) toPeer(b []byte, from netip.AddrPort) bool {
 	if r == nil || length > len(b)-4 {
 		return false
 	}
-	now := time.Now()
-	one := r.channel(now, func(o *channel) bool { return o.number == number })
+	one := r.byNumber(number)
 	if one == nil {
 		return false
 	}
-	r.send(b[4:4+length], one.target, now) // what the socket does not take is lost, as on any network
+	r.send(b[4:4+length], one.peer, one.target) // what the socket does not take is lost, as on any network
 	return true
 }
 
@@ -95,8 +120,8 @@ func (r *relay) toClient(b []byte, n int, one *channel) {
 	binary.BigEndian.PutUint16(b, one.number)
 	binary.BigEndian.PutUint16(b[2:], uint16(n))
 	c := r.group.client
-	if c.udp != nil {
-		c.udp.WriteToUDPAddrPort(b[:4+n], r.reply)
+	if c.packets != nil {
+		c.packets.WriteToUDPAddrPort(b[:4+n], r.reply)
 		return
 	}
 	end := 4 + (n+3)&^3

@@ -57,32 +57,44 @@ func (s *Server) onlyRelay(t *testing.T) *relay {
 	return nil
 }
 
-// A binding ends in its time, and makes place for another of its number or its peer.
+// Bindings come and go as pion says; one to a peer that is not open is none.
 func TestBindings(t *testing.T) {
 	t.Parallel()
 	at := netip.MustParseAddrPort
-	now := time.Now()
-	r := &relay{}
-	peerOf := func(number uint16, now time.Time) string {
-		if one := r.channel(now, func(c *channel) bool { return c.number == number }); one != nil {
-			return one.peer.String()
+	a, b := at("192.0.2.1:1"), at("192.0.2.1:2")
+	r := &relay{server: newServer(Config{Peers: Peers{Media: []Media{same(a.String()), same(b.String())}}})}
+	r.bind(0x4000, a)
+	r.bind(0x4001, b)
+	r.bind(0x4002, at("192.0.2.1:3"))
+	if one := r.byNumber(0x4001); one == nil || one.peer != b || r.byPeer(a).number != 0x4000 || r.byNumber(0x4002) != nil {
+		t.Errorf("%+v", r.bound())
+	}
+	r.unbind(0x4001, b)
+	if r.byNumber(0x4001) != nil || r.byPeer(b) != nil || r.byNumber(0x4000) == nil {
+		t.Errorf("%+v", r.bound())
+	}
+}
+
+// As much passes as the rate says, and a quarter of a second at once; the zero limit lets everything pass.
+func TestLimit(t *testing.T) {
+	t.Parallel()
+	var l limit
+	if !l.allow(1, 1<<30) {
+		t.Error("no limit is one")
+	}
+	l.set(800) // 100 kB a second
+	passed := 0
+	for now := int64(1e12); now < 1e12+2e9; now += 1e6 {
+		if l.allow(now, 1000) {
+			passed++
 		}
-		return ""
 	}
-	a, b := at("192.0.2.1:1"), at("192.0.2.2:2")
-	r.bind(0x4000, a, a, now)
-	r.bind(0x4001, b, b, now)
-	if peerOf(0x4000, now) != a.String() || peerOf(0x4001, now) != b.String() || peerOf(0x4002, now) != "" {
-		t.Error("two bindings are not as they were made")
+	if passed < 224 || passed > 226 {
+		t.Errorf("%d kB passed in two seconds", passed)
 	}
-	later := now.Add(channelLife - time.Second)
-	r.bind(0x4000, a, a, later) // a refresh
-	over := now.Add(channelLife)
-	if peerOf(0x4000, over) != a.String() || peerOf(0x4001, over) != "" {
-		t.Error("the refreshed one ended, or the other did not")
-	}
-	r.bind(0x4001, a, a, over.Add(channelLife))
-	if peerOf(0x4001, over.Add(channelLife)) != a.String() || len(*r.channels.Load()) != 1 {
-		t.Error("what is over takes the place of the new")
+	var slow limit
+	slow.set(1)
+	if !slow.allow(5, 4096) || slow.allow(5, 1) {
+		t.Error("two large packets, and no more, may come at once")
 	}
 }

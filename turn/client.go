@@ -22,10 +22,10 @@ const (
 // answer needs: the signature to choose between secrets, and a peer's port.
 type client struct {
 	net.PacketConn
-	udp    *net.UDPConn // PacketConn, where it is that
-	server *Server
-	stream net.Conn // nil for UDP
-	relays *relays
+	packets PacketConn // the same for UDP; nil: a connection
+	server  *Server
+	stream  net.Conn // nil for UDP
+	relays  *relays
 
 	// owned by the reading goroutine
 	message stun.Message
@@ -33,11 +33,12 @@ type client struct {
 	denied  bool           // the request in hand asks for a peer that is not open
 	from    netip.AddrPort // who sent it
 	reply   netip.AddrPort // the same, as the socket names it
+	instead []byte         // what pion's refusal of the request in hand is replaced by; nil: nothing
 }
 
 func (s *Server) newClient(conn net.PacketConn, stream net.Conn) *client {
 	c := &client{PacketConn: conn, server: s, stream: stream}
-	c.udp, _ = conn.(*net.UDPConn)
+	c.packets, _ = conn.(PacketConn)
 	c.relays = &relays{server: s, client: c, byClient: make(map[netip.AddrPort]*relay)}
 	return c
 }
@@ -56,6 +57,7 @@ func (c *client) serve(done func()) (*pion.Server, error) {
 		StrictAddressFamily: s.onlyFour,
 		AuthHandler:         c.authenticate,
 		QuotaHandler:        c.quota,
+		EventHandler:        c.events(),
 		LoggerFactory:       s.logs,
 		PacketConnConfigs: []pion.PacketConnConfig{{
 			PacketConn: conn, RelayAddressGenerator: c.relays, PermissionHandler: c.permit,
@@ -73,12 +75,12 @@ func (c *client) ReadFrom(b []byte) (int, net.Addr, error) {
 		if n > 0 && c.toPeer(b[:n], c.from) {
 			continue
 		}
-		c.isSTUN, c.denied = false, false
+		c.isSTUN, c.denied, c.instead = false, false, nil
 		if n > 0 && b[0] < 4 { // RFC 7983: the rest is ChannelData
 			c.message.Raw = append(c.message.Raw[:0], b[:n]...)
 			c.isSTUN = c.message.Decode() == nil
 		}
-		if c.udp != nil {
+		if c.packets != nil {
 			return n, net.UDPAddrFromAddrPort(c.reply), nil
 		}
 		return n, c.stream.RemoteAddr(), nil
@@ -87,8 +89,8 @@ func (c *client) ReadFrom(b []byte) (int, net.Addr, error) {
 
 // read takes a packet in, and says who sent it.
 func (c *client) read(b []byte) (n int, err error) {
-	if c.udp != nil {
-		n, c.reply, err = c.udp.ReadFromUDPAddrPort(b)
+	if c.packets != nil {
+		n, c.reply, err = c.packets.ReadFromUDPAddrPort(b)
 		c.from = netip.AddrPortFrom(plain(c.reply.Addr()), c.reply.Port())
 		return n, err
 	}
@@ -108,7 +110,6 @@ func (c *client) read(b []byte) (n int, err error) {
 const (
 	allocateSuccess  = 0x0103
 	refreshSuccess   = 0x0104
-	channelBindDone  = 0x0109
 	channelBindError = 0x0119
 )
 
@@ -116,6 +117,12 @@ const (
 func (c *client) WriteTo(b []byte, addr net.Addr) (int, error) {
 	if len(b) < 20 || b[0] != 1 {
 		return c.PacketConn.WriteTo(b, addr)
+	}
+	if c.instead != nil {
+		if _, err := c.PacketConn.WriteTo(c.instead, addr); err != nil {
+			return 0, err
+		}
+		return len(b), nil
 	}
 	switch binary.BigEndian.Uint16(b) {
 	case allocateSuccess, refreshSuccess:
@@ -125,8 +132,6 @@ func (c *client) WriteTo(b []byte, addr net.Addr) (int, error) {
 				c.relays.extend(addrPortOf(addr), time.Duration(binary.BigEndian.Uint32(life))*time.Second)
 			}
 		}
-	case channelBindDone:
-		c.bound(time.Now())
 	case channelBindError:
 		forbidden, err := forbid(b)
 		if err != nil {
@@ -164,8 +169,33 @@ func (c *client) authenticate(r *pion.RequestAttributes) (user string, key []byt
 		c.server.count.refuse(refused)
 		return "", nil, false
 	}
+	if c.instead = c.mismatch(r.Method, user, key); c.instead != nil {
+		c.server.count.refuse(RefusedMismatch)
+		return "", nil, false // pion answers, and that is replaced
+	}
 	c.denied = r.Method == stun.MethodChannelBind && c.bindsDenied()
 	return user, key, true
+}
+
+// mismatch answers a request about an allocation that is not there (437), or another user's (441, RFC 8656 §5), which pion would leave
+// unanswered: a client whose allocation has ended without its knowing would wait in vain. Nil: there is one.
+func (c *client) mismatch(method stun.Method, user string, key []byte) []byte {
+	if method != stun.MethodRefresh && method != stun.MethodCreatePermission && method != stun.MethodChannelBind {
+		return nil
+	}
+	code := stun.CodeAllocMismatch
+	if r := c.relays.of(c.from); r != nil {
+		if r.user == user {
+			return nil
+		}
+		code = stun.CodeWrongCredentials
+	}
+	m, err := stun.Build(stun.NewTransactionIDSetter(c.message.TransactionID), stun.NewType(method, stun.ClassErrorResponse), code,
+		stun.MessageIntegrity(key))
+	if err != nil {
+		return nil
+	}
+	return m.Raw
 }
 
 // bindsDenied says whether the ChannelBind in hand is for a port that is not open: a permission's rule knows addresses only.
@@ -203,6 +233,11 @@ func (c *client) quota(user, _ string, source net.Addr) bool {
 		c.server.count.refuse(why)
 	}
 	return why == ""
+}
+
+func addrOf(ip net.IP) netip.Addr {
+	addr, _ := netip.AddrFromSlice(ip)
+	return plain(addr)
 }
 
 func addrPortOf(a net.Addr) netip.AddrPort {

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	pion "github.com/pion/turn/v5"
-	"golang.org/x/time/rate"
 )
 
 // Address is where allocations of one family are.
@@ -23,23 +22,25 @@ type Address struct {
 // tries is how many random ports are tried before a relay is said to be full.
 const tries = 20
 
-// relay is the socket of one allocation. It enforces address and port of every packet, in both directions: a permission of TURN is
-// for an address only, and a channel was bound under the rules of its time.
+// relay is the socket of one allocation, or its place in the plane. It enforces address and port of every packet, in both directions: a
+// permission of TURN is for an address only.
 type relay struct {
-	*net.UDPConn
-	server *Server
-	group  *relays
-	from   netip.AddrPort // the client
-	reply  netip.AddrPort // the same, as the clients' socket names it
-	user   string
-	until  time.Time     // Quota.Lifetime's end
-	ends   time.Time     // guarded by relays.mu: the client's last refresh
-	out    *rate.Limiter // bytes
-	in     *rate.Limiter
-	limit  *time.Timer
-	once   sync.Once
+	PacketConn
+	virtual bool           // in the plane
+	at      netip.AddrPort // there
+	server  *Server
+	group   *relays
+	from    netip.AddrPort // the client
+	reply   netip.AddrPort // the same, as the clients' socket names it
+	user    string
+	until   time.Time // Quota.Lifetime's end
+	ends    time.Time // guarded by relays.mu: the client's last refresh
+	limits  [2]limit  // out, in
+	over    *time.Timer
+	once    sync.Once
 
-	channels atomic.Pointer[[]*channel] // an immutable list
+	mu       sync.Mutex                // serialises changes of channels
+	channels atomic.Pointer[[]channel] // an immutable list
 
 	packets atomic.Uint64 // relayed in both directions
 	bytes   atomic.Uint64
@@ -111,25 +112,28 @@ func (r *relays) AllocatePacketConn(c pion.AllocateListenerConfig) (net.PacketCo
 		s.count.refuse(why)
 		return nil, nil, errQuota
 	}
-	conn, err := s.bind(c.Network, at.Listen, c.RequestedPort)
+	out := &relay{server: s, group: r, from: r.client.from, reply: r.client.reply, user: c.UserID, until: time.Now().Add(s.quota.Lifetime)}
+	for i := range out.limits {
+		out.limits[i].set(s.quota.Bandwidth)
+	}
+	advertised := at.Advertise
+	if !advertised.IsValid() {
+		advertised = at.Listen
+	}
+	var err error
+	if s.cfg.Plane != nil {
+		err = out.openVirtual(advertised, c.RequestedPort)
+	} else {
+		out.PacketConn, err = s.bind(c.Network, at.Listen, c.RequestedPort)
+	}
 	if err != nil {
 		s.ledger.give(c.UserID)
 		s.count.refuse(RefusedSocket)
 		return nil, nil, err
 	}
-	limit := rate.Limit(s.quota.Bandwidth) * 1000 / 8
-	out := &relay{
-		UDPConn: conn, server: s, group: r, from: r.client.from, reply: r.client.reply, user: c.UserID, until: time.Now().Add(s.quota.Lifetime),
-		out: rate.NewLimiter(limit, burst(limit)), in: rate.NewLimiter(limit, burst(limit)),
-	}
-	out.limit = time.AfterFunc(s.quota.Lifetime, func() { conn.Close() }) // pion then ends the allocation, and closes out
+	out.over = time.AfterFunc(s.quota.Lifetime, func() { out.PacketConn.Close() }) // pion then ends the allocation, and closes out
 	r.enter(out)
-	advertised := at.Advertise
-	if !advertised.IsValid() {
-		advertised = at.Listen
-	}
-	port := conn.LocalAddr().(*net.UDPAddr).AddrPort().Port()
-	return out, net.UDPAddrFromAddrPort(netip.AddrPortFrom(advertised, port)), nil
+	return out, net.UDPAddrFromAddrPort(netip.AddrPortFrom(advertised, addrPortOf(out.LocalAddr()).Port())), nil
 }
 
 // enter keeps a relay, unless pion only looks for a port that is free (EVEN-PORT): then it names no user.
@@ -155,9 +159,6 @@ func (r *relays) AllocateConn(pion.AllocateConnConfig) (net.Conn, error) {
 	return nil, errors.ErrUnsupported
 }
 
-// burst is a quarter of a second, and at least two large packets.
-func burst(limit rate.Limit) int { return max(int(limit/4), 4096) }
-
 // address is where relays of a network ("udp4", "udp6") are.
 func (s *Server) address(network string) (Address, bool) {
 	for _, a := range s.cfg.Relay {
@@ -169,7 +170,7 @@ func (s *Server) address(network string) (Address, bool) {
 }
 
 // bind opens a socket in the range of ports; port 0 is a random one.
-func (s *Server) bind(network string, addr netip.Addr, port int) (*net.UDPConn, error) {
+func (s *Server) bind(network string, addr netip.Addr, port int) (PacketConn, error) {
 	low, high := int(s.cfg.LowPort), int(s.cfg.HighPort)
 	if port != 0 && (port < low || port > high) {
 		return nil, fmt.Errorf("turn: the port %d is outside of the range", port)
@@ -203,62 +204,55 @@ func (r *relay) WriteTo(b []byte, addr net.Addr) (int, error) {
 		s.count.refuse(RefusedPacket)
 		return len(b), nil
 	}
-	return r.send(b, target, time.Now())
+	return r.send(b, peer, target)
 }
 
 // send writes a packet for a peer that is open, within the bandwidth.
-func (r *relay) send(b []byte, target netip.AddrPort, now time.Time) (int, error) {
-	s := r.server
-	if !r.out.AllowN(now, len(b)) || !s.allOut.AllowN(now, len(b)) {
-		s.count.refuse(RefusedBandwidth)
+func (r *relay) send(b []byte, peer, target netip.AddrPort) (int, error) {
+	if r.virtual {
+		return r.WriteToUDPAddrPort(b, peer)
+	}
+	if !r.meter(false, len(b)) {
 		return len(b), nil
 	}
-	n, err := r.UDPConn.WriteToUDPAddrPort(b, target)
-	if err != nil {
-		return n, err
-	}
-	s.count.packetsOut.Add(1)
-	s.count.bytesOut.Add(uint64(n))
-	r.packets.Add(1)
-	r.bytes.Add(uint64(n))
-	return n, nil
+	return r.WriteToUDPAddrPort(b, target)
 }
 
 // ReadFrom gives what an allowed peer sent for whom no channel is bound; what others send is dropped.
 func (r *relay) ReadFrom(b []byte) (int, net.Addr, error) {
 	s := r.server
 	for {
-		n, peer, err := r.UDPConn.ReadFromUDPAddrPort(b[4 : len(b)-3]) // toClient's places
+		n, peer, err := r.ReadFromUDPAddrPort(b[4 : len(b)-3]) // toClient's places
 		if err != nil {
 			return n, nil, err
 		}
-		peer, open := s.policy.hears(netip.AddrPortFrom(plain(peer.Addr()), peer.Port()))
-		now := time.Now()
-		switch {
-		case !open:
-			s.count.refuse(RefusedPacket)
-		case !r.in.AllowN(now, n) || !s.allIn.AllowN(now, n):
-			s.count.refuse(RefusedBandwidth)
-		default:
-			s.count.packetsIn.Add(1)
-			s.count.bytesIn.Add(uint64(n))
-			r.packets.Add(1)
-			r.bytes.Add(uint64(n))
-			if one := r.channel(now, func(o *channel) bool { return o.peer == peer }); one != nil {
-				r.toClient(b, n, one)
+		if !r.virtual { // the plane has looked already
+			var open bool
+			if peer, open = s.policy.hears(netip.AddrPortFrom(plain(peer.Addr()), peer.Port())); !open {
+				s.count.refuse(RefusedPacket)
 				continue
 			}
-			copy(b, b[4:4+n])
-			return n, net.UDPAddrFromAddrPort(peer), nil
+			if !r.meter(true, n) {
+				continue
+			}
 		}
+		if one := r.byPeer(peer); one != nil {
+			r.toClient(b, n, one)
+			continue
+		}
+		copy(b, b[4:4+n])
+		return n, net.UDPAddrFromAddrPort(peer), nil
 	}
 }
 
 // Close ends the relay and gives its place in the quota back. Safe to call twice.
 func (r *relay) Close() error {
 	r.once.Do(func() {
-		r.limit.Stop()
-		r.UDPConn.Close()
+		r.over.Stop()
+		r.PacketConn.Close()
+		if r.virtual {
+			r.server.virtuals.give(r.at)
+		}
 		r.server.ledger.give(r.user)
 		r.group.mu.Lock()
 		if r.group.byClient[r.from] == r {

@@ -16,13 +16,13 @@ import (
 	"github.com/pion/dtls/v3"
 	"github.com/pion/logging"
 	pion "github.com/pion/turn/v5"
-	"golang.org/x/time/rate"
 )
 
 // Listen is a transport on which clients come.
 type Listen struct {
 	Network string         // "udp", "tcp", "tls", "dtls"
 	Addr    netip.AddrPort // port 0: any
+	Conn    PacketConn     // of "udp": open already, by the Plane, which takes ChannelData out; nil: Addr is opened
 }
 
 // Config describes a server; it does not change while that runs.
@@ -36,8 +36,12 @@ type Config struct {
 	LowPort  uint16                                                // of allocations; default 49152
 	HighPort uint16                                                // default 65535
 	Peers    Peers
-	Quota    Quota
-	Log      *slog.Logger
+	Plane    Plane // has the relays; then they reach Peers.Media alone. nil: each is a socket
+
+	LowVirtual, HighVirtual uint16 // ports of the Plane's relays, which no socket has; default 61000 to 65535
+
+	Quota Quota
+	Log   *slog.Logger
 
 	now func() time.Time
 }
@@ -50,8 +54,9 @@ type Server struct {
 	policy    *policy
 	ledger    *ledger
 	count     *counters
-	allOut    *rate.Limiter
-	allIn     *rate.Limiter
+	start     time.Time
+	limits    [2]limit // of all relays together: out, in
+	virtuals  virtuals
 	onlyFour  bool // there are no relays of IPv6
 	logs      logging.LoggerFactory
 	listeners []net.Listener
@@ -76,11 +81,13 @@ func Open(cfg Config) (*Server, error) {
 	if cfg.LowPort == 0 {
 		cfg.LowPort, cfg.HighPort = 49152, 65535
 	}
-	quota := cfg.Quota.withDefaults()
-	s := &Server{
-		cfg: cfg, quota: quota, policy: newPolicy(cfg.Peers), ledger: newLedger(quota, cfg.now), count: newCounters(),
-		allOut: total(quota), allIn: total(quota), logs: newLogs(), conns: make(map[net.Conn]struct{}), relays: make(map[*relay]struct{}),
+	if cfg.LowVirtual == 0 {
+		cfg.LowVirtual, cfg.HighVirtual = FirstVirtual, 65535
 	}
+	if cfg.Plane != nil {
+		cfg.Peers.Allow = nil
+	}
+	s := newServer(cfg)
 	_, four := s.address("udp4")
 	_, six := s.address("udp6")
 	s.onlyFour = four && !six
@@ -93,14 +100,24 @@ func Open(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// total is the limit of all allocations together.
-func total(q Quota) *rate.Limiter {
-	if q.TotalBandwidth == 0 {
-		return rate.NewLimiter(rate.Inf, 0)
+// FirstVirtual begins the ports of relays without a socket: above those that Linux gives sockets by itself.
+const FirstVirtual = 61000
+
+func newServer(cfg Config) *Server {
+	quota := cfg.Quota.withDefaults()
+	s := &Server{
+		cfg: cfg, quota: quota, policy: newPolicy(cfg.Peers), ledger: newLedger(quota, cfg.now), count: newCounters(), start: time.Now(),
+		virtuals: virtuals{taken: make(map[netip.AddrPort]struct{})},
+		logs:     newLogs(), conns: make(map[net.Conn]struct{}), relays: make(map[*relay]struct{}),
 	}
-	limit := rate.Limit(q.TotalBandwidth) * 1000 / 8
-	return rate.NewLimiter(limit, burst(limit))
+	for i := range s.limits {
+		s.limits[i].set(quota.TotalBandwidth)
+	}
+	return s
 }
+
+// clock is the time in ns for limits.
+func (s *Server) clock() int64 { return int64(time.Since(s.start)) }
 
 // newLogs keeps pion quiet: what it would say anybody can cause, and Stats counts.
 func newLogs() logging.LoggerFactory {
@@ -133,22 +150,25 @@ func (s *Server) listen(l Listen) error {
 		return errors.Join(err, listener.Close())
 	}
 	s.listeners = append(s.listeners, listener)
-	s.at = append(s.at, Listen{l.Network, at})
+	s.at = append(s.at, Listen{Network: l.Network, Addr: at})
 	s.running.Go(func() { s.accept(listener, l.Network) })
 	return nil
 }
 
 func (s *Server) listenUDP(l Listen) error {
-	conn, err := net.ListenUDP(family("udp", l.Addr.Addr()), net.UDPAddrFromAddrPort(l.Addr))
-	if err != nil {
-		return err
+	conn := l.Conn
+	if conn == nil {
+		var err error
+		if conn, err = net.ListenUDP(family("udp", l.Addr.Addr()), net.UDPAddrFromAddrPort(l.Addr)); err != nil {
+			return err
+		}
 	}
 	server, err := s.newClient(conn, nil).serve(nil)
 	if err != nil {
 		return errors.Join(err, conn.Close())
 	}
 	s.servers = append(s.servers, server)
-	s.at = append(s.at, Listen{l.Network, conn.LocalAddr().(*net.UDPAddr).AddrPort()})
+	s.at = append(s.at, Listen{Network: l.Network, Addr: conn.LocalAddr().(*net.UDPAddr).AddrPort()})
 	return nil
 }
 

@@ -28,7 +28,7 @@ func open(t *testing.T, change func(*Config)) *Server {
 	t.Helper()
 	any4 := netip.MustParseAddrPort("127.0.0.1:0")
 	cfg := Config{
-		Listen:  []Listen{{"udp", any4}, {"tcp", any4}, {"tls", any4}, {"dtls", any4}},
+		Listen:  []Listen{{Network: "udp", Addr: any4}, {Network: "tcp", Addr: any4}, {Network: "tls", Addr: any4}, {Network: "dtls", Addr: any4}},
 		TLS:     &tls.Config{Certificates: []tls.Certificate{certificate(t)}},
 		Secrets: []string{newSecret, oldSecret},
 		Users: func(user, realm string) ([]byte, bool) {

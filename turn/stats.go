@@ -10,11 +10,12 @@ const (
 	RefusedQuota     = "user-quota"
 	RefusedTotal     = "total-quota"
 	RefusedRate      = "rate"
-	RefusedPeer      = "peer"      // a permission or channel for an address or port that is not open
-	RefusedPacket    = "packet"    // to or from an address or port that is not open, behind a permission
-	RefusedBandwidth = "bandwidth" // packets
-	RefusedSocket    = "socket"    // no relay address of that family, no port, or another transport than UDP
-	RefusedEnding    = "ending"    // a permission for an allocation that ends just now, or has
+	RefusedPeer      = "peer"          // a permission or channel for an address or port that is not open
+	RefusedPacket    = "packet"        // to or from an address or port that is not open, behind a permission
+	RefusedBandwidth = "bandwidth"     // packets
+	RefusedSocket    = "socket"        // no relay address of that family, no port, or another transport than UDP
+	RefusedEnding    = "ending"        // a permission for an allocation that ends just now, or has
+	RefusedMismatch  = "no-allocation" // a request about an allocation that is not there, or another user's
 	RefusedBusy      = "connections"
 )
 
@@ -33,17 +34,15 @@ type Stats struct {
 type counters struct {
 	opened      atomic.Uint64
 	connections atomic.Int64
-	packetsOut  atomic.Uint64
-	bytesOut    atomic.Uint64
-	packetsIn   atomic.Uint64
-	bytesIn     atomic.Uint64
+	packets     [2]atomic.Uint64          // out, in
+	bytes       [2]atomic.Uint64          //
 	refused     map[string]*atomic.Uint64 // the keys never change
 }
 
 func newCounters() *counters {
 	c := &counters{refused: make(map[string]*atomic.Uint64)}
 	for _, reason := range []string{RefusedUser, RefusedForged, RefusedExpired, RefusedQuota, RefusedTotal, RefusedRate, RefusedPeer,
-		RefusedPacket, RefusedBandwidth, RefusedSocket, RefusedEnding, RefusedBusy} {
+		RefusedPacket, RefusedBandwidth, RefusedSocket, RefusedEnding, RefusedMismatch, RefusedBusy} {
 		c.refused[reason] = new(atomic.Uint64)
 	}
 	return c
@@ -56,7 +55,7 @@ func (s *Server) Stats() Stats {
 	c := s.count
 	out := Stats{
 		Allocations: s.ledger.running(), Opened: c.opened.Load(), Connections: int(c.connections.Load()),
-		PacketsOut: c.packetsOut.Load(), BytesOut: c.bytesOut.Load(), PacketsIn: c.packetsIn.Load(), BytesIn: c.bytesIn.Load(),
+		PacketsOut: c.packets[0].Load(), BytesOut: c.bytes[0].Load(), PacketsIn: c.packets[1].Load(), BytesIn: c.bytes[1].Load(),
 		Refused: make(map[string]uint64, len(c.refused)),
 	}
 	for reason, n := range c.refused {
