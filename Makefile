@@ -46,9 +46,9 @@ fuzz:
 		done; \
 	done
 
-# The parsers that packets and descriptions of strangers meet: STUN, demultiplexing, RTP, RTCP, RFC 4571, SDP.
+# The parsers that packets and descriptions of strangers meet: STUN, demultiplexing, ChannelData, RTP, RTCP, RFC 4571, SDP.
 fuzz-media:
-	@$(MAKE) fuzz FUZZ='^Fuzz(STUN|BrowserPort|Port|RTP|RTCP|Feedback|Path|MapExtension|Frames|Records|HearOffer|HearAnswer)$$$$'
+	@$(MAKE) fuzz FUZZ='^Fuzz(STUN|BrowserPort|ClientPort|Port|RTP|RTCP|Feedback|Path|MapExtension|Frames|Records|HearOffer|HearAnswer)$$$$'
 
 # Ten calls from Chromium to Asterisk through Tandem and through Kamailio + rtpengine, in turns.
 bench-setup:

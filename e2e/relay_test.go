@@ -23,7 +23,19 @@ pools:
 routes:
   - {from: browsers, to: pbx, register: forward}
   - {from: pbx, to: browsers}
+admin: {listen: "127.0.0.20:0"}
 `
+
+// detoured gives how many packets came from relays within the gateway's process, and went to them.
+func (s *site) detoured(t *testing.T) (in, out int) {
+	t.Helper()
+	const name = `tandem_media_turn_packets_total{direction=%q}`
+	got, err := metrics(s.AdminURL(), fmt.Sprintf(name, "in"), fmt.Sprintf(name, "out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got[fmt.Sprintf(name, "in")], got[fmt.Sprintf(name, "out")]
+}
 
 // A browser that is to use nothing but relays talks over each transport, and over the port of HTTPS; one whose UDP is blocked finds
 // its way by itself.
@@ -52,6 +64,7 @@ func TestRelay(t *testing.T) {
 			tab := chromium.Open(t)
 			tab.Servers(t, s.URLs()[0]+"/ice.json", row.server, row.policy)
 			p := tab.Phone(t, row.library, s.account("alice", aliceTone))
+			in, out := s.detoured(t)
 			if status := p.Register(); status != 200 {
 				t.Fatalf("REGISTER: %d", status)
 			}
@@ -62,6 +75,12 @@ func TestRelay(t *testing.T) {
 			if got := c.Pair(); got != want {
 				t.Errorf("the pair in use is %+v, want %+v", got, want)
 			}
+			lab.Eventually(t, 30*time.Second, "a second of sound has no socket between relay and media", func() error {
+				if in2, out2 := s.detoured(t); in2 < in+50 || out2 < out+50 {
+					return fmt.Errorf("%d packets came from the relay within the process, %d went to it", in2-in, out2-out)
+				}
+				return nil
+			})
 			c.Hangup()
 			c.Wait("ended", 5*time.Second)
 			s.quiet(t)

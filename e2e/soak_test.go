@@ -260,8 +260,11 @@ var soakNames = [...]string{`go_goroutines`, `tandem_calls`, `tandem_registratio
 	`tandem_transactions{door="browsers",side="client"}`, `tandem_transactions{door="browsers",side="server"}`,
 	`tandem_transactions{door="backends",side="client"}`, `tandem_transactions{door="backends",side="server"}`}
 
-func soakFigures() (map[string]int, error) {
-	res, err := http.Get("http://127.0.0.20:9090/metrics")
+func soakFigures() (map[string]int, error) { return metrics("http://127.0.0.20:9090", soakNames[:]...) }
+
+// metrics asks an operator's listener for whole numbers by their names, with labels.
+func metrics(admin string, names ...string) (map[string]int, error) {
+	res, err := http.Get(admin + "/metrics")
 	if err != nil {
 		return nil, err
 	}
@@ -271,7 +274,7 @@ func soakFigures() (map[string]int, error) {
 		return nil, err
 	}
 	figures := map[string]int{}
-	for _, name := range soakNames {
+	for _, name := range names {
 		match := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(name) + ` (\d+)$`).FindSubmatch(text)
 		if match == nil {
 			return nil, fmt.Errorf("no %s among the metrics", name)

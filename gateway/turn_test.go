@@ -3,6 +3,7 @@ package gateway
 import (
 	"crypto/tls"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pion/stun/v4"
 	pion "github.com/pion/turn/v5"
 
 	"tandem/turn"
@@ -19,9 +21,9 @@ import (
 const relaying = least + "media: {listen: 127.0.0.1:0, rtp: {ports: 42000-42099}}\nadmin: {listen: 127.0.0.1:0}\n" +
 	"turn: {listen: [udp://127.0.0.1:0, tcp://127.0.0.1:0], peers: public}\n"
 
-func openRelaying(t *testing.T) *Gateway {
+func openRelaying(t *testing.T, text string) *Gateway {
 	t.Helper()
-	cfg, err := parse(t, relaying)
+	cfg, err := parse(t, text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +54,7 @@ func credentials(t *testing.T, g *Gateway) iceServer {
 
 // TURN over TLS comes in by the port of the WebSockets, with or without ALPN; a relay reaches the media and not the SIP port.
 func TestRelayOnThePortOfHTTPS(t *testing.T) {
-	g := openRelaying(t)
+	g := openRelaying(t, relaying)
 	https := strings.TrimPrefix(g.URLs()[0], "https://")
 	for name, protocols := range map[string][]string{"without ALPN": nil, "with ALPN": {"stun.turn"}} {
 		t.Run(name, func(t *testing.T) {
@@ -104,6 +106,94 @@ func TestRelayOnThePortOfHTTPS(t *testing.T) {
 	}
 }
 
+// Without peers relays are no sockets: what clients send by any transport to the media comes there within the process, and is answered
+// there; the SIP port, and the media's by another's relay, stay out of reach.
+func TestRelaysWithoutSockets(t *testing.T) {
+	g := openRelaying(t, strings.Replace(relaying, ", peers: public", "", 1))
+	media := net.UDPAddrFromAddrPort(g.MediaAddrs()[0])
+	server := credentials(t, g)
+	for i, network := range []string{"udp", "tcp"} {
+		t.Run(network, func(t *testing.T) {
+			at := g.TURNAddrs()[i].Addr.String()
+			conn, err := net.Dial(network, at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			var packets net.PacketConn = pion.NewSTUNConn(conn)
+			if network == "udp" {
+				if packets, err = net.ListenPacket("udp4", "127.0.0.1:0"); err != nil {
+					t.Fatal(err)
+				}
+				defer packets.Close()
+			}
+			c, err := pion.NewClient(&pion.ClientConfig{
+				TURNServerAddr: at, STUNServerAddr: at, Conn: packets, Username: server.Username, Password: server.Credential, Realm: turnRealm,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			if err := c.Listen(); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := c.SendBindingRequest(); err != nil {
+				t.Error("STUN: ", err)
+			}
+			relay, err := c.Allocate()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if port := relay.LocalAddr().(*net.UDPAddr).Port; port < turn.FirstVirtual || g.figures().Media.Allocations != 1 {
+				t.Errorf("relay at %v, %+v", relay.LocalAddr(), g.figures().Media)
+			}
+			before := g.figures()
+			check := stun.MustBuild(stun.TransactionID, stun.BindingRequest, stun.NewUsername("nobody:here"), stun.Fingerprint)
+			until(t, "checks come to the media by the relay, indications at first and then by a channel", func() bool {
+				relay.WriteTo(check.Raw, media)
+				now := g.figures()
+				return now.Media.Drops["stun-unknown-ufrag"] > before.Media.Drops["stun-unknown-ufrag"]+20 &&
+					now.TURN.PacketsOut > before.TURN.PacketsOut+20 && now.Media.DetouredIn > before.Media.DetouredIn+20
+			})
+			if _, err := relay.WriteTo([]byte("OPTIONS sip:a SIP/2.0"), net.UDPAddrFromAddrPort(g.SIPAddrs()[0])); err != nil {
+				t.Fatal(err)
+			}
+			until(t, "the SIP port is refused", func() bool {
+				return g.figures().TURN.Refused[turn.RefusedPacket] > before.TURN.Refused[turn.RefusedPacket]
+			})
+			if c.CreatePermission(&net.UDPAddr{IP: net.IPv4(192, 0, 2, 9), Port: 9}) == nil {
+				t.Error("a permission for a stranger")
+			}
+			relay.Close()
+			until(t, "nothing is left", func() bool { f := g.figures(); return f.TURN.Allocations == 0 && f.Media.Allocations == 0 })
+		})
+	}
+	if g.figures().SIP.MessagesIn != 0 {
+		t.Error("the SIP side heard a relay")
+	}
+}
+
+// An IPv6 listener on all addresses stands for both families, unless IPv4 has its own.
+func TestClientsOfBothFamilies(t *testing.T) {
+	for text, want := range map[string]string{
+		"'udp://[::]:3478'":                                     "[[::]:3478 0.0.0.0:3478]",
+		"'udp://[::]:3478', udp://0.0.0.0:3478":                 "[[::]:3478 0.0.0.0:3478]",
+		"'tcp://[::]:3478', udp://127.0.0.1:1":                  "[127.0.0.1:1]",
+		"'udp://[::]:3478', 'tls://[::]:5349'], peers: [public": "[]",
+	} {
+		cfg, err := parse(t, least+"turn: {listen: ["+text+"]}\n")
+		if err != nil {
+			t.Fatal(text, err)
+		}
+		if got := fmt.Sprint(cfg.TURN.clients()); got != want {
+			t.Errorf("%s: %s", text, got)
+		}
+	}
+	if (*TURN)(nil).clients() != nil {
+		t.Error("no relay has clients")
+	}
+}
+
 // A client that spoke HTTP goes on doing so, whatever its body looks like; a relay's connection that falls silent is closed.
 func TestFirstByteDecides(t *testing.T) {
 	taken := make(chan string, 1)
@@ -145,6 +235,9 @@ func TestFaultsOfTheRelay(t *testing.T) {
 		"turn: {relay: {address: 0.0.0.0}}":                `turn.relay.address[0]: 0.0.0.0 is nobody's`,
 		"turn: {relay: {ports: 20-30}}":                    `turn.relay.ports: 20-30 is not a range`,
 		"turn: {relay: {ports: 20000-30000}}":              `turn.relay.ports: 20000-30000 overlaps media.rtp.ports`,
+		"turn: {relay: {virtual: 20000-30000}}":            `turn.relay.virtual: 20000-30000 overlaps media.rtp.ports`,
+		"turn: {relay: {virtual: 39000-65535}}":            `turn.relay.virtual: 39000-65535 has the port 40000, on which`,
+		"turn: {relay: {virtual: 1-2}}":                    `turn.relay.virtual: 1-2 is not a range`,
 		"turn: {peers: [private]}":                         `turn.peers[0]: "private" is not public, ADDRESS`,
 		"turn: {quota: {user: 0}}":                         `turn.quota.user: 0 is not above 0`,
 		"turn: {quota: {lifetime: 1s}}":                    `turn.quota.lifetime: 1s is not between`,
