@@ -56,8 +56,7 @@ func (b *Bridge) authorized(in inbound, d route.Decision, then func(in inbound))
 // claimOf is the address of record that a request says it comes from (RFC 3325 §9.2).
 func claimOf(req *sip.Request) string {
 	from := req.From().Address
-	host := strings.ToLower(from.Host)
-	if !strings.EqualFold(from.User, "anonymous") && host != "anonymous.invalid" {
+	if !isAnonymous(from) {
 		return aorOf(from)
 	}
 	for _, h := range req.GetHeaders("P-Preferred-Identity") {
@@ -67,6 +66,11 @@ func claimOf(req *sip.Request) string {
 		}
 	}
 	return aorOf(from)
+}
+
+// isAnonymous says whether a From is nobody's.
+func isAnonymous(from sip.Uri) bool {
+	return strings.EqualFold(from.User, "anonymous") || strings.EqualFold(from.Host, "anonymous.invalid")
 }
 
 func strangerTo(aor string) reply {

@@ -40,7 +40,7 @@ func (c *call) openBranch(t target) {
 	br := &branch{call: c, target: t, early: map[string]*earlyDialog{}}
 	br.leg = c.newCallee(t)
 	c.branches = append(c.branches, br)
-	if over := br.leg.takeQuota(dialledUser(c.in.req.Recipient)); over != nil {
+	if over := br.leg.takeQuota(dialledUser(c.in.req.Recipient), t.answersChallenge()); over != nil {
 		c.post("over quota", func() { br.overQuota(over) })
 		return
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/emiago/sipgo/sip"
 
+	"tandem/bridge/admission"
 	"tandem/bridge/identity"
 	"tandem/bridge/location"
 	"tandem/bridge/media"
@@ -77,11 +78,12 @@ type Config struct {
 	Domains     []string           // whose users are registered here; they are found under our own address, too
 	T1          time.Duration      // 500 ms, for 2xx repetition
 	Peerings    map[string]Peering // by pool or trunk, and "browsers"
+	Limits      admission.Limits   // of all calls
 	Recordings  string             // folder for the recordings of routes that want any
 	Log         *slog.Logger
 }
 
-// Wiring is who the bridge works with; all but Guard, Events, Gate and Disk are needed.
+// Wiring is who the bridge works with; all but Guard, Events, Gate, Load and Disk are needed.
 type Wiring struct {
 	Router   Router
 	Guard    Guard
@@ -92,7 +94,8 @@ type Wiring struct {
 	Media    *media.Engine
 	Browsers Browsers
 	Backends Backends
-	Disk     recording.Disk // of recordings; nil: this machine's
+	Load     func() admission.Load // what of the machine is in use; nil: there is no telling
+	Disk     recording.Disk        // of recordings; nil: this machine's
 }
 
 // Bridge owns the calls and the registrations.
@@ -113,6 +116,8 @@ type Bridge struct {
 	waiting       sync.Map      // by *transaction.Server: the requests that wait for that
 	counters      *counters
 	overload      *overload
+	control       *admission.Control
+	members       sync.Map // by name: the *admission.Quota of those members that have caps
 	accounts      *accounts
 	runners       runners
 	peers         atomic.Pointer[peers]
@@ -130,12 +135,13 @@ func New(cfg Config, with Wiring) *Bridge {
 		calls:    newRegistry(),
 		counters: newCounters(),
 		overload: newOverload(),
+		control:  admission.NewControl(with.Load, time.Now),
 		accounts: &accounts{by: map[string]*identity.Account{}},
 		subjects: newSubjects(time.Now),
 		judging:  make(chan struct{}, maxJudged),
 		runners:  make(runners),
 	}
-	b.Reload(cfg.Peerings, cfg.Domains)
+	b.Reload(cfg.Peerings, cfg.Domains, cfg.Limits)
 	b.registrar = newRegistrar(b)
 	b.subscriptions = newSubscriptions(b)
 	return b

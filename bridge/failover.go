@@ -44,9 +44,13 @@ func (br *branch) worthLeaving(silent bool) bool {
 	return false
 }
 
-// overQuota is a branch that was not let out: another trunk may have room.
+// overQuota is a branch that was not let out: another member or trunk may have room.
 func (br *branch) overQuota(over *overQuota) {
 	br.leg.log.Warn("call not sent", "reason", over.why)
+	if over.whole {
+		pool := poolOf(br.leg.backend)
+		br.call.stages = slices.DeleteFunc(br.call.stages, func(s stage) bool { return poolOf(s[0].backendName()) == pool })
+	}
 	br.leg.step(legHeardFinal)
 	br.ended(full(over), true)
 }

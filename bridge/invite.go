@@ -48,8 +48,8 @@ func (b *Bridge) openInvite(in inbound, decision route.Decision) {
 	}
 	c := b.openCall(in, decision.Tenant, stages[0][0].backendName())
 	c.stages, c.tape = stages, newTape(decision.Record)
-	if over := c.caller.takeQuota(dialledUser(in.req.Recipient)); over != nil {
-		b.respond(in.tx, reply{status: over.status, why: over.why, headers: over.headers()})
+	if over := c.admit(in, stages); over != nil {
+		b.respond(in.tx, over.reply())
 		return
 	}
 	if !b.begin(c, in) {
@@ -80,7 +80,7 @@ func (b *Bridge) refuseInvite(in inbound) (reply, bool) {
 	if b.draining.Load() {
 		return reply{status: 503, why: "the gateway shuts down", headers: []sip.Header{sip.NewHeader("Retry-After", "10")}}, true
 	}
-	if !b.overload.admit(time.Now()) {
+	if !b.overload.admit(time.Now()) && !b.control.IsEmergency(dialledUser(req.Recipient)) {
 		b.counters.overloaded()
 		return reply{status: 503, why: "the gateway is overloaded", headers: []sip.Header{retryAfter()}}, true
 	}

@@ -25,11 +25,11 @@ type leg struct {
 	call        *call
 	name        string // "caller", "callee"
 	log         *slog.Logger
-	peer        peer      // nil: a browser whose flow is gone
-	conn        string    // the peer's name in logs, the lost one's too
-	flow        string    // the browser's connection, the lost one too; "" for a backend
-	backend     string    // the backend's name; "" for a browser
-	quota       *quota    // where the leg counts; nil: nowhere
+	peer        peer   // nil: a browser whose flow is gone
+	conn        string // the peer's name in logs, the lost one's too
+	flow        string // the browser's connection, the lost one too; "" for a backend
+	backend     string // the backend's name; "" for a browser
+	counts      counting
 	goneAt      time.Time // since when the flow is gone
 	state       legState
 	dialog      Dialog

@@ -1,92 +1,26 @@
 package bridge
 
 import (
-	"math"
-	"reflect"
-	"slices"
-	"strconv"
-	"strings"
-	"sync/atomic"
+	"net/netip"
 
 	"github.com/emiago/sipgo/sip"
-	"golang.org/x/time/rate"
+
+	"tandem/bridge/admission"
+	"tandem/sipside"
 )
 
 // Quota caps the calls with one pool or trunk, both ways together. The zero value caps nothing.
 type Quota struct {
-	Calls     int      // at once; 0: any
-	Rate      float64  // new ones a second; 0: any
+	admission.Cap
 	Status    int      // of a refusal: 503 with Retry-After (also 0), 480 or 486
-	Emergency []string // numbers that pass, as the routes see them
+	Emergency []string // numbers that no cap of anything holds back, as the routes see them
 }
 
-// quota counts the calls with one pool or trunk.
-type quota struct {
-	cap        atomic.Pointer[quotaCap]
-	running    atomic.Int64
-	full, fast atomic.Uint64
-}
-
-// quotaCap is immutable but for the limiter's own state.
-type quotaCap struct {
-	Quota
-	rate *rate.Limiter // nil: any
-}
-
-func newQuota(q Quota) *quota {
-	out := &quota{}
-	out.set(q)
-	return out
-}
-
-// set takes another cap in the place of the present one; what runs counts on.
-func (q *quota) set(to Quota) {
-	if now := q.cap.Load(); now != nil && reflect.DeepEqual(now.Quota, to) {
-		return
-	}
-	c := &quotaCap{Quota: to}
-	if to.Rate > 0 {
-		c.rate = rate.NewLimiter(rate.Limit(to.Rate), max(1, int(math.Ceil(to.Rate))))
-	}
-	q.cap.Store(c)
-}
-
-// overQuota is a call that a quota refuses.
+// overQuota is a call that is refused.
 type overQuota struct {
 	status int
 	why    string
-}
-
-// take lets a call in; whoever took releases once. user is who is called.
-func (q *quota) take(user string) *overQuota {
-	running, c := q.running.Add(1), q.cap.Load()
-	if c.isEmergency(user) {
-		return nil
-	}
-	switch {
-	case c.Calls > 0 && running > int64(c.Calls):
-		q.full.Add(1)
-		return q.refuse("no more than " + strconv.Itoa(c.Calls) + " calls at once")
-	case c.rate != nil && !c.rate.Allow():
-		q.fast.Add(1)
-		return q.refuse("no more than " + strconv.FormatFloat(c.Rate, 'g', -1, 64) + " new calls a second")
-	}
-	return nil
-}
-
-// refuse gives back what take took.
-func (q *quota) refuse(why string) *overQuota {
-	q.running.Add(-1)
-	status := q.cap.Load().Status
-	if status == 0 {
-		status = 503
-	}
-	return &overQuota{status, why}
-}
-
-func (q *quotaCap) isEmergency(user string) bool {
-	number, _, _ := strings.Cut(user, ";")
-	return slices.Contains(q.Emergency, number)
+	whole  bool // it is the pool or trunk that is full: its other members are, too
 }
 
 // headers are those of the refusal: when to come again.
@@ -97,51 +31,155 @@ func (o *overQuota) headers() []sip.Header {
 	return []sip.Header{retryAfter()}
 }
 
+func (o *overQuota) reply() reply { return reply{status: o.status, why: o.why, headers: o.headers()} }
+
+// counting is where a leg counts, until it is gone.
+type counting struct {
+	pool, member *admission.Quota // nil: nowhere
+	caller       admission.Caller // who made the call; of a caller's leg
+	pass         *admission.Pass  // for the limits of callers; nil: it has none
+}
+
 // quotaOf is that of a backend's pool or trunk; nil for browsers.
-func (b *Bridge) quotaOf(backend string) *quota {
+func (b *Bridge) quotaOf(backend string) *admission.Quota {
 	if backend == "" {
 		return nil
 	}
 	return b.peers.Load().quotas[poolOf(backend)]
 }
 
-// takeQuota counts a leg as a call with its backend's pool or trunk, until the leg is gone.
-func (l *leg) takeQuota(user string) *overQuota {
-	q := l.call.bridge.quotaOf(l.backend)
-	if q == nil {
+// memberQuota is that of a member of a pool, by what the member says now; nil where that never capped anything.
+func (b *Bridge) memberQuota(m *sipside.Backend) *admission.Quota {
+	said := admission.Cap{}
+	said.Calls, said.Rate = m.Cap()
+	known, ok := b.members.Load(m.Name())
+	if !ok {
+		if said == (admission.Cap{}) {
+			return nil
+		}
+		known, _ = b.members.LoadOrStore(m.Name(), admission.NewQuota(said))
+	}
+	q := known.(*admission.Quota)
+	q.Set(said)
+	return q
+}
+
+// isFull says whether a call to a target would be refused now: it is passed over as if it were down.
+func (b *Bridge) isFull(t target) bool {
+	if t.backend == nil {
+		return false
+	}
+	pool, member := b.quotaOf(t.backend.Name()), b.memberQuota(t.backend)
+	return pool != nil && pool.Spent() || member != nil && member.Spent()
+}
+
+// takeQuota counts a leg as a call with its backend's pool or trunk, and with the member. again is the answer to a challenge.
+func (l *leg) takeQuota(number string, again bool) *overQuota {
+	b := l.call.bridge
+	m, ok := l.peer.(*sipside.Backend)
+	if !ok {
 		return nil
 	}
-	if over := q.take(user); over != nil {
-		return over
+	if b.control.IsEmergency(number) {
+		l.keepQuota()
+		return nil
 	}
-	l.quota = q
+	status := admission.StatusOf(l.peering().Quota.Status)
+	if pool := b.quotaOf(l.backend); pool != nil {
+		if _, why := pool.Take(again); why != "" {
+			return &overQuota{status: status, why: why, whole: true}
+		}
+		l.counts.pool = pool
+	}
+	if member := b.memberQuota(m); member != nil {
+		if _, why := member.Take(again); why != "" {
+			l.releaseQuota()
+			return &overQuota{status: status, why: why}
+		}
+		l.counts.member = member
+	}
 	return nil
 }
 
 // keepQuota counts a leg that was let in elsewhere.
 func (l *leg) keepQuota() {
-	if q := l.call.bridge.quotaOf(l.backend); q != nil {
-		q.running.Add(1)
-		l.quota = q
+	b := l.call.bridge
+	if l.counts.pool = b.quotaOf(l.backend); l.counts.pool != nil {
+		l.counts.pool.Keep()
+	}
+	if m, ok := l.peer.(*sipside.Backend); ok {
+		if l.counts.member = b.memberQuota(m); l.counts.member != nil {
+			l.counts.member.Keep()
+		}
 	}
 }
 
 func (l *leg) releaseQuota() {
-	if l.quota != nil {
-		l.quota.running.Add(-1)
-		l.quota = nil
+	for _, q := range []*admission.Quota{l.counts.pool, l.counts.member} {
+		if q != nil {
+			q.Release()
+		}
 	}
+	if l.counts.pass != nil {
+		l.call.bridge.control.Release(l.counts.pass)
+	}
+	l.counts = counting{caller: l.counts.caller}
+}
+
+// admit lets a call in by all limits of who makes it, or says why not; stages are where it would go.
+func (c *call) admit(in inbound, stages []stage) *overQuota {
+	l, number := c.caller, dialledUser(in.req.Recipient)
+	l.counts.caller = c.bridge.callerOf(in)
+	pass, no := c.bridge.control.Admit(l.counts.caller, number, stages[0][0].answersChallenge())
+	if no != nil {
+		c.log.Warn("call refused", "limit", no.Limit, "user", l.counts.caller.User, "source", l.counts.caller.Source)
+		return &overQuota{status: no.Status, why: no.Why}
+	}
+	l.counts.pass = pass
+	over := l.takeQuota(number, false)
+	if over != nil {
+		l.releaseQuota()
+	}
+	return over
+}
+
+// keep counts the caller of a call that comes in whatever the limits.
+func (l *leg) keep(by admission.Caller) {
+	l.counts.caller, l.counts.pass = by, l.call.bridge.control.Keep(by)
+	l.keepQuota()
+}
+
+// answersChallenge says whether the caller comes again with the credentials that a member asked for: its call was counted as a new
+// one when it came without.
+func (t target) answersChallenge() bool { return t.issuer != nil && t.issuer.CallID != "" }
+
+// callerOf is whom the limits count a request as. A user who proved nothing counts by address as well, so that nobody can use up
+// what others may do; of a backend's users only those are known that it is trusted to name.
+func (b *Bridge) callerOf(in inbound) admission.Caller {
+	by := admission.Caller{}
+	claim := claimOf(in.req)
+	switch {
+	case in.browser == nil:
+		if at, err := netip.ParseAddrPort(in.req.Source()); err == nil {
+			by.Source = at.Addr()
+		}
+		if from := in.req.From().Address; from.User != "" && !isAnonymous(from) && !b.peering(in.backend.Name()).Untrusted {
+			by.User = claim
+		}
+		return by
+	case in.identity != "":
+		by.User = in.identity
+	case b.registeredAs(in.browser.Flow(), claim) != "":
+		by.User = b.registeredAs(in.browser.Flow(), claim)
+	default:
+		by.User = claim + " at " + in.browser.Remote().Addr().String()
+	}
+	by.Source = in.browser.Remote().Addr()
+	return by
 }
 
 // PeerStats are the figures of one pool or trunk.
 type PeerStats struct {
 	Calls  int               // running
 	Capped map[string]uint64 // refused new ones, by the cap: "calls", "rate"
-}
-
-func (q *quota) stats() PeerStats {
-	return PeerStats{
-		Calls:  int(q.running.Load()),
-		Capped: map[string]uint64{"calls": q.full.Load(), "rate": q.fast.Load()},
-	}
 }

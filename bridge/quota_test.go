@@ -5,6 +5,7 @@ import (
 
 	"github.com/emiago/sipgo/sip"
 
+	"tandem/bridge/admission"
 	"tandem/bridge/route"
 	"tandem/sipside/siptest"
 	"tandem/wss/wsstest"
@@ -14,7 +15,7 @@ import (
 func TestTrunkQuota(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, conditions{other: true, routes: trunkRoutes(), bridge: Config{Peerings: map[string]Peering{
-		"other": {Quota: Quota{Calls: 1, Emergency: []string{"112"}}}, "pbx": {},
+		"other": {Quota: Quota{Cap: admission.Cap{Calls: 1}, Emergency: []string{"112"}}}, "pbx": {},
 	}}})
 	b := w.registered("alice", wsstest.Options{})
 	first, err := b.Invite(w.ctx(), "+4930", wsstest.InviteOptions{})
@@ -51,12 +52,12 @@ func TestTrunkQuota(t *testing.T) {
 	w.check(third.Wait(w.ctx(), wsstest.Confirmed))
 }
 
-// A trunk that is over its rate is passed by for the next target of the stages.
+// A pool that is over its rate refuses with the status of its own.
 func TestTrunkRate(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, conditions{
 		members: 2, routes: []route.Rule{{From: "browsers", To: "pbx"}},
-		bridge: Config{Peerings: map[string]Peering{"pbx": {Quota: Quota{Rate: 0.001, Status: 486}}}},
+		bridge: Config{Peerings: map[string]Peering{"pbx": {Quota: Quota{Cap: admission.Cap{Rate: 0.001}, Status: 486}}}},
 	})
 	b := w.registered("alice", wsstest.Options{})
 	first, err := b.Invite(w.ctx(), "600", wsstest.InviteOptions{})
@@ -78,7 +79,7 @@ func TestTrunkRate(t *testing.T) {
 	if second.Status() != 486 {
 		t.Errorf("the second call got %d", second.Status())
 	}
-	if s := w.bridge.Stats().Peers["pbx"]; s.Calls != 0 || s.Capped["rate"] != 2 { // by each member
+	if s := w.bridge.Stats().Peers["pbx"]; s.Calls != 0 || s.Capped["rate"] != 1 { // its other member is not asked
 		t.Errorf("%+v", s)
 	}
 }

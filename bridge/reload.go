@@ -2,21 +2,23 @@ package bridge
 
 import (
 	"maps"
+	"slices"
 
+	"tandem/bridge/admission"
 	"tandem/bridge/route"
 )
 
 // peers is what the configuration says of pools, trunks and domains at one time. Immutable.
 type peers struct {
-	peerings map[string]Peering // by pool or trunk, and "browsers"
-	quotas   map[string]*quota  // by pool or trunk
+	peerings map[string]Peering          // by pool or trunk, and "browsers"
+	quotas   map[string]*admission.Quota // by pool or trunk
 	domains  []string
 }
 
-// Reload takes other peerings and domains (Config.Peerings, Config.Domains) in the place of the present ones, at once. What is said
-// of a pool or trunk that is gone stays, for calls with it may run.
-func (b *Bridge) Reload(peerings map[string]Peering, domains []string) {
-	now := &peers{peerings: map[string]Peering{}, quotas: map[string]*quota{}, domains: domains}
+// Reload takes other peerings, domains and limits (Config.Peerings, Config.Domains, Config.Limits) in the place of the present ones,
+// at once. What is said of a pool or trunk that is gone stays, for calls with it may run.
+func (b *Bridge) Reload(peerings map[string]Peering, domains []string, limits admission.Limits) {
+	now := &peers{peerings: map[string]Peering{}, quotas: map[string]*admission.Quota{}, domains: domains}
 	if before := b.peers.Load(); before != nil {
 		maps.Copy(now.peerings, before.peerings)
 		maps.Copy(now.quotas, before.quotas)
@@ -26,12 +28,23 @@ func (b *Bridge) Reload(peerings map[string]Peering, domains []string) {
 		switch q := now.quotas[name]; {
 		case name == route.Browsers:
 		case q == nil:
-			now.quotas[name] = newQuota(p.Quota)
+			now.quotas[name] = admission.NewQuota(p.Quota.Cap)
 		default:
-			q.set(p.Quota)
+			q.Set(p.Quota.Cap)
 		}
 	}
 	b.peers.Store(now)
+	limits.Emergency = slices.Clone(limits.Emergency)
+	for _, p := range peerings {
+		limits.Emergency = append(limits.Emergency, p.Quota.Emergency...)
+	}
+	b.control.Set(limits)
+	b.members.Range(func(name, q any) bool { // of members that are gone
+		if running, _ := q.(*admission.Quota).Stats(); running == 0 && b.with.Backends.Backend(name.(string)) == nil {
+			b.members.Delete(name)
+		}
+		return true
+	})
 }
 
 // Drain takes no new calls and no errands any more (503), or takes them again; running calls go on. emptied is called once there are

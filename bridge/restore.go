@@ -40,8 +40,12 @@ func (b *Bridge) Restore(s Snapshot) error {
 	settleDigits(c.caller, c.callee, plan)
 	noteConversion(c.caller, c.callee, plan)
 	b.calls.add(c)
-	for _, l := range c.legs() {
-		l.keepQuota()
+	for i, l := range c.legs() {
+		if by := []LegSnapshot{s.Caller, s.Callee}[i].Counted; by != nil {
+			l.keep(*by)
+		} else {
+			l.keepQuota()
+		}
 		l.register()
 	}
 	c.post("restored", c.restored)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"tandem/bridge/admission"
 	"tandem/bridge/media"
 	"tandem/bridge/sdp"
 )
@@ -33,6 +34,7 @@ type LegSnapshot struct {
 	Queued  bool    // an offer of ours waits its turn
 	Media   media.LegState
 	Timer   SessionTimer
+	Counted *admission.Caller // whom the limits count a caller's leg as
 }
 
 // Errors of Snapshot, Drop and Restore.
@@ -88,11 +90,16 @@ func (l *leg) settled() bool {
 }
 
 func (l *leg) snapshot() LegSnapshot {
-	return LegSnapshot{
+	s := LegSnapshot{
 		Name: l.name, Profile: l.profile, AOR: l.aor, Flow: l.flow, GoneAt: l.goneAt, Backend: l.backend,
 		Dialog: l.dialog, Session: l.neg, Queued: l.offers.Queued || l.offers.Phase == offersBackoff,
 		Media: l.media.Export(), Timer: l.timer.SessionTimer,
 	}
+	if l.counts.pass != nil {
+		counted := l.counts.caller
+		s.Counted = &counted
+	}
+	return s
 }
 
 // Drop forgets a call without a word to either peer; its media stops here.

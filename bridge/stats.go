@@ -4,6 +4,7 @@ import (
 	"maps"
 	"sync"
 
+	"tandem/bridge/admission"
 	"tandem/bridge/recording"
 )
 
@@ -16,11 +17,13 @@ type Stats struct {
 	CallsEnded    map[string]uint64 // by reason
 	Registers     map[string]uint64 // by outcome
 	Failovers     uint64
-	Panics        uint64               // calls that ended by a fault of ours
-	Overloads     uint64               // new calls refused because no processor was left
-	Recordings    map[string]uint64    // that ended, by how; those too that could not begin
-	Peers         map[string]PeerStats // by pool or trunk
-	Unrecorded    uint64               // packets that recordings lack, for the disk was too slow
+	Panics        uint64                       // calls that ended by a fault of ours
+	Overloads     uint64                       // new calls refused because no processor was left
+	Recordings    map[string]uint64            // that ended, by how; those too that could not begin
+	Peers         map[string]PeerStats         // by pool or trunk
+	Members       map[string]map[string]uint64 // calls refused by the caps of a member, by its name and by the cap
+	Admission     admission.Stats
+	Unrecorded    uint64 // packets that recordings lack, for the disk was too slow
 }
 
 // counters are the figures that nobody else keeps.
@@ -77,10 +80,18 @@ func (b *Bridge) Stats() Stats {
 		Recordings:    maps.Clone(c.recordings),
 		Unrecorded:    c.unrecorded,
 		Peers:         map[string]PeerStats{},
+		Members:       map[string]map[string]uint64{},
+		Admission:     b.control.Stats(),
 	}
 	for name, q := range b.peers.Load().quotas {
-		s.Peers[name] = q.stats()
+		var p PeerStats
+		p.Calls, p.Capped = q.Stats()
+		s.Peers[name] = p
 	}
+	b.members.Range(func(name, q any) bool {
+		_, s.Members[name.(string)] = q.(*admission.Quota).Stats()
+		return true
+	})
 	if counted, ok := b.with.Store.(interface{ Len() int }); ok {
 		s.Registrations = counted.Len()
 	}

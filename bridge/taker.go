@@ -89,7 +89,7 @@ func (b *Bridge) openTaker(in inbound, l *leg, named replaces, d route.Decision)
 	if !b.begin(c, in) {
 		return
 	}
-	c.caller.keepQuota()
+	c.caller.keep(b.callerOf(in))
 	c.post("start", func() { c.startTaking(rings) })
 	c.bridge.runners.run(c.run)
 }

@@ -60,7 +60,7 @@ type notRouted struct {
 }
 
 // targets are the stages of a request: those of its route's targets one after another, and with fallback those of the next rules
-// that match. Members that are dead come last.
+// that match. Members that are dead or full come last.
 func (b *Bridge) targets(in inbound, d route.Decision) ([]stage, *notRouted) {
 	all, no := b.targetsOf(in, d)
 	for q, more := d.Next(); more; q, more = d.Next() {
@@ -74,7 +74,7 @@ func (b *Bridge) targets(in inbound, d route.Decision) ([]stage, *notRouted) {
 	if len(all) == 0 {
 		return nil, no
 	}
-	dead := func(s stage) bool { return s[0].backend != nil && !s[0].backend.Alive() }
+	dead := func(s stage) bool { return s[0].backend != nil && (!s[0].backend.Alive() || b.isFull(s[0])) }
 	living := slices.DeleteFunc(slices.Clone(all), dead)
 	last := slices.DeleteFunc(all, func(s stage) bool { return !dead(s) })
 	return b.credentialsFor(in, append(living, last...)), nil

@@ -17,6 +17,7 @@ import (
 
 	"github.com/emiago/sipgo/sip"
 
+	"tandem/bridge/admission"
 	"tandem/bridge/identity"
 	"tandem/bridge/location"
 	"tandem/bridge/media"
@@ -49,11 +50,12 @@ type world struct {
 
 // conditions change a world before it opens.
 type conditions struct {
-	members int        // default 1
-	trunk   bool       // the members are the servers of a trunk "pbx" instead of a pool
-	link    *lossyLink // between the gateway and the only member
-	dead    bool       // one more member, where nobody listens
-	other   bool       // a trunk beside the pool
+	members int             // default 1
+	caps    []admission.Cap // of the members, in their order
+	trunk   bool            // the members are the servers of a trunk "pbx" instead of a pool
+	link    *lossyLink      // between the gateway and the only member
+	dead    bool            // one more member, where nobody listens
+	other   bool            // a trunk beside the pool
 	bridge  Config
 	media   media.Limits
 	order   string
@@ -129,7 +131,11 @@ func (w *world) openSIP(with conditions, log *slog.Logger) {
 		if with.link != nil {
 			uri = with.link.between(w.t, uri)
 		}
-		pool.Members = append(pool.Members, sipside.Member{URI: uri})
+		m := sipside.Member{URI: uri}
+		if i < len(with.caps) {
+			m.MaxCalls, m.MaxRate = with.caps[i].Calls, with.caps[i].Rate
+		}
+		pool.Members = append(pool.Members, m)
 	}
 	if with.dead {
 		pool.Members = append(pool.Members, sipside.Member{URI: closedPort(w.t)})

@@ -145,7 +145,30 @@ type status struct {
 	Calls         int             `json:"calls"` // running
 	Allocations   int             `json:"turn_allocations"`
 	Refused       refusedStatus   `json:"refused"`
+	Limits        limitsStatus    `json:"limits"`
 	Backends      []backendStatus `json:"backends"`
+}
+
+type limitsStatus struct {
+	Calls   int               `json:"calls"`   // that count against the process's
+	Users   int               `json:"users"`   // that are counted
+	Sources int               `json:"sources"` //
+	CPU     float64           `json:"cpu"`     // shares of 1, when a new call made the limits look
+	Memory  float64           `json:"memory"`
+	Ports   float64           `json:"ports"`
+	Refused map[string]uint64 `json:"refused"` // calls, by limit; those of pools, trunks and members stand there
+}
+
+func newLimitsStatus(b bridge.Stats) limitsStatus {
+	a := b.Admission
+	s := limitsStatus{
+		Calls: a.Calls, Users: a.Users, Sources: a.Sources, CPU: a.Load.CPU, Memory: a.Load.Memory, Ports: a.Load.Ports,
+		Refused: map[string]uint64{"overload": b.Overloads},
+	}
+	for limit, n := range a.Refused {
+		s.Refused[limit] = n
+	}
+	return s
 }
 
 // refusedStatus is who was not let in, or let go, on the browsers' side, by why; as in /metrics.
@@ -164,6 +187,8 @@ type backendStatus struct {
 	Calls     int     `json:"calls"`      // that have a leg there
 	Weight    int     `json:"weight"`
 	Priority  int     `json:"priority"`
+
+	Refused map[string]uint64 `json:"refused,omitempty"` // new calls, by limit: the member's own, and "pool-" its pool's or trunk's
 
 	Registration *registrationStatus `json:"registration,omitempty"` // of trunks that are registered at
 }
@@ -188,16 +213,29 @@ func newStatus(of observed) status {
 		Ready: of.isReady(), Draining: f.Draining,
 		Browsers: f.WSS.Connections, Registrations: f.Bridge.Registrations, Calls: f.Bridge.Calls, Allocations: f.TURN.Allocations,
 		Refused:  refusedStatus{f.Front.Refused, f.WSS.Refused, f.WSS.Closed},
+		Limits:   newLimitsStatus(f.Bridge),
 		Backends: make([]backendStatus, 0, len(f.SIP.Backends)),
 	}
 	for _, b := range f.SIP.Backends {
 		s.Backends = append(s.Backends, backendStatus{
 			Name: b.Name, Pool: b.Pool, State: b.State, Alive: b.Alive, LatencyMS: float64(b.Latency.Microseconds()) / 1000,
 			Calls: b.Calls, Weight: b.Weight, Priority: b.Priority,
-			Registration: registrationOf(b),
+			Registration: registrationOf(b), Refused: refusedAt(f.Bridge, b),
 		})
 	}
 	return s
+}
+
+// refusedAt are the calls that limits kept from a backend.
+func refusedAt(f bridge.Stats, b sipside.BackendStats) map[string]uint64 {
+	out := map[string]uint64{}
+	for limit, n := range f.Members[b.Name] {
+		out[limit] = n
+	}
+	for limit, n := range f.Peers[b.Pool].Capped {
+		out["pool-"+limit] = n
+	}
+	return out
 }
 
 // relayStatus is the answer of /api/turn.

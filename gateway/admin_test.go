@@ -74,6 +74,7 @@ func TestStatus(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := status{Version: "v1", Node: 3, Started: time.Unix(9, 0).UTC(), Ready: true, Browsers: 4, Registrations: 3, Calls: 2,
+		Limits:   limitsStatus{Refused: map[string]uint64{"overload": 0}},
 		Backends: []backendStatus{{Name: "pbx/a:5060", Pool: "pbx", Alive: true, LatencyMS: 1.5}}}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
@@ -88,6 +89,8 @@ func fill(v reflect.Value, next *uint64) {
 		v.SetInt(int64(*next))
 	case reflect.Uint64, reflect.Uint32, reflect.Uint16:
 		v.SetUint(*next)
+	case reflect.Float64:
+		v.SetFloat(float64(*next))
 	case reflect.Bool:
 		v.SetBool(true)
 	case reflect.String:
@@ -134,7 +137,7 @@ func TestEveryFigureIsAMetric(t *testing.T) {
 			missing(path+"[0]", v.Index(0))
 		case reflect.Map:
 			missing(path+"[why]", v.MapIndex(reflect.ValueOf("why")))
-		case reflect.Int, reflect.Uint64:
+		case reflect.Int, reflect.Uint64, reflect.Float64:
 			number := v.Convert(reflect.TypeFor[uint64]()).Uint()
 			text, _ := json.Marshal(float64(number) / 1e6)
 			if !strings.Contains(page, strings.TrimSuffix(string(text), "0")+"e+06") {

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"tandem/bridge"
+	"tandem/bridge/admission"
 	"tandem/bridge/media"
 	"tandem/bridge/route"
 	"tandem/bridge/sdp"
@@ -176,7 +177,9 @@ func (p Pool) sipside(name string) sipside.PoolConfig {
 }
 
 func (m Member) sipside() sipside.Member {
-	return sipside.Member{URI: m.URI.Uri, Weight: m.Weight, Priority: m.Priority, Drain: m.Drain}
+	return sipside.Member{
+		URI: m.URI.Uri, Weight: m.Weight, Priority: m.Priority, Drain: m.Drain, MaxCalls: m.MaxCalls, MaxRate: float64(m.MaxRate),
+	}
 }
 
 func ranges(list []Statuses) sipside.Statuses {
@@ -229,6 +232,7 @@ func (c Config) bridge(o Options, secret []byte, log *slog.Logger) bridge.Config
 		Domains:     c.localDomains(),
 		T1:          o.Timers.T1,
 		Peerings:    c.peerings(),
+		Limits:      c.Limits.bridge(),
 		Recordings:  c.Records.Recordings,
 		Log:         log,
 	}
@@ -274,6 +278,7 @@ func (p Peering) bridge(refer bridge.ReferPolicy) bridge.Peering {
 		SDP: policy, Insecure: p.SRTP == "off", DTMF: bridge.DTMF(p.DTMF), Reliable: bridge.Reliable(p.Reliable), SessionExpires: expires,
 		Shared: p.Shared != nil && *p.Shared, Refer: refer, PassRedirects: p.Redirect == "pass", Untrusted: refer != bridge.ReferPass, Learn: p.Learn,
 		Failover: ranges(p.Failover), TryTimeout: p.TryTimeout,
+		Quota: bridge.Quota{Cap: admission.Cap{Calls: p.MaxCalls, Rate: float64(p.MaxRate)}, Status: p.Full, Emergency: p.Emergency},
 	}
 	if p.Refer != "" {
 		out.Refer = bridge.ReferPolicy(p.Refer)

@@ -22,6 +22,7 @@ type Config struct {
 	Routes          []Route          `yaml:"routes"`
 	Identity        *Identity        `yaml:"identity"`
 	Guard           Guard            `yaml:"guard"`
+	Limits          Limits           `yaml:"limits"`
 	Call            Call             `yaml:"call"`
 	Registration    Registration     `yaml:"registration"`
 	Admin           Admin            `yaml:"admin"`
@@ -127,14 +128,21 @@ type Peering struct {
 	Learn          string         `yaml:"learn"`           // "strict", "signalling", "any"; default: media.rtp.learn
 	Failover       []Statuses     `yaml:"failover"`        // refusals that another member is tried after, besides 408 and 503
 	TryTimeout     time.Duration  `yaml:"try-timeout"`     // default: call.try-timeout
+
+	MaxCalls  int      `yaml:"max-calls"` // at once, both ways together; default: any
+	MaxRate   Rate     `yaml:"max-rate"`  // new ones a second; default: any
+	Full      int      `yaml:"full"`      // the status of a refusal: 503 with Retry-After (default), 480 or 486
+	Emergency []string `yaml:"emergency"` // numbers that no cap of anything holds back
 }
 
 // Member is one server of a pool; a plain SIP URI stands for one of weight 1.
 type Member struct {
 	URI      URI  `yaml:"uri"`
-	Weight   int  `yaml:"weight"`   // 1 to 100
-	Priority int  `yaml:"priority"` // lower ones first, where the order is priority
-	Drain    bool `yaml:"drain"`    // it takes no new calls
+	Weight   int  `yaml:"weight"`    // 1 to 100
+	Priority int  `yaml:"priority"`  // lower ones first, where the order is priority
+	Drain    bool `yaml:"drain"`     // it takes no new calls
+	MaxCalls int  `yaml:"max-calls"` // at once, both ways together; a full member is passed over; default: any
+	MaxRate  Rate `yaml:"max-rate"`  // new ones a second; default: any
 }
 
 // Probe says how members are watched by OPTIONS.

@@ -161,6 +161,7 @@ func New(cfg Config, o Options) (_ *Gateway, err error) {
 		Media:    g.media,
 		Browsers: g.wss,
 		Backends: g.sip,
+		Load:     newHeadroom(g.media.Stats).load,
 	})
 
 	g.current, g.load = cfg, o.Load

@@ -4,6 +4,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"tandem/bridge"
 	"tandem/sipside/transaction"
 )
 
@@ -84,14 +85,38 @@ func (s scrape) calls(f figures) {
 	s.counter("call_panics_total", "Calls that ended by a fault of the process, each confined to its call.", b.Panics)
 	s.counters("recordings_total", "Recordings that ended, by how.", "end", b.Recordings)
 	s.counter("recordings_lost_packets_total", "Packets that recordings lack, for the disk was too slow.", b.Unrecorded)
-	s.counter("calls_refused_total", "New calls refused with 503 because no processor was left.", b.Overloads)
+	s.limits(b)
+	s.counter("failovers_total", "Requests tried again at another member of the pool.", b.Failovers)
+}
+
+// limits are the calls that were refused, by the limit that they were over, and what it looks at.
+func (s scrape) limits(b bridge.Stats) {
+	limited := func(n uint64, limit, of string) {
+		s.counter("calls_limited_total", "New calls refused, by the limit that they were over, and of which pool or trunk.", n, "limit", limit, "of", of)
+	}
+	limited(b.Overloads, "overload", "")
+	for limit, n := range b.Admission.Refused {
+		limited(n, limit, "")
+	}
 	for name, p := range b.Peers {
 		s.gauge("backend_calls", "Calls that run with a pool or trunk.", float64(p.Calls), "pool", name)
-		for capped, n := range p.Capped {
-			s.counter("calls_capped_total", "New calls refused by the caps of a pool or trunk, by which.", n, "pool", name, "cap", capped)
+		for limit, n := range p.Capped {
+			limited(n, limit, name)
 		}
 	}
-	s.counter("failovers_total", "Requests tried again at another member of the pool.", b.Failovers)
+	for name, refused := range b.Members {
+		for limit, n := range refused {
+			s.counter("backend_limited_total", "Calls that a full member was passed over for, by the limit that they were over.", n, "backend", name, "limit", limit)
+		}
+	}
+	a := b.Admission
+	s.gauge("limits_calls", "Calls that count against the limits of the process.", float64(a.Calls))
+	s.gauge("limits_parties", "Users and source addresses that are counted now.", float64(a.Users), "of", "users")
+	s.gauge("limits_parties", "Users and source addresses that are counted now.", float64(a.Sources), "of", "sources")
+	const help = "What was in use of the machine, as shares of 1, when a new call made the limits look."
+	s.gauge("limits_load", help, a.Load.CPU, "of", "cpu")
+	s.gauge("limits_load", help, a.Load.Memory, "of", "memory")
+	s.gauge("limits_load", help, a.Load.Ports, "of", "ports")
 }
 
 func (s scrape) browsers(f figures) {

@@ -12,12 +12,12 @@ import (
 )
 
 // The keys that a reload changes; the others want a restart.
-var reloaded = []string{"pools", "trunks", "routes", "guard"}
+var reloaded = []string{"pools", "trunks", "routes", "guard", "limits"}
 
 // errNoFile is a gateway whose configuration comes from no file.
 var errNoFile = errors.New("gateway: there is no configuration file to be read again")
 
-// Reload reads the configuration anew (Options.Load) and obeys it from the next request on: pools, trunks, routes, guard. Running calls go on,
+// Reload reads the configuration anew (Options.Load) and obeys it from the next request on: pools, trunks, routes, guard, limits. Running calls go on,
 // also with members that are gone. Where something is wrong nothing changes; so it is where a key changed that wants a restart.
 func (g *Gateway) Reload() error {
 	if g.load == nil {
@@ -96,7 +96,7 @@ func (g *Gateway) obey(cfg Config, with tables) error {
 	if err != nil {
 		return err
 	}
-	g.bridge.Reload(cfg.peerings(), cfg.localDomains())
+	g.bridge.Reload(cfg.peerings(), cfg.localDomains(), cfg.Limits.bridge())
 	g.routes.table.Store(route.New(cfg.routes(with)))
 	settle()
 	g.guard.Reload(cfg.Guard.guard())

@@ -193,7 +193,8 @@ func (s *sources) set(pool string, members []sipside.Member) (before []sipside.M
 }
 
 func sameMember(a, b sipside.Member) bool {
-	return a.URI.String() == b.URI.String() && a.Weight == b.Weight && a.Priority == b.Priority && a.Drain == b.Drain
+	return a.URI.String() == b.URI.String() && a.Weight == b.Weight && a.Priority == b.Priority && a.Drain == b.Drain &&
+		a.MaxCalls == b.MaxCalls && a.MaxRate == b.MaxRate
 }
 
 // complete adds the members that sources named to those that are written, which win.

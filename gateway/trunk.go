@@ -3,9 +3,7 @@ package gateway
 import (
 	"cmp"
 	"crypto/tls"
-	"fmt"
 	"regexp"
-	"strconv"
 	"strings"
 	"time"
 
@@ -29,13 +27,9 @@ type Trunk struct {
 	Key         string `yaml:"key"`
 	ServerName  string `yaml:"server-name"` // whom its certificate has to name (RFC 5922); default: the host of uri
 
-	Domain    string   `yaml:"domain"` // of the Request-URI and To of what goes there, REGISTER too; default: as they come
-	Numbers   *Numbers `yaml:"numbers"`
-	Caller    *Caller  `yaml:"caller"`
-	MaxCalls  int      `yaml:"max-calls"` // at once, both ways together; default: any
-	MaxRate   Rate     `yaml:"max-rate"`  // new ones a second; default: any
-	Full      int      `yaml:"full"`      // the status of a refusal: 503 with Retry-After (default), 480 or 486
-	Emergency []string `yaml:"emergency"` // numbers that pass the caps
+	Domain  string   `yaml:"domain"` // of the Request-URI and To of what goes there, REGISTER too; default: as they come
+	Numbers *Numbers `yaml:"numbers"`
+	Caller  *Caller  `yaml:"caller"`
 	Peering
 }
 
@@ -64,19 +58,6 @@ type Caller struct {
 	Allowed  []*regexp.Regexp `yaml:"allowed"`  // callers that are shown; default: those with a number
 	Instead  string           `yaml:"instead"`  // the number shown instead of others
 	Heard    string           `yaml:"heard"`    // who calls from there: "from" (default), "asserted"
-}
-
-// Rate is a number of events a second, such as 5 or 0.5.
-type Rate float64
-
-// UnmarshalText reads a positive number.
-func (r *Rate) UnmarshalText(text []byte) error {
-	n, err := strconv.ParseFloat(string(text), 64)
-	if err != nil || !(n > 0 && n <= 1e6) {
-		return fmt.Errorf("%q is not a number a second, such as 5 or 0.5", text)
-	}
-	*r = Rate(n)
-	return nil
 }
 
 func (t Trunk) sipside(name string) sipside.TrunkConfig {
@@ -124,7 +105,6 @@ func (t Trunk) tls(c SIP) (*sipside.TLS, error) {
 func (t Trunk) bridge(media RTP) bridge.Peering {
 	p := media.peering(t.Peering, bridge.ReferLocal)
 	p.Username, p.Password, p.Own = t.Username, t.Password, t.Username != ""
-	p.Quota = bridge.Quota{Calls: t.MaxCalls, Rate: float64(t.MaxRate), Status: t.Full, Emergency: t.Emergency}
 	if t.Domain == "" && t.Numbers == nil && t.Caller == nil {
 		return p
 	}
@@ -179,17 +159,6 @@ func (v *validator) trunk(path string, t Trunk, listen []SIPListen) {
 	}
 	if t.Domain != "" && !isHost(t.Domain) {
 		v.fail(path+".domain", "%q is not a domain", t.Domain)
-	}
-	if t.MaxCalls < 0 {
-		v.fail(path+".max-calls", "%d calls are none", t.MaxCalls)
-	}
-	if t.Full != 0 && t.Full != 503 && t.Full != 480 && t.Full != 486 {
-		v.fail(path+".full", "%d is not one of 503, 480, 486", t.Full)
-	}
-	for i, number := range t.Emergency {
-		if _, is := numbers.Number(number); !is {
-			v.fail(indexed(path+".emergency", i), "%q is not a number", number)
-		}
 	}
 	v.numbers(path+".numbers", t.Numbers)
 	v.caller(path+".caller", t)

@@ -29,6 +29,7 @@ func (c Config) Validate() error {
 	v.routes(c)
 	v.identity(c)
 	v.guard(c.Guard)
+	v.limits(c.Limits)
 	v.operations(c)
 	return v.problems.err()
 }
@@ -236,6 +237,8 @@ func (v *validator) peering(path string, p Peering) {
 	}
 	v.oneOf(path+".refer", p.Refer, "pass", "local")
 	v.oneOf(path+".learn", p.Learn, learnModes()...)
+	v.cap(path, p.MaxCalls)
+	v.full(path, p.Full, p.Emergency)
 }
 
 func (v *validator) name(path, name string) {

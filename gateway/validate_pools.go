@@ -43,6 +43,7 @@ func (v *validator) members(path string, members []Member, listen []SIPListen) {
 		if m.Priority < 0 || m.Priority > 65535 {
 			v.fail(at+".priority", "%d is not between 0 and 65535", m.Priority)
 		}
+		v.cap(at, m.MaxCalls)
 		if text := strings.ToLower(m.URI.String()); slices.Contains(seen, text) {
 			v.fail(at, "%s is listed twice", m.URI.String())
 		} else {

@@ -64,6 +64,12 @@ func (b *Backend) Name() string { return b.name }
 // Pool is the name of the pool or trunk.
 func (b *Backend) Pool() string { return b.pool }
 
+// Cap is how many calls it may have at once, and how many new ones a second; 0: any. Whoever makes calls obeys it.
+func (b *Backend) Cap() (calls int, perSecond float64) {
+	s := b.settings.Load()
+	return s.maxCalls, s.maxRate
+}
+
 // Request adds the Via and sends a request in a new client transaction. Its next hop: the topmost Route, else, where To has a
 // tag, the Request-URI (RFC 3261 §12.2.1.1), else the backend's own address. Above 1300 bytes it goes by TCP, and where TCP is
 // refused by UDP (§18.1.1). Local failures arrive as Event.Err; the error is a request that cannot be sent at all. It does

@@ -52,6 +52,8 @@ type Member struct {
 	Weight   int     // 1 to 100; 0 means 1
 	Priority int     // lower ones first, where the order is Priority
 	Drain    bool    // it gets no new requests
+	MaxCalls int     // what Backend.Cap says: at once
+	MaxRate  float64 // and new ones a second
 }
 
 // PoolConfig is a pool of PBXs.

@@ -24,6 +24,8 @@ type settings struct {
 	probe     Probe
 	slowStart time.Duration
 	drain     bool
+	maxCalls  int
+	maxRate   float64
 	sources   []netip.Prefix // besides its servers' addresses: where its requests may come from
 	tls       *TLS           // nil: as every backend's
 }
@@ -49,6 +51,7 @@ func (e *Endpoints) compose(cfg Config, before *roster) (d *roster, fresh []*Bac
 			b := e.keep(before, newBackend(e, p.Name, memberName(p.Name, m.URI), m.URI))
 			b.settings.Store(&settings{
 				weight: max(m.Weight, 1), priority: m.Priority, probe: p.Probe.withDefaults(), slowStart: p.SlowStart, drain: m.Drain,
+				maxCalls: m.MaxCalls, maxRate: m.MaxRate,
 			})
 			add(pool, b)
 		}
