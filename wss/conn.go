@@ -1,10 +1,12 @@
 package wss
 
 import (
+	"bufio"
 	"crypto/rand"
 	"net"
 	"net/netip"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
@@ -26,11 +28,13 @@ type Conn struct {
 	remote, local netip.AddrPort
 	transport     string // "WS", "WSS"
 	via           sip.ViaHeader
-	subject       any     // of Config.Authenticate
-	visitor       Visitor // of Config.Guard; may be nil
+	subject       any             // of Config.Authenticate
+	visitor       Visitor         // of Config.Guard; may be nil
+	raw           syscall.RawConn // of the socket; nil: none that could be watched
 	done          chan struct{}
 
 	// owned by the reading goroutine
+	br        *bufio.Reader // what ws reads from
 	malformed int           // in a row
 	pace      *rate.Limiter // nil: none
 
@@ -44,7 +48,11 @@ type Conn struct {
 	queued     int      // bytes of queue
 	writing    bool     // a writing goroutine runs
 	closeFrame []byte   // to be written behind queue
+	parked     bool     // rests: there is no reading goroutine, the poller makes one
+	watched    int32    // the descriptor by which the poller knows it
 	timer      *time.Timer
+	pingAt     time.Time
+	pongBy     time.Time
 	known      bool      // Registered was called
 	idleAt     time.Time // when BrowserIdle is asked next; zero: never
 }
@@ -58,11 +66,13 @@ const (
 	stateCut               // the socket is closed
 )
 
-func newConn(s *Server, ws *websocket.Conn, secure bool, h Handler) *Conn {
+func newConn(s *Server, ws *websocket.Conn, br *bufio.Reader, secure bool, h Handler) *Conn {
 	c := &Conn{
 		server:    s,
 		handler:   h,
 		ws:        ws,
+		br:        br,
+		raw:       rawConn(ws.NetConn()),
 		local:     addrPort(ws.LocalAddr()),
 		transport: "WS",
 		done:      make(chan struct{}),

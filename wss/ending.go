@@ -38,7 +38,9 @@ func (c *Conn) cut(why Closing) {
 		c.why = why
 	}
 	c.state = stateCut
+	c.server.poller.forget(c)
 	cutSocket(c.ws.NetConn())
+	c.wake() // to see it
 }
 
 // cutSocket closes below TLS: tls.Conn.Close writes an alert and may wait 5 s for a peer that does not read.
@@ -61,6 +63,7 @@ func (c *Conn) finish(cause error) {
 		c.why = readFailure(cause)
 	}
 	c.state = stateCut
+	c.server.poller.forget(c)
 	c.queue = nil
 	c.timer.Stop()
 	why := c.why
@@ -99,8 +102,6 @@ func readFailure(err error) Closing {
 		return ClosedTooBig
 	case errors.As(err, &closed) && closed.Code != websocket.CloseAbnormalClosure:
 		return ClosedByPeer
-	case timedOut(err):
-		return ClosedNoPong // the pong deadline is the only one on reading
 	case errors.As(err, &closed), errors.As(err, &network), errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed),
 		errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.ErrClosedPipe):
 		return ClosedLost

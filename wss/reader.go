@@ -21,16 +21,17 @@ const (
 	newBufferBytes = 2 << 10
 )
 
-// run is the connection's reading goroutine.
+// run is the connection's reading goroutine: there from its first message on, unless it rests.
 func (c *Conn) run() {
-	defer c.server.flows.running.Done()
-	c.ws.SetReadLimit(int64(c.server.cfg.MaxMessage))
-	c.watch()
 	var err error
 	for err == nil {
+		if c.rest() {
+			return
+		}
 		err = c.readMessage()
 	}
 	c.finish(err)
+	c.server.flows.running.Done()
 }
 
 // readMessage reads one WebSocket message, whatever its frames, and serves it. No buffer is held while waiting.

@@ -25,6 +25,7 @@ type Server struct {
 
 	flows  flows
 	users  users
+	poller poller
 	counts counts
 }
 
@@ -49,7 +50,7 @@ func New(cfg Config) (*Server, error) {
 		origins: origins,
 		upgrader: websocket.Upgrader{
 			HandshakeTimeout: cfg.WriteTimeout,
-			ReadBufferSize:   1024, // an idle connection's largest part
+			ReadBufferSize:   0,    // takeover's
 			WriteBufferSize:  4096, // most messages leave as one TLS record
 			WriteBufferPool:  new(sync.Pool),
 			CheckOrigin:      func(*http.Request) bool { return true }, // admit has looked
@@ -58,6 +59,7 @@ func New(cfg Config) (*Server, error) {
 		layer:  transaction.New(cfg.Timers),
 		flows:  newFlows(),
 		users:  users{most: cfg.PerUser, byName: map[string][]*Conn{}},
+		poller: poller{log: cfg.Log},
 		counts: newCounts(),
 	}, nil
 }
@@ -88,6 +90,7 @@ func (s *Server) Serve(w http.ResponseWriter, r *http.Request, h Handler) {
 	s.cfg.Log.Debug("browser connected", "conn", c.flow, "remote", c.remote, "transport", c.transport,
 		"origin", r.Header.Get("Origin"), "agent", r.UserAgent())
 	// A fresh goroutine: the one of net/http has grown its stack in the TLS handshake.
+	c.watch()
 	go c.run()
 }
 
@@ -99,7 +102,8 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, h Handler, from
 		s.refuse(w, r, no)
 		return nil
 	}
-	ws, err := s.upgrader.Upgrade(w, r, http.Header{"Sec-Websocket-Protocol": {subprotocol}})
+	taken := &takeover{ResponseWriter: w}
+	ws, err := s.upgrader.Upgrade(taken, r, http.Header{"Sec-Websocket-Protocol": {subprotocol}})
 	if errors.As(err, new(websocket.HandshakeError)) {
 		s.refuse(w, r, &refusal{http.StatusBadRequest, RefusedUpgrade, err.Error()})
 		return nil
@@ -109,7 +113,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, h Handler, from
 		s.cfg.Log.Info("browser lost in its handshake", "remote", r.RemoteAddr, "error", err)
 		return nil
 	}
-	c := newConn(s, ws, r.TLS != nil, h)
+	c := newConn(s, ws, taken.br, r.TLS != nil, h)
 	c.subject, c.remote = subject, from
 	if !s.flows.add(c) {
 		s.counts.refused(RefusedShutdown)
@@ -125,6 +129,7 @@ func (s *Server) Find(flow string) *Conn { return s.flows.find(flow) }
 // Shutdown closes all connections (1001 going away) and waits for their goroutines or ctx. New handshakes get 503. When ctx
 // ends first the sockets are cut and its error is returned at once. Safe to call twice.
 func (s *Server) Shutdown(ctx context.Context) error {
+	defer s.poller.close()
 	open := s.flows.shut()
 	for _, c := range open {
 		c.end(websocket.CloseGoingAway, "going away", ClosedShutdown)
