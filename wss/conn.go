@@ -52,7 +52,7 @@ type Conn struct {
 	watched    int32    // the descriptor by which the poller knows it
 	timer      *time.Timer
 	pingAt     time.Time
-	pongBy     time.Time
+	pongBy     time.Time // once we are closing: until when the browser has to answer the close frame
 	known      bool      // Registered was called
 	idleAt     time.Time // when BrowserIdle is asked next; zero: never
 }

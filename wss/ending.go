@@ -24,6 +24,7 @@ func (c *Conn) end(code int, text string, why Closing) {
 	}
 	c.state, c.why = stateClosing, why
 	c.closeFrame = websocket.FormatCloseMessage(code, clip(text))
+	c.pongBy = time.Now().Add(c.server.cfg.WriteTimeout)
 	if c.timer != nil {
 		c.timer.Reset(c.server.cfg.WriteTimeout)
 	}

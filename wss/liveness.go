@@ -23,13 +23,13 @@ func (c *Conn) watch() {
 	now := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.pingAt, c.pongBy = now.Add(c.server.cfg.PingEvery), now.Add(c.server.cfg.PingEvery+c.server.cfg.PongWait)
-	if limit := c.server.cfg.Unregistered; limit > 0 {
-		c.idleAt = now.Add(limit)
-	}
-	wait := c.untilTick(now)
-	if c.state != stateOpen {
-		wait = c.server.cfg.WriteTimeout // end was called before we began
+	wait := c.server.cfg.WriteTimeout // end was called before we began
+	if c.state == stateOpen {
+		c.pingAt, c.pongBy = now.Add(c.server.cfg.PingEvery), now.Add(c.server.cfg.PingEvery+c.server.cfg.PongWait)
+		if limit := c.server.cfg.Unregistered; limit > 0 {
+			c.idleAt = now.Add(limit)
+		}
+		wait = c.untilTick(now)
 	}
 	c.timer = time.AfterFunc(wait, c.tick)
 }
@@ -49,6 +49,9 @@ func (c *Conn) gotPong() {
 	c.keepsPace()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.state != stateOpen {
+		return
+	}
 	c.pongBy = time.Now().Add(c.server.cfg.PingEvery + c.server.cfg.PongWait)
 }
 
@@ -74,9 +77,9 @@ func (c *Conn) tick() {
 	}
 	c.mu.Unlock()
 	switch {
-	case state == stateClosing:
+	case state == stateClosing && dead:
 		c.cut(why)
-	case state == stateCut:
+	case state != stateOpen:
 	case dead:
 		c.cut(ClosedNoPong)
 	case asks && !c.isUsed():
