@@ -37,17 +37,34 @@ func sessionBody(msg bodied) ([]byte, error) {
 		return nil, nil
 	}
 	kind, params := contentType(msg)
-	switch kind {
-	case "application/sdp":
+	if kind == sdpType {
 		return body, nil
-	case "multipart/mixed", "multipart/alternative", "multipart/related":
-		return sessionPart(body, params["boundary"])
+	}
+	if isMultipart(kind) {
+		parts := maxParts
+		return sessionPart(body, params["boundary"], maxNested, &parts)
 	}
 	return nil, fmt.Errorf("%w but %q", errBodyType, kind)
 }
 
-// sessionPart is the first application/sdp part of a multipart; nil where there is none.
-func sessionPart(body []byte, boundary string) ([]byte, error) {
+const sdpType = "application/sdp"
+
+// Bounds of a multipart: real ones have two parts or three, and one more multipart within (RFC 5621 §3.1).
+const (
+	maxParts  = 32 // of all depths together
+	maxNested = 3
+)
+
+func isMultipart(kind string) bool {
+	return kind == "multipart/mixed" || kind == "multipart/alternative" || kind == "multipart/related"
+}
+
+// sessionPart is the first application/sdp part of a multipart, and of multiparts within; nil where there is none. left counts the
+// parts that may still come.
+func sessionPart(body []byte, boundary string, depth int, left *int) ([]byte, error) {
+	if depth == 0 {
+		return nil, fmt.Errorf("%w but a multipart nested more than %d deep", errBodyType, maxNested)
+	}
 	parts := multipart.NewReader(bytes.NewReader(body), boundary)
 	for {
 		part, err := parts.NextRawPart()
@@ -57,9 +74,19 @@ func sessionPart(body []byte, boundary string) ([]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", errBodyType, err)
 		}
-		kind, _, _ := mime.ParseMediaType(part.Header.Get("Content-Type"))
-		if kind == "application/sdp" {
-			return io.ReadAll(part) // no longer than the message
+		if *left--; *left < 0 {
+			return nil, fmt.Errorf("%w but a multipart of more than %d parts", errBodyType, maxParts)
+		}
+		kind, params, _ := mime.ParseMediaType(part.Header.Get("Content-Type"))
+		if kind != sdpType && !isMultipart(kind) {
+			continue
+		}
+		text, err := io.ReadAll(part) // no longer than the message
+		if err != nil || kind == sdpType {
+			return text, err
+		}
+		if text, err = sessionPart(text, params["boundary"], depth-1, left); text != nil || err != nil {
+			return text, err
 		}
 	}
 }

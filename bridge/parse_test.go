@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -50,10 +51,28 @@ func FuzzDigitOf(f *testing.F) {
 func TestSessionBody(t *testing.T) {
 	t.Parallel()
 	multipart := "--b1\r\nContent-Type: application/isup\r\n\r\nxyz\r\n--b1\r\nContent-Type: application/sdp; charset=utf-8\r\n\r\nv=0\r\n\r\n--b1--\r\n"
+	within := func(inner string, depth int) string {
+		kind := "application/sdp"
+		for i := range depth {
+			b := strconv.Itoa(i)
+			inner = "--" + b + "\r\nContent-Type: " + kind + "\r\n\r\n" + inner + "\r\n--" + b + "--"
+			kind = "multipart/mixed;boundary=" + b
+		}
+		return inner
+	}
 	tests := []struct {
 		kind, body, want string
 		bad              bool
 	}{
+		{"multipart/mixed;boundary=1", within("v=0", 2), "v=0", false},
+		{"multipart/mixed;boundary=2", within("v=0", 3), "v=0", false},
+		{"multipart/mixed;boundary=3", within("v=0", 4), "", true},
+		{"multipart/mixed;boundary=199", within("v=0", 200), "", true},
+		{"multipart/mixed;boundary=b", strings.Repeat("--b\r\n\r\n\r\n", 32) + "--b--", "", false},
+		{"multipart/mixed;boundary=b", strings.Repeat("--b\r\n\r\n\r\n", 33) + "--b--", "", true},
+		{"multipart/mixed;boundary=b", strings.Repeat("--b\r\n\r\n\r\n", 5000) + "--b--", "", true},
+		{"multipart/mixed;boundary=b", "--b\r\n" + strings.Repeat("X: y\r\n", 8000) + "\r\n\r\n--b--", "", false},
+		{"multipart/mixed;boundary=b", "--b\r\nContent-Type: multipart/mixed;boundary=b\r\n\r\n" + strings.Repeat("--b\r\nContent-Type: multipart/mixed;boundary=b\r\n\r\n", 2000), "", true},
 		{"application/sdp", "v=0\r\n", "v=0\r\n", false},
 		{"application/SDP; charset=utf-8", "v=0\r\n", "v=0\r\n", false},
 		{"multipart/mixed;boundary=b1", multipart, "v=0\r\n", false},
@@ -81,8 +100,10 @@ func TestSessionBody(t *testing.T) {
 func FuzzSessionPart(f *testing.F) {
 	f.Add([]byte("--b\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n\r\n--b--\r\n"), "b")
 	f.Add([]byte("--b\r\n\r\n--b--"), "")
+	f.Add([]byte("--b\r\nContent-Type: multipart/mixed;boundary=c\r\n\r\n--c\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n--c--\r\n--b--"), "b")
 	f.Fuzz(func(t *testing.T, body []byte, boundary string) {
-		if part, err := sessionPart(body, boundary); err == nil && len(part) > len(body) {
+		parts := maxParts
+		if part, err := sessionPart(body, boundary, maxNested, &parts); err == nil && len(part) > len(body) {
 			t.Errorf("%d bytes out of %d", len(part), len(body))
 		}
 	})

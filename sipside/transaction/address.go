@@ -124,6 +124,9 @@ func split(s string, separator byte) []string {
 // parseParams reads a header's parameters (§7.3.1). A quoted value keeps its quotes, unless it holds white space: sipgo's
 // writer puts quotes around that.
 func parseParams(s string) (sip.HeaderParams, bool) {
+	if strings.Count(s, ";") > maxParams {
+		return nil, false
+	}
 	var params sip.HeaderParams
 	for _, item := range split(s, ';') {
 		name, value, _ := strings.Cut(item, "=")

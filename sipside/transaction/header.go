@@ -64,6 +64,15 @@ func single(lower string) bool {
 	return false
 }
 
+// listed names the headers whose values are parted at commas, each of them a header.
+func listed(lower string) bool {
+	switch lower {
+	case "via", "contact", "route", "record-route":
+		return true
+	}
+	return false
+}
+
 // parseHeader reads one header line's values into sipgo's types. ok is false where something of it is malformed; list then
 // holds what could be read, and a header that a response must echo as it stands.
 func parseHeader(name, lower, value string) (list []sip.Header, ok bool) {

@@ -89,6 +89,9 @@ func uriParams(s, separator string) (sip.HeaderParams, bool) {
 	if s == "" {
 		return nil, true
 	}
+	if strings.Count(s, separator) > maxParams {
+		return nil, false
+	}
 	var params sip.HeaderParams
 	for item := range strings.SplitSeq(s, separator) {
 		name, value, _ := strings.Cut(item, "=")

@@ -14,6 +14,7 @@ const (
 	maxMessage = 1 << 16
 	maxHead    = 1 << 15
 	maxHeaders = 256
+	maxParams  = 128 // of one URI, or of one value of a header
 )
 
 // ParseError says what is wrong with a message, in words fit for a reason phrase, and which status answers it.
@@ -87,13 +88,19 @@ func checkHead(head []byte) *ParseError {
 // unfold joins continuation lines (§7.3.1).
 func unfold(head string) []string {
 	var lines []string
+	var folded strings.Builder // the last line, where it has a continuation
 	for line := range strings.SplitSeq(head, "\r\n") {
 		if len(lines) > 0 && line != "" && (line[0] == ' ' || line[0] == '\t') {
-			last := &lines[len(lines)-1]
-			*last = strings.TrimRight(*last, " \t") + " " + strings.Trim(line, " \t")
+			last := len(lines) - 1
+			if folded.Len() == 0 {
+				folded.WriteString(strings.TrimRight(lines[last], " \t"))
+			}
+			folded.WriteString(" " + strings.Trim(line, " \t"))
+			lines[last] = folded.String() // no copy
 			continue
 		}
 		if line != "" {
+			folded.Reset()
 			lines = append(lines, line)
 		}
 	}
@@ -200,6 +207,10 @@ func (p *headParser) headers() {
 				continue
 			}
 			seen[lower] = true
+		}
+		if listed(lower) && strings.Count(value, ",") > maxHeaders {
+			p.fail(bad("Too Many Headers"))
+			return
 		}
 		list, ok := parseHeader(name, lower, value)
 		if !ok {
