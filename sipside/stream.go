@@ -206,6 +206,9 @@ func (c *conn) deadlines(sock net.Conn) func(partial bool) {
 	}
 }
 
+// maxDrained is how much is read of a message that is refused, so that the peer, which is still writing, reads why.
+const maxDrained = 1 << 20
+
 // refuse answers what broke the framing, if that can be answered, and lets the answer reach the peer before the
 // connection ends: closing a socket with unread bytes would reset it.
 func (c *conn) refuse(sock net.Conn, bad *frameError, in arrival) error {
@@ -214,7 +217,7 @@ func (c *conn) refuse(sock net.Conn, bad *frameError, in arrival) error {
 		return bad
 	}
 	_ = sock.SetReadDeadline(time.Now().Add(c.e.limits.linger))
-	_, _ = io.CopyN(io.Discard, sock, int64(c.e.limits.body)) // whatever it sends, it is done
+	_, _ = io.CopyN(io.Discard, sock, maxDrained) // whatever it sends, it is done
 	return bad
 }
 

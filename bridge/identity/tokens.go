@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"time"
 
@@ -47,6 +48,9 @@ const (
 	refetch      = 10 * time.Second
 	fetchTimeout = 5 * time.Second
 )
+
+// maxToken bounds a token, in bytes, before anything of it is decoded; those of large directories have some three thousand.
+const maxToken = 12 << 10
 
 // NewTokens reads the keys. A key set whose URL does not answer is no error: it is asked again.
 func NewTokens(cfg TokenConfig) (*Tokens, error) {
@@ -91,6 +95,7 @@ func (t *Tokens) fetchKeys(ctx context.Context, cfg TokenConfig) error {
 		log = slog.New(slog.DiscardHandler)
 	}
 	set, err := keyfunc.NewDefaultOverrideCtx(ctx, []string{cfg.JWKS}, keyfunc.Override{
+		Client:            &http.Client{Transport: bounded{http.DefaultTransport, maxKeySet}},
 		HTTPTimeout:       fetchTimeout,
 		RateLimitWaitMax:  time.Millisecond, // who cannot fetch now is refused, not kept waiting
 		RefreshUnknownKID: rate.NewLimiter(rate.Every(refetch), 1),
@@ -161,6 +166,9 @@ func (t *Tokens) waits() bool { return t.fetches }
 // Verify checks a token's signature, exp, nbf, and iss and aud where they are configured, and gives its sub. The error wraps
 // ErrWrong.
 func (t *Tokens) Verify(ctx context.Context, token string) (Subject, error) {
+	if len(token) > maxToken {
+		return Subject{}, fmt.Errorf("%w: a token of %d bytes", ErrWrong, len(token))
+	}
 	claims := jwt.MapClaims{}
 	parsed, err := t.parser.ParseWithClaims(token, claims, func(tok *jwt.Token) (any, error) { return t.keysFor(ctx, tok) })
 	if err != nil || !parsed.Valid {
