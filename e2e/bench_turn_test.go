@@ -47,6 +47,7 @@ type turnBench struct {
 	allocations int   // ALLOCATIONS: whose memory is measured
 	servers     []turnServer
 	cost        map[string]map[int][]float64
+	calls       *turnCalls
 	memory      map[string]float64
 }
 
@@ -55,8 +56,8 @@ type turnServer struct {
 	pid      int
 }
 
-// BenchmarkTURN measures what a relayed packet costs by rate, by ChannelData between clients and a foreign peer over UDP; then what
-// allocations cost and hold. BENCHMARKS.md says what the variables are.
+// BenchmarkTURN measures what a relayed packet costs by rate, by ChannelData between clients and a foreign peer over UDP, and what one of
+// a call costs more by a relay; then what allocations cost and hold. BENCHMARKS.md says what the variables are.
 func BenchmarkTURN(b *testing.B) {
 	s := &turnBench{b: b, runs: number(b, "RUNS", "3"), seconds: number(b, "SECONDS", "3"), allocations: number(b, "ALLOCATIONS", "2000"),
 		cost: map[string]map[int][]float64{}, memory: map[string]float64{}}
@@ -83,11 +84,12 @@ func (s *turnBench) start() {
 	for _, server := range s.servers {
 		s.cost[server.name] = map[int][]float64{}
 	}
+	s.calls = s.startCalls()
 }
 
 // packets has both relay the same, in turns.
 func (s *turnBench) packets() {
-	fmt.Printf("\nChannelData over UDP to and from a foreign peer, payload of 172 bytes\n%-8s %9s %9s %9s\n", "", "wanted/s", "relayed/s", "µs CPU")
+	fmt.Printf("\nChannelData over UDP to and from a foreign peer, payload of 172 bytes; calls of the gateway's own, without and by its relay\n%-8s %9s %9s %9s\n", "", "wanted/s", "relayed/s", "µs CPU")
 	for _, rate := range s.rates {
 		for range s.runs {
 			for _, server := range s.servers {
@@ -95,12 +97,18 @@ func (s *turnBench) packets() {
 				s.cost[server.name][rate] = append(s.cost[server.name][rate], each)
 				fmt.Printf("%-8s %9d %9.0f %9.2f\n", server.name, rate, relayed, each)
 			}
+			s.calls.measure(s, rate)
 		}
-		ratio := median(s.cost["tandem"][rate]) / median(s.cost["coturn"][rate])
-		fmt.Printf("figure cpu-per-packet-relay-vs-coturn-at-%d %.2f 0.80\n", rate, ratio)
+		s.ratios(rate, fmt.Sprintf("-at-%d", rate))
 	}
-	last := s.rates[min(1, len(s.rates)-1)]
-	fmt.Printf("figure cpu-per-packet-relay-vs-coturn %.2f 0.80\n", median(s.cost["tandem"][last])/median(s.cost["coturn"][last]))
+	s.ratios(s.rates[min(1, len(s.rates)-1)], "")
+}
+
+// ratios prints the figures of one rate.
+func (s *turnBench) ratios(rate int, suffix string) {
+	coturn := median(s.cost["coturn"][rate])
+	fmt.Printf("figure cpu-per-packet-relay-vs-coturn%s %.2f 0.80\n", suffix, median(s.cost["tandem"][rate])/coturn)
+	fmt.Printf("figure cpu-per-packet-short-path-vs-coturn%s %.2f 0.50\n", suffix, s.calls.more(rate)/coturn)
 }
 
 // relay sends at a rate over ten allocations and gives how many packets a second came through, and the µs of CPU of each.

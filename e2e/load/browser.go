@@ -13,6 +13,7 @@ type Browser struct {
 	generator *Generator
 	tab       *wsstest.Browser
 	domain    string
+	turn      *TURN // nil: none
 }
 
 // Call is one that is up on both sides, its keys exchanged.
@@ -50,6 +51,11 @@ func (b *Browser) Call(ctx context.Context, ends Ends, profile Profile) (*Call, 
 			_ = call.Cancel(context.WithoutCancel(ctx))
 		}
 		return nil, errors.Join(err, s.Close())
+	}
+	if b.turn != nil {
+		if err := s.allocate(ctx, *b.turn); err != nil {
+			return nil, errors.Join(err, c.Bye(context.WithoutCancel(ctx)))
+		}
 	}
 	if err := s.Connect(ctx); err != nil {
 		return nil, errors.Join(err, c.Bye(context.WithoutCancel(ctx)))

@@ -107,7 +107,7 @@ func (p *pipe) ReadFrom(buf []byte) (int, net.Addr, error) {
 
 func (p *pipe) WriteTo(data []byte, _ net.Addr) (int, error) {
 	s := p.session
-	return len(data), s.generator.browsers.send(data, s.browserAddr(), s.remote.addr)
+	return len(data), s.toGateway(data)
 }
 
 // Close lets no reader wait any more.

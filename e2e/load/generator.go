@@ -186,7 +186,7 @@ func (g *Generator) checks(now time.Duration) {
 	due := int64(now) * maxSessions / int64(checkEvery)
 	for ; g.checkedTo < due; g.checkedTo++ {
 		if s := g.sessions[g.checkedTo%maxSessions].Load(); s != nil && s.spoke.Load() {
-			if err := errors.Join(s.sendCheck(), s.sendReports(time.Now())); err != nil {
+			if err := errors.Join(s.sendCheck(), s.sendReports(time.Now()), s.rebind()); err != nil {
 				g.faults.note(&g.faults.refused, err)
 			}
 		}
@@ -211,6 +211,10 @@ func (g *Generator) fromBrowserSide(a *arrival) {
 	switch first := a.data[0]; {
 	case first <= 3:
 		s.receiveSTUN(a)
+	case first >= 64 && first <= 79:
+		if a.data = s.unframed(a.data); a.data != nil {
+			g.fromBrowserSide(a)
+		}
 	case first >= 20 && first <= 63:
 		if p := s.pipe.Load(); p != nil {
 			p.deliver(a.data)

@@ -34,7 +34,7 @@ func (s *Session) sendReports(now time.Time) error {
 	if up, err = k.seal.EncryptRTCP(nil, up, nil); err != nil {
 		return fmt.Errorf("load: SRTCP: %w", err)
 	}
-	if err := s.generator.browsers.send(up, s.browserAddr(), s.remote.addr); err != nil {
+	if err := s.toGateway(up); err != nil {
 		return err
 	}
 	down, err := s.down.report(now)

@@ -152,7 +152,8 @@ func (s slot) send(g *Generator, stamp int64) {
 		g.phones.out.add(len(p), s.session.phoneAddr(), s.session.phone)
 		return
 	}
-	p := s.session.up.write(g.browsers.out.next(), s.session, 'u', stamp)
+	head := s.session.head()
+	p := s.session.up.write(g.browsers.out.next()[head:head], s.session, 'u', stamp)
 	if k := s.session.keys.Load(); k != nil {
 		var err error
 		if p, err = k.seal.EncryptRTP(p[:0], p, &k.header); err != nil {
@@ -160,7 +161,8 @@ func (s slot) send(g *Generator, stamp int64) {
 			return
 		}
 	}
-	g.browsers.out.add(len(p), s.session.browserAddr(), s.session.remote.addr)
+	to := s.session.frame(g.browsers.out.next()[:head], len(p))
+	g.browsers.out.add(head+len(p), s.session.browserAddr(), to)
 }
 
 // arrived counts a packet that was sent during the measurement.

@@ -37,11 +37,13 @@ type Session struct {
 	phone, phoneRTCP unix.RawSockaddrInet4 // where the phone sends to
 
 	// any goroutine
-	keys     atomic.Pointer[keys] // nil: plain RTP on the browser's side too
-	pipe     atomic.Pointer[pipe] // of the handshake under way
-	answered chan struct{}        // a check was answered
-	spoke    atomic.Bool          // ICE is up: checks go on
-	invited  atomic.Bool          // the phone's part is said; whoever has seen it may read that
+	keys     atomic.Pointer[keys]   // nil: plain RTP on the browser's side too
+	pipe     atomic.Pointer[pipe]   // of the handshake under way
+	answered chan struct{}          // a check was answered
+	turning  atomic.Pointer[turned] // the allocation; nil: none
+	turned   atomic.Pointer[turned] // the same once its channel is bound
+	spoke    atomic.Bool            // ICE is up: checks go on
+	invited  atomic.Bool            // the phone's part is said; whoever has seen it may read that
 
 	// owned by the loop
 	up, down stream // the browser's, the phone's

@@ -22,7 +22,7 @@ func (s *Session) sendCheck() error {
 	if err != nil {
 		return fmt.Errorf("load: STUN: %w", err)
 	}
-	return s.generator.browsers.send(m.Raw, s.browserAddr(), s.remote.addr)
+	return s.toGateway(m.Raw)
 }
 
 // receiveSTUN answers the gateway's checks, and notes the answers to ours.
@@ -40,6 +40,13 @@ func (s *Session) receiveSTUN(a *arrival) {
 		}
 	case stun.BindingRequest:
 		s.answerCheck(m, a)
+	default:
+		if t := s.turning.Load(); t != nil && m.Type.Method != stun.MethodBinding {
+			select {
+			case t.answers <- m:
+			default: // a refresh of the channel
+			}
+		}
 	}
 }
 
