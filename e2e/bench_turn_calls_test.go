@@ -46,19 +46,25 @@ func (s *turnBench) startCalls() *turnCalls {
 	g := must1(load.New(0, nil))(s.b)
 	s.b.Cleanup(g.Close)
 	s.b.Cleanup(must1(g.ListenPhones(netip.MustParseAddrPort("127.0.0.10:5060")))(s.b).Close)
-	browser := must1(g.DialBrowser(ctx, "wss://127.0.0.21:8443/sip", "127.0.0.10"))(s.b)
-	s.b.Cleanup(browser.Close)
-	way := func(name string, of *load.Browser) *relay {
+	var browsers []*load.Browser
+	for range callBrowsers {
+		browser := must1(g.DialBrowser(ctx, "wss://127.0.0.21:8443/sip", "127.0.0.10"))(s.b)
+		s.b.Cleanup(browser.Close)
+		browsers = append(browsers, browser)
+	}
+	way := func(name string, of func(*load.Browser) *load.Browser) *relay {
 		return &relay{name: name, pids: []int{tandem.Pid()}, call: func(ctx context.Context, i int) (*load.Session, error) {
-			c, err := of.Call(ctx, half(i), load.GCM)
+			c, err := of(browsers[i%callBrowsers]).Call(ctx, half(i), load.GCM)
 			if err != nil {
 				return nil, err
 			}
 			return c.Session, nil
 		}}
 	}
-	return &turnCalls{ctx: ctx, g: g, plain: way("call", browser), turned: way("by TURN", browser.Through(by)),
-		cost: map[bool]map[int][]float64{false: {}, true: {}}}
+	return &turnCalls{ctx: ctx, g: g,
+		plain:  way("call", func(b *load.Browser) *load.Browser { return b }),
+		turned: way("by TURN", func(b *load.Browser) *load.Browser { return b.Through(by) }),
+		cost:   map[bool]map[int][]float64{false: {}, true: {}}}
 }
 
 // measure has as many calls as make the rate speak, without relays and with them.
