@@ -14,6 +14,7 @@ import (
 	"tandem/bridge/identity"
 	"tandem/bridge/location"
 	"tandem/bridge/route"
+	"tandem/sipside"
 	"tandem/sipside/transaction"
 	"tandem/wss"
 )
@@ -91,20 +92,30 @@ func (r *registrar) carryOn(in inbound, wish registration, to route.Decision) {
 		r.local(in, wish, to.Tenant)
 		return
 	}
-	pool := r.b.with.Backends.Pool(to.To)
-	if pool == nil {
+	pools := r.registrars(to)
+	if len(pools) == 0 {
 		r.answer(in.tx, registerRejected, reply{status: 501, why: fmt.Sprintf("%q is no pool or trunk that could be a registrar", to.To)})
 		return
 	}
 	r.assignTokens(&wish)
 	x := &exchange{r: r, conn: in.browser, tx: in.tx, wish: wish, tenant: to.Tenant, in: in, change: to.Change}
-	x.choose(pool)
+	x.choose(pools)
 	if len(x.members) == 0 {
 		r.release(wish)
-		r.answer(in.tx, registerRejected, reply{status: 504, why: fmt.Sprintf("pool %q has no members", to.To)})
+		r.answer(in.tx, registerRejected, reply{status: 504, why: fmt.Sprintf("%q has no members", to.To)})
 		return
 	}
 	x.try()
+}
+
+// registrars are the pools and trunks of a rule, in the order in which to try them.
+func (r *registrar) registrars(d route.Decision) (pools []*sipside.Pool) {
+	for _, t := range d.Targets {
+		if pool := r.b.with.Backends.Pool(t.Name); pool != nil {
+			pools = append(pools, pool)
+		}
+	}
+	return pools
 }
 
 // open checks a REGISTER and decides where it goes; no says why it goes nowhere.

@@ -25,7 +25,7 @@ const lastChance = 5
 // errSilent is a member that said nothing but 100 in time.
 var errSilent = errors.New("no answer in time")
 
-// exchange is one REGISTER of a browser on its way through the members of a pool. It has no goroutine; its events come from the
+// exchange is one REGISTER of a browser on its way through the members of its route's pools. It has no goroutine; its events come from the
 // client transaction of the attempt that runs, and from its timer.
 type exchange struct {
 	// static once opened
@@ -51,10 +51,20 @@ type exchange struct {
 	timer   *time.Timer
 }
 
-// choose orders the members. Credentials go to the member that issued their nonce; where that is gone or unknown, the client is
+// choose orders the members of the pools, one pool after the other, and the dead behind all. Credentials go to the member that issued their nonce; where that is gone or unknown, the client is
 // to be challenged anew by whoever comes first.
-func (x *exchange) choose(pool *sipside.Pool) {
-	x.members = pool.Home(x.wish.aor)
+func (x *exchange) choose(pools []*sipside.Pool) {
+	var dead []*sipside.Backend
+	for _, pool := range pools {
+		for _, m := range pool.Home(x.wish.aor) {
+			if m.Alive() {
+				x.members = append(x.members, m)
+			} else {
+				dead = append(dead, m)
+			}
+		}
+	}
+	x.members = append(x.members, dead...)
 	if x.in.identity != "" {
 		x.bare = true
 		return

@@ -43,7 +43,6 @@ func TestFaultsOfRoutes(t *testing.T) {
 		"to: {priority: 1}":                                     `routes[0].to.name: is missing`,
 		"to: {name: a, weight: -1}":                             `routes[0].to.weight: -1 is not between 1 and 1000`,
 		"to: {name: a, priority: 1001}":                         `routes[0].to.priority: 1001 is not between`,
-		"to: [a, b], register: forward":                         `routes[0].register: the registrar is one pool or trunk`,
 		"to: browsers, register: vouch":                         `routes[0].register: vouch needs a route from browsers to a pool or trunk`,
 		"reject: 403, fallback: true":                           `routes[0].fallback: is for targets that cannot be reached`,
 		"domain: '*.'":                                          `routes[0].domain: "*." is not a domain`,

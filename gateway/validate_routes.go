@@ -196,11 +196,8 @@ func (v *validator) register(path string, r Route) {
 	switch r.Register {
 	case "":
 	case route.Forward, route.Vouch:
-		switch {
-		case !towards || !fromBrowsers(r):
+		if !towards || !fromBrowsers(r) {
 			v.fail(path, "%s needs a route from browsers to a pool or trunk", r.Register)
-		case len(r.To) > 1 && r.Register == route.Forward:
-			v.fail(path, "the registrar is one pool or trunk, and to lists %d; vouch can have more", len(r.To))
 		}
 	case route.Local:
 		if r.Reject != 0 {
