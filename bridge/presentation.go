@@ -127,11 +127,16 @@ func (p *Presentation) callee(text string) string {
 	return uri.String()
 }
 
-// shown is who a target is told to be calling.
+// shown is who a target is told to be calling; from is the From that the route made. Who is believed to be the one in the From that
+// came is whom the route makes of that: another is not, for the route was told a name that nobody vouched for.
 func (b *Bridge) shown(in inbound, t target, from sip.Uri) numbers.Shown {
 	peering := b.peering(t.backend.Name())
+	user, asserted := dialledUser(from), b.believed(in)
+	if asserted == dialledUser(in.req.From().Address) {
+		asserted = user
+	}
 	return peering.Presentation.Caller.Show(numbers.Given{
-		User: dialledUser(from), Asserted: b.believed(in), Account: peering.Username,
+		User: user, Asserted: asserted, Account: peering.Username,
 		Private: wantsPrivacy(in.req.Headers()) || strings.EqualFold(from.Host, "anonymous.invalid"),
 	})
 }
@@ -160,7 +165,7 @@ func (p Peering) rulesIdentity() bool {
 func (b *Bridge) assertedTo(in inbound, t target) []sip.Header {
 	if p := b.presentation(t); p != nil && p.Caller.Identity != "" {
 		ours := t.backend.Contact("").Host
-		return p.identity(b.shown(in, t, in.req.From().Address), ours, wantsPrivacy(in.req.Headers()))
+		return p.identity(b.shown(in, t, callerAs(in.req.From().Address, t.change)), ours, wantsPrivacy(in.req.Headers()))
 	}
 	return in.asserted(t.peer())
 }

@@ -77,6 +77,31 @@ func TestPresentedToATrunk(t *testing.T) {
 	}
 }
 
+// What the route makes of the caller is whom the trunk is told, in both headers; but not of a name that nobody vouches for.
+func TestRewrittenCallerIsPresented(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct{ from, identity string }{{"alice", "030777"}, {"mallory", "alice"}} {
+		t.Run(row.from, func(t *testing.T) {
+			t.Parallel()
+			rule := numbers.Caller{Identity: numbers.TheCaller, Domain: "trunk.example"}
+			routes := []route.Rule{{From: "browsers", User: regexp.MustCompile(`^\+`), To: "other", Rewrite: route.Rewrite{FromUser: "+4930777"}}, {To: "pbx"}}
+			w := newWorld(t, conditions{other: true, routes: routes, bridge: Config{Peerings: german(rule)}})
+			b := w.registered("alice", wsstest.Options{})
+			b.SetUser(row.from, "")
+			call, err := b.Invite(w.ctx(), "+4940987654", wsstest.InviteOptions{})
+			w.check(err)
+			req := w.replies(w.other, sip.INVITE, 486).Request()
+			if from := req.From().Address.String(); from != "sip:030777@trunk.example" {
+				t.Errorf("From %s", from)
+			}
+			if got := header(req, "P-Asserted-Identity"); got != "<sip:"+row.identity+"@trunk.example>" {
+				t.Errorf("P-Asserted-Identity %s", got)
+			}
+			w.check(call.Wait(w.ctx(), wsstest.Ended))
+		})
+	}
+}
+
 // A trusted PBX's own assertion is the caller; a MESSAGE is written as an INVITE is.
 func TestPresentedFromAPBX(t *testing.T) {
 	t.Parallel()
