@@ -69,6 +69,8 @@ log: {level: error}
 	}
 	until(t, "SIGHUP opens the records anew", func() bool { _, err := os.Stat(records); return err == nil })
 
+	operates(t, "http://"+admin, config)
+
 	if err := syscall.Kill(os.Getpid(), syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -80,4 +82,49 @@ log: {level: error}
 	case <-time.After(10 * time.Second):
 		t.Fatal("SIGTERM did not end it")
 	}
+}
+
+// operates tries the commands that steer a running gateway.
+func operates(t *testing.T, admin, config string) {
+	t.Helper()
+	try := func(code int, prints string, args ...string) {
+		t.Helper()
+		var out bytes.Buffer
+		if got := run(append(args, "--admin", admin), &out, &out); got != code || !strings.Contains(out.String(), prints) {
+			t.Errorf("tandem %q: %d, %s", args, got, out.String())
+		}
+	}
+	ready := func() bool {
+		res, err := http.Get(admin + "/readyz")
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		return res.StatusCode == http.StatusOK
+	}
+	try(0, "empty\n", "drain", "--member", "a", "--wait")
+	try(0, "", "resume", "--member", "a")
+	try(exitFailed, "no member or trunk of that name", "drain", "--member", "b")
+	if !ready() {
+		t.Error("a member's drain is the gateway's")
+	}
+	try(0, "empty\n", "drain")
+	if ready() {
+		t.Error("ready while it is drained")
+	}
+	try(0, "", "resume")
+	if !ready() {
+		t.Error("not ready though it was resumed")
+	}
+	try(0, "", "reload")
+	text, err := os.ReadFile(config)
+	if err == nil {
+		err = os.WriteFile(config, append(text, "colour: red\n"...), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	try(exitFailed, "colour: unknown key", "reload")
+	admin = "http://127.0.0.1:1"
+	try(exitFailed, "connection refused", "reload")
 }
