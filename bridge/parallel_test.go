@@ -48,7 +48,7 @@ func TestParallelPool(t *testing.T) {
 // Where nobody of them answers the best refusal counts, which is the callee's and not a member's.
 func TestParallelPoolRefuses(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, conditions{members: 3, order: sipside.Parallel, handler: behave(replies(503), replies(180, 486), replies(404))})
+	w := newWorld(t, conditions{members: 3, order: sipside.Parallel, handler: behave(replies(503), replies(180, 486), replies(480))})
 	call, err := w.browser(wsstest.Options{}).Invite(w.ctx(), "600", wsstest.InviteOptions{Session: wsstest.FixedAudio()})
 	w.check(err)
 	w.check(call.Wait(w.ctx(), wsstest.Ended))

@@ -5,6 +5,7 @@ import (
 
 	"github.com/emiago/sipgo/sip"
 
+	"tandem/bridge/admission"
 	"tandem/sipside"
 	"tandem/sipside/siptest"
 	"tandem/wss/wsstest"
@@ -14,7 +15,7 @@ import (
 // calls go to who is there now, as the new configuration has it.
 func TestReloadWhileACallRuns(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, conditions{bridge: Config{Peerings: map[string]Peering{"pbx": {Quota: Quota{Calls: 2}}}}})
+	w := newWorld(t, conditions{bridge: Config{Peerings: map[string]Peering{"pbx": {Quota: Quota{Cap: admission.Cap{Calls: 2}}}}}})
 	b := w.registered("alice", wsstest.Options{})
 	call, phone := w.dialled(b, "600", w.agents[0], 700)
 	w.check(call.Media().WaitTone(w.ctx(), 700))
@@ -27,7 +28,7 @@ func TestReloadWhileACallRuns(t *testing.T) {
 		Pools:  []sipside.PoolConfig{{Name: "pbx", Members: []sipside.Member{{URI: fresh.URI("")}}}},
 	})
 	w.check(err)
-	w.bridge.Reload(map[string]Peering{"pbx": {Quota: Quota{Calls: 1, Status: 486}}}, nil)
+	w.bridge.Reload(map[string]Peering{"pbx": {Quota: Quota{Cap: admission.Cap{Calls: 1}, Status: 486}}}, nil, admission.Limits{})
 	settle()
 	old := "pbx/" + w.agents[0].Addr().String()
 
