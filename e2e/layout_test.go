@@ -25,9 +25,9 @@ var (
 	arrows = map[string][]string{
 		"gateway/cmd/tandem": {"gateway"},
 		"gateway": {"gateway/guard", "wss", "sipside", "sipside/siptest", "sipside/transaction", "bridge", "bridge/admission",
-			"bridge/sdp", "bridge/media", "bridge/numbers", "bridge/route", "bridge/identity", "bridge/location", "turn", "web"},
+			"bridge/sdp", "bridge/media", "bridge/numbers", "bridge/route", "bridge/identity", "bridge/identity/stir", "bridge/location", "turn", "web"},
 		"bridge": {"wss", "sipside", "sipside/transaction", "bridge/admission", "bridge/sdp", "bridge/media", "bridge/numbers", "bridge/route",
-			"bridge/identity", "bridge/location", "bridge/recording"},
+			"bridge/identity", "bridge/identity/stir", "bridge/location", "bridge/recording"},
 		"bridge/media":     {"bridge/sdp", "bridge/media/dtmf", "bridge/media/codec", "bridge/media/emodel", "bridge/media/ice"},
 		"bridge/recording": {"bridge/media", "bridge/media/codec", "bridge/sdp"},
 		"wss":              {"sipside/transaction"},
