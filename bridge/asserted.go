@@ -16,7 +16,11 @@ func (c *call) cross(to *leg, headers []sip.Header) []sip.Header {
 	if from == nil || from.browser() || from.peering().Untrusted || !to.mayKnow(headers) || !to.browser() && to.peering().rulesIdentity() {
 		return crossing(headers)
 	}
-	return pick(headers, func(lower string) bool { return crosses(lower) || asserts(lower) })
+	all := pick(headers, func(lower string) bool { return crosses(lower) || asserts(lower) })
+	if from.peering().STIR.Verify != nil {
+		all = withoutVerstat(all)
+	}
+	return all
 }
 
 // newest is the callee, or the leg of the branch that was tried last.

@@ -39,6 +39,7 @@ func (c *call) tryNext() {
 func (c *call) openBranch(t target) {
 	br := &branch{call: c, target: t, early: map[string]*earlyDialog{}}
 	br.leg = c.newCallee(t)
+	br.shownVerstat()
 	c.branches = append(c.branches, br)
 	if over := br.leg.takeQuota(dialledUser(c.in.req.Recipient), t.answersChallenge()); over != nil {
 		c.post("over quota", func() { br.overQuota(over) })
@@ -181,7 +182,9 @@ func (br *branch) invite(offer []byte) transaction.Outbound {
 			out.AppendHeader(h)
 		}
 	}
+	br.tellVerstat(out.Request)
 	obey(out.Request, br.target.change)
+	br.attest(out.Request)
 	setSession(out.Request, offer)
 	if br.answer == nil {
 		br.answer = c.bridge.ahead(l.peer, c.in.identity, out)

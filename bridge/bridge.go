@@ -113,7 +113,8 @@ type Bridge struct {
 	registrar     *registrar
 	subjects      *subjects
 	judging       chan struct{} // one for each request whose credentials are judged over the network
-	waiting       sync.Map      // by *transaction.Server: the requests that wait for that
+	verifying     chan struct{} // one for each INVITE whose PASSporT is verified
+	waiting       sync.Map      // by *transaction.Server: the requests that wait for one of these
 	counters      *counters
 	overload      *overload
 	control       *admission.Control
@@ -128,18 +129,19 @@ type Bridge struct {
 func New(cfg Config, with Wiring) *Bridge {
 	cfg = cfg.withDefaults()
 	b := &Bridge{
-		cfg:      cfg,
-		with:     with,
-		log:      cfg.Log,
-		ids:      minter{node: alphanumeric(cfg.Node)},
-		calls:    newRegistry(),
-		counters: newCounters(),
-		overload: newOverload(),
-		control:  admission.NewControl(with.Load, time.Now),
-		accounts: &accounts{by: map[string]*identity.Account{}},
-		subjects: newSubjects(time.Now),
-		judging:  make(chan struct{}, maxJudged),
-		runners:  make(runners),
+		cfg:       cfg,
+		with:      with,
+		log:       cfg.Log,
+		ids:       minter{node: alphanumeric(cfg.Node)},
+		calls:     newRegistry(),
+		counters:  newCounters(),
+		overload:  newOverload(),
+		control:   admission.NewControl(with.Load, time.Now),
+		accounts:  &accounts{by: map[string]*identity.Account{}},
+		subjects:  newSubjects(time.Now),
+		judging:   make(chan struct{}, maxJudged),
+		verifying: make(chan struct{}, maxVerified),
+		runners:   make(runners),
 	}
 	b.Reload(cfg.Peerings, cfg.Domains, cfg.Limits)
 	b.registrar = newRegistrar(b)

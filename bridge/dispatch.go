@@ -18,8 +18,9 @@ type inbound struct {
 	browser *wss.Conn
 	backend *sipside.Backend
 
-	uri      string // the Request-URI, where the peer's numbers were translated; "": as it came
-	identity string // the address of record that the browser proved, where the route asks for it: see authorized
+	uri      string   // the Request-URI, where the peer's numbers were translated; "": as it came
+	verdict  *verdict // of who calls from a trunk that is verified; nil: nobody asked
+	identity string   // the address of record that the browser proved, where the route asks for it: see authorized
 }
 
 // origin is the request's origin for the routes: "browsers", or the pool's or trunk's name.
@@ -88,7 +89,7 @@ func (b *Bridge) serve(in inbound) {
 		b.serveInDialog(key, in)
 		return
 	}
-	in = b.heard(in)
+	in = b.heard(b.unproven(in))
 	switch in.req.Method {
 	case sip.ACK: // of nothing that we know; an ACK takes no response
 	case sip.INVITE:

@@ -53,6 +53,16 @@ type Record struct {
 	Replaced   []string  `json:"replaced,omitempty"`    // the calls whose legs came into this one
 
 	Recording *RecordRecording `json:"recording,omitempty"`
+	STIR      *RecordSTIR      `json:"stir,omitempty"`
+}
+
+// RecordSTIR is what PASSporTs said of a call.
+type RecordSTIR struct {
+	Verstat string `json:"verstat,omitempty"` // "TN-Validation-Passed", "TN-Validation-Failed", "No-TN-Validation"; "": not verified
+	Reason  string `json:"reason,omitempty"`  // why it did not pass: a stir.Fault's
+	Attest  string `json:"attest,omitempty"`  // what the caller's PASSporT attests
+	OrigID  string `json:"origid,omitempty"`
+	Signed  string `json:"signed,omitempty"` // what the gateway attested
 }
 
 // Challenged says that the INVITE was answered with nothing but a challenge: its caller comes again with credentials, and that

@@ -7,9 +7,9 @@ import (
 )
 
 // crosses says which headers a message's other leg gets as they are: what the two users tell each other. What belongs to a leg
-// (Via, Route, Contact, Supported, Session-Expires, Content-*, …), to a hop's trust (P-Charging-Vector, Identity) or to the
-// software at the far end (User-Agent, Server) does not; the legs rebuild what they need. Reason and Session-ID have rules of
-// their own in the call, credentials and challenges in challenge.go.
+// (Via, Route, Contact, Supported, Session-Expires, Content-*, …), to a hop's trust (P-Charging-Vector) or to the
+// software at the far end (User-Agent, Server) does not; the legs rebuild what they need. Reason, Identity and Session-ID have
+// rules of their own in the call, credentials and challenges in challenge.go.
 func crosses(lower string) bool {
 	switch lower {
 	case "accept-language", "alert-info", "answer-mode", "call-info", "date", "diversion", "error-info", "geolocation",
@@ -17,7 +17,7 @@ func crosses(lower string) bool {
 		"priv-answer-mode", "privacy", "referred-by", "reply-to", "retry-after", "subject", "user-to-user", "warning":
 		return true
 	}
-	return strings.HasPrefix(lower, "x-")
+	return strings.HasPrefix(lower, "x-") && lower != "x-verstat" // the gateway's own word
 }
 
 // asserts says which headers name a user on the word of the network (RFC 3325 §9.1, RFC 3455 §4.1 and their forerunner): a

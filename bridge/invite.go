@@ -29,7 +29,7 @@ func (b *Bridge) serveInvite(in inbound) {
 		b.respond(in.tx, r)
 		return
 	}
-	b.routed(in, b.openInvite)
+	b.verified(in, func(in inbound) { b.routed(in, b.openInvite) })
 }
 
 // openInvite opens the call of an INVITE that was let in.
@@ -130,7 +130,7 @@ func (b *Bridge) openCall(in inbound, tenant, far string) *call {
 	c.hearSessionID(l, in.req)
 	c.record = Record{
 		Call: c.id, Tenant: tenant, Origin: in.origin(), Start: time.Now(),
-		From: in.req.From().Address.String(), To: in.req.Recipient.String(),
+		From: in.req.From().Address.String(), To: in.req.Recipient.String(), STIR: in.verdict.record(),
 	}
 	return c
 }

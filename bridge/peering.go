@@ -29,6 +29,7 @@ type Peering struct {
 	Own            bool // its challenges are the gateway's to answer, whoever calls
 	Presentation   *Presentation
 	Quota          Quota
+	STIR           STIR
 }
 
 // DTMF is how a backend wants digits and sends them.

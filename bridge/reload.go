@@ -19,12 +19,16 @@ type peers struct {
 // at once. What is said of a pool or trunk that is gone stays, for calls with it may run.
 func (b *Bridge) Reload(peerings map[string]Peering, domains []string, limits admission.Limits) {
 	now := &peers{peerings: map[string]Peering{}, quotas: map[string]*admission.Quota{}, domains: domains}
-	if before := b.peers.Load(); before != nil {
+	before := b.peers.Load()
+	if before != nil {
 		maps.Copy(now.peerings, before.peerings)
 		maps.Copy(now.quotas, before.quotas)
 	}
 	maps.Copy(now.peerings, peerings)
 	for name, p := range peerings {
+		if before != nil {
+			now.peerings[name] = p.keeping(before.peerings[name])
+		}
 		switch q := now.quotas[name]; {
 		case name == route.Browsers:
 		case q == nil:
@@ -45,6 +49,17 @@ func (b *Bridge) Reload(peerings map[string]Peering, domains []string, limits ad
 		}
 		return true
 	})
+}
+
+// keeping leaves what a peering had that knows more than a new one: the certificates of a verifier.
+func (p Peering) keeping(before Peering) Peering {
+	now, then := p.STIR.Verify, before.STIR.Verify
+	if now != nil && then != nil && now.Verifier.Like(then.Verifier) {
+		kept := *now
+		kept.Verifier = then.Verifier
+		p.STIR.Verify = &kept
+	}
+	return p
 }
 
 // Drain takes no new calls and no errands any more (503), or takes them again; running calls go on. emptied is called once there are

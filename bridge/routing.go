@@ -132,10 +132,14 @@ func obey(out *sip.Request, c *route.Change) {
 
 // removeHeaders removes all headers of a name, but none that a leg makes for itself.
 func removeHeaders(out *sip.Request, name string) {
-	if route.Writable(name) != nil {
-		return
+	if route.Writable(name) == nil {
+		dropHeaders(out, name)
 	}
-	for _, h := range out.GetHeaders(name) {
-		out.RemoveHeader(h.Name())
+}
+
+// dropHeaders removes all headers of a name, however it is written.
+func dropHeaders(req *sip.Request, name string) {
+	for _, h := range req.GetHeaders(name) {
+		req.RemoveHeader(h.Name())
 	}
 }

@@ -23,7 +23,9 @@ type Stats struct {
 	Peers         map[string]PeerStats         // by pool or trunk
 	Members       map[string]map[string]uint64 // calls refused by the caps of a member, by its name and by the cap
 	Admission     admission.Stats
-	Unrecorded    uint64 // packets that recordings lack, for the disk was too slow
+	Signed        map[string]uint64 // INVITEs to trunks with a PASSporT of ours, by attestation, or "failed"
+	Verified      map[string]uint64 // INVITEs of trunks, by the attestation that holds, "unattested", or why there is none
+	Unrecorded    uint64            // packets that recordings lack, for the disk was too slow
 }
 
 // counters are the figures that nobody else keeps.
@@ -35,12 +37,15 @@ type counters struct {
 	overloads  uint64            //
 	recordings map[string]uint64 // by how they ended
 	unrecorded uint64            //
+	stirSigned map[string]uint64 // by attestation
+	stirJudged map[string]uint64 // by outcome
 	ended      map[string]uint64 // by Termination.Reason
 	registers  map[string]uint64 // by outcome
 }
 
 func newCounters() *counters {
-	return &counters{ended: map[string]uint64{}, registers: map[string]uint64{}, recordings: map[string]uint64{}}
+	return &counters{ended: map[string]uint64{}, registers: map[string]uint64{}, recordings: map[string]uint64{},
+		stirSigned: map[string]uint64{}, stirJudged: map[string]uint64{}}
 }
 
 func (c *counters) callStarted()            { c.add(func() { c.started++ }) }
@@ -49,6 +54,9 @@ func (c *counters) panicked()               { c.add(func() { c.panics++ }) }
 func (c *counters) overloaded()             { c.add(func() { c.overloads++ }) }
 func (c *counters) callEnded(reason string) { c.add(func() { c.ended[reason]++ }) }
 func (c *counters) register(outcome string) { c.add(func() { c.registers[outcome]++ }) }
+
+func (c *counters) signed(attest string)    { c.add(func() { c.stirSigned[attest]++ }) }
+func (c *counters) verified(outcome string) { c.add(func() { c.stirJudged[outcome]++ }) }
 
 func (c *counters) recorded(r recording.Result) {
 	c.add(func() {
@@ -78,6 +86,8 @@ func (b *Bridge) Stats() Stats {
 		Panics:        c.panics,
 		Overloads:     c.overloads,
 		Recordings:    maps.Clone(c.recordings),
+		Signed:        maps.Clone(c.stirSigned),
+		Verified:      maps.Clone(c.stirJudged),
 		Unrecorded:    c.unrecorded,
 		Peers:         map[string]PeerStats{},
 		Members:       map[string]map[string]uint64{},
