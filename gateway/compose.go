@@ -231,14 +231,14 @@ func (c Config) bridge(o Options, secret []byte, log *slog.Logger) bridge.Config
 		MinExpires:  c.Registration.MinExpires,
 		Domains:     c.localDomains(),
 		T1:          o.Timers.T1,
-		Peerings:    c.peerings(),
+		Peerings:    c.peerings(log),
 		Limits:      c.Limits.bridge(),
 		Recordings:  c.Records.Recordings,
 		Log:         log,
 	}
 }
 
-func (c Config) peerings() map[string]bridge.Peering {
+func (c Config) peerings(log *slog.Logger) map[string]bridge.Peering {
 	all := map[string]bridge.Peering{route.Browsers: Peering{}.bridge("")} // with each other
 	for name, p := range c.Pools {
 		peering := c.Media.RTP.peering(p.Peering, bridge.ReferPass)
@@ -246,7 +246,7 @@ func (c Config) peerings() map[string]bridge.Peering {
 		all[name] = peering
 	}
 	for name, t := range c.Trunks {
-		all[name] = t.bridge(c.Media.RTP)
+		all[name] = t.bridge(c.Media.RTP, log)
 	}
 	return all
 }

@@ -86,6 +86,8 @@ func (s scrape) calls(f figures) {
 	s.counters("recordings_total", "Recordings that ended, by how.", "end", b.Recordings)
 	s.counter("recordings_lost_packets_total", "Packets that recordings lack, for the disk was too slow.", b.Unrecorded)
 	s.limits(b)
+	s.counters("stir_signed_total", "INVITEs to trunks that the gateway signed, by attestation, or failed.", "attest", b.Signed)
+	s.counters("stir_verified_total", "INVITEs of trunks, by the attestation that holds, or why there is none.", "outcome", b.Verified)
 	s.counter("failovers_total", "Requests tried again at another member of the pool.", b.Failovers)
 }
 

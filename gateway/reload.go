@@ -96,7 +96,7 @@ func (g *Gateway) obey(cfg Config, with tables) error {
 	if err != nil {
 		return err
 	}
-	g.bridge.Reload(cfg.peerings(), cfg.localDomains(), cfg.Limits.bridge())
+	g.bridge.Reload(cfg.peerings(g.log), cfg.localDomains(), cfg.Limits.bridge())
 	g.routes.table.Store(route.New(cfg.routes(with)))
 	settle()
 	g.guard.Reload(cfg.Guard.guard())

@@ -198,12 +198,22 @@ func headers(byName map[string]string) (list []route.Header) {
 	return list
 }
 
-// claims are the paths of the claims that routes ask for.
+// claims are the paths of the claims that routes and attestations ask for.
 func (c Config) claims() []string {
 	all := map[string]bool{}
 	for _, r := range c.Routes {
 		for path := range r.Claim {
 			all[path] = true
+		}
+	}
+	for _, t := range c.Trunks {
+		if t.STIR == nil || t.STIR.Sign == nil {
+			continue
+		}
+		for _, r := range t.STIR.Sign.Rules {
+			for path := range r.Claim {
+				all[path] = true
+			}
 		}
 	}
 	return slices.Sorted(maps.Keys(all))

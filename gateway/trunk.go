@@ -3,6 +3,7 @@ package gateway
 import (
 	"cmp"
 	"crypto/tls"
+	"log/slog"
 	"regexp"
 	"strings"
 	"time"
@@ -30,6 +31,7 @@ type Trunk struct {
 	Domain  string   `yaml:"domain"` // of the Request-URI and To of what goes there, REGISTER too; default: as they come
 	Numbers *Numbers `yaml:"numbers"`
 	Caller  *Caller  `yaml:"caller"`
+	STIR    *STIR    `yaml:"stir"`
 	Peering
 }
 
@@ -102,9 +104,10 @@ func (t Trunk) tls(c SIP) (*sipside.TLS, error) {
 }
 
 // bridge is the trunk as the bridge wants it.
-func (t Trunk) bridge(media RTP) bridge.Peering {
+func (t Trunk) bridge(media RTP, log *slog.Logger) bridge.Peering {
 	p := media.peering(t.Peering, bridge.ReferLocal)
 	p.Username, p.Password, p.Own = t.Username, t.Password, t.Username != ""
+	p.STIR = t.STIR.bridge(log)
 	if t.Domain == "" && t.Numbers == nil && t.Caller == nil {
 		return p
 	}

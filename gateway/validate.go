@@ -214,6 +214,7 @@ func (v *validator) backends(c Config) {
 	for _, name := range slices.Sorted(maps.Keys(c.Trunks)) {
 		v.name("trunks."+name, name)
 		v.trunk("trunks."+name, c.Trunks[name], c.SIP.Listen)
+		v.stir("trunks."+name+".stir", c, c.Trunks[name].STIR)
 	}
 }
 

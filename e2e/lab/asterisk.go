@@ -47,6 +47,8 @@ type AsteriskConfig struct {
 	Trusted   []string // more users, without digest: they are who their From says
 	Mailboxes bool     // users have mailboxes: NOTIFY unasked until a phone subscribes
 
+	STIR *AsteriskSTIR // of the endpoint "tandem"
+
 	TLS     *AsteriskTLS // port 5061, too
 	Keeping int          // users' max_contacts, and a further contact is refused; default: 1, and the newest replaces the oldest
 }
@@ -55,6 +57,13 @@ type AsteriskConfig struct {
 type AsteriskTLS struct {
 	Certificate, Key string
 	CA               string // who signs the peers'
+}
+
+// AsteriskSTIR has an Asterisk sign calls of +12155551212 (extension 651), and verify those that come.
+type AsteriskSTIR struct {
+	URL string // of its certificate
+	Key string // PEM files
+	CA  string // the trust anchor
 }
 
 // StartAsterisk runs a PBX at a loopback address until the test ends.

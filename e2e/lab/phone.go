@@ -124,6 +124,8 @@ type CallState struct {
 	Reason     string  // the Reason header of the CANCEL or refusal that ended it
 	Direction  string  // "in", "out"
 	Peer       string  // the caller's user part
+	Verstat    string  // X-Verstat of the INVITE
+	Asserted   string  // user part of its P-Asserted-Identity
 	AnsweredAt float64 // ms after the start
 	Held       bool    // by the far side, where the library tells
 	ICE        string

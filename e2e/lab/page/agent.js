@@ -5,7 +5,7 @@
 class Calls {
   constructor() { this.all = []; }
   add(direction, session) {
-    const call = { id: this.all.length, direction, state: 'new', status: 0, cause: '', reason: '', session, pc: null, ear: null, peer: '', firstRTP: 0, answeredAt: 0, startedAt: performance.now(), held: false };
+    const call = { id: this.all.length, direction, state: 'new', status: 0, cause: '', reason: '', session, pc: null, ear: null, peer: '', verstat: '', asserted: '', firstRTP: 0, answeredAt: 0, startedAt: performance.now(), held: false };
     this.all.push(call);
     return call;
   }
@@ -100,7 +100,7 @@ const lab = {
   state(name, id) {
     const c = agents[name].calls.all[id];
     if (!c) return null;
-    return { state: c.state, status: c.status, cause: c.cause, reason: c.reason, direction: c.direction, peer: c.peer, answeredAt: c.answeredAt, held: c.held, ice: c.pc ? c.pc.iceConnectionState : '' };
+    return { state: c.state, status: c.status, cause: c.cause, reason: c.reason, direction: c.direction, peer: c.peer, verstat: c.verstat, asserted: c.asserted, answeredAt: c.answeredAt, held: c.held, ice: c.pc ? c.pc.iceConnectionState : '' };
   },
   incoming(name) { return agents[name].calls.all.filter((c) => c.direction === 'in' && c.state !== 'ended').map((c) => c.id); },
   // how many RTP packets have left

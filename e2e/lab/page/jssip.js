@@ -38,7 +38,12 @@ class JsSIPAgent {
   }
   stop() { this.ua.stop(); }
   watch(call, session, request) {
-    if (request) call.peer = request.from.uri.user;
+    if (request) {
+      call.peer = request.from.uri.user;
+      call.verstat = request.getHeader('X-Verstat') || '';
+      const asserted = request.getHeader('P-Asserted-Identity');
+      call.asserted = asserted ? libs.JsSIP.NameAddrHeader.parse(asserted).uri.user : '';
+    }
     session.on('progress', (e) => { call.state = e.response && e.response.body ? 'early' : 'ringing'; if (e.response) call.status = e.response.status_code; });
     session.on('accepted', (e) => { call.state = 'answered'; call.status = e.response ? e.response.status_code : 200; call.answeredAt = performance.now() - call.startedAt; });
     session.on('failed', (e) => { call.state = 'ended'; call.cause = e.cause; call.status = e.message && e.message.status_code || 0; call.reason = e.message && e.message.getHeader('Reason') || ''; });

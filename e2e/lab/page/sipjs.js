@@ -46,6 +46,8 @@ class SIPJSAgent {
   incoming(session) {
     const call = this.calls.add('in', session);
     call.peer = session.remoteIdentity.uri.user;
+    call.verstat = session.request.getHeader('X-Verstat') || '';
+    call.asserted = session.assertedIdentity ? session.assertedIdentity.uri.user : '';
     call.state = 'ringing';
     this.watch(call, session);
   }
