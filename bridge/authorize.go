@@ -89,6 +89,9 @@ func (b *Bridge) prove(in inbound, claim string, then func(identity.Subject)) {
 		return
 	}
 	b.judge(in, claim, func(v identity.Verdict) {
+		if v.Err == nil || errors.Is(v.Err, identity.ErrWrong) {
+			in.browser.Judged(claim, v.Err == nil)
+		}
 		switch {
 		case v.Err != nil:
 			b.refuseIdentity(in, claim, b.challenging(in, v))

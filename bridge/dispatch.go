@@ -77,16 +77,20 @@ func (b *Bridge) serve(in inbound) {
 		b.respond(in.tx, reply{status: 482, why: "our own request has come back"})
 		return
 	}
-	switch in.req.Method {
-	case sip.CANCEL:
+	if in.req.Method == sip.CANCEL {
 		b.serveCancel(in)
 		return
-	case sip.REGISTER:
-		b.serveRegister(in)
+	}
+	if key, ok := dialogKeyOf(in.req); ok && in.req.Method != sip.REGISTER {
+		b.serveInDialog(key, in)
 		return
 	}
-	if key, ok := dialogKeyOf(in.req); ok {
-		b.serveInDialog(key, in)
+	if r, kept := b.keptOut(in); kept {
+		b.respond(in.tx, r)
+		return
+	}
+	if in.req.Method == sip.REGISTER {
+		b.serveRegister(in)
 		return
 	}
 	in = b.heard(b.unproven(in))

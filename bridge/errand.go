@@ -305,7 +305,9 @@ func (e *errand) challenge(by *sipside.Backend, t *try, res *sip.Response) reply
 	if err != nil {
 		return reply{status: 403, why: err.Error()}
 	}
-	if t.target.stale {
+	if !t.target.stale {
+		e.in.judgedBehind(res)
+	} else {
 		headers = identity.Stale(headers)
 	}
 	return reply{status: res.StatusCode, reason: res.Reason, headers: headers}

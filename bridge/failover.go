@@ -196,7 +196,9 @@ func (c *call) challenge(br *branch, res *sip.Response) Termination {
 		c.log.Error("challenge that no browser can answer; register: vouch would", "backend", br.leg.backend, "error", err)
 		return unusableChallenge(err.Error())
 	}
-	if br.target.stale {
+	if !br.target.stale {
+		c.in.judgedBehind(res)
+	} else {
 		headers = identity.Stale(headers)
 	}
 	return challenged(refusal{status: res.StatusCode, headers: headers})

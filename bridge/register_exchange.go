@@ -214,6 +214,9 @@ func (x *exchange) event(attempt int, e transaction.Event) {
 	if do != tryAgain {
 		defer x.r.release(x.wish)
 	}
+	if e.Response != nil && do != tryAgain && !x.bare && !x.stale {
+		x.in.judgedBehind(e.Response)
+	}
 	switch do {
 	case tryAgain:
 		x.try()

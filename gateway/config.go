@@ -197,9 +197,29 @@ type Guard struct {
 	Connections GuardLimit `yaml:"connections"` // to https.listen, of one address; default 50 a second, 1000 at once
 	Handshakes  GuardLimit `yaml:"handshakes"`  // WebSocket handshakes of one address; default as connections
 	Requests    GuardLimit `yaml:"requests"`    // of one connection; default 30 a second, 300 at once
-	Allow       []Network  `yaml:"allow"`       // never limited nor banned, beside pools and trunks
+	Unproven    GuardLimit `yaml:"unproven"`    // requests of all connections of one address that proved no identity; default 300 a second, 3000 at once
+	Identity    GuardLimit `yaml:"identity"`    // requests outside dialogs of one user; default 20 a second, 200 at once
+	Failures    Failures   `yaml:"failures"`
+	Bans        Bans       `yaml:"bans"`
+	Allow       []Network  `yaml:"allow"`     // never limited nor banned, beside pools and trunks
+	Scanners    *[]string  `yaml:"scanners"`  // parts of the User-Agent of who gets no answer; default: guard.ScannerAgents
+	Strangers   string     `yaml:"strangers"` // who is neither member nor trunk, by UDP: "silent" (default), "refuse"
 
 	off bool
+}
+
+// Failures says how many wrong credentials make a ban.
+type Failures struct {
+	Identity *int          `yaml:"identity"` // of one user from one address; default 10; 0: any number
+	Address  *int          `yaml:"address"`  // users that fail from one address; default 30; 0: any number
+	Within   time.Duration `yaml:"within"`   // default 10 min
+}
+
+// Bans says how long a ban lasts.
+type Bans struct {
+	First   time.Duration `yaml:"first"`   // default 5 min; each next one of the same twice as long
+	Longest time.Duration `yaml:"longest"` // default 24 h
+	UDP     bool          `yaml:"udp"`     // datagrams may ban their source, which anybody can forge
 }
 
 // GuardLimit is a rate that bursts may exceed; `off` is no limit.
@@ -210,7 +230,7 @@ type GuardLimit struct {
 	off bool
 }
 
-// Admin is the operator's listener: /healthz, /readyz, /metrics, /api/status, /api/calls. Without an address there is none.
+// Admin is the operator's listener: /healthz, /readyz, /metrics, /api/status, /api/calls, /api/bans. Without an address there is none.
 type Admin struct {
 	Listen netip.AddrPort `yaml:"listen"`
 }

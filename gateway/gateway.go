@@ -115,7 +115,7 @@ func New(cfg Config, o Options) (_ *Gateway, err error) {
 	if err != nil {
 		return nil, err
 	}
-	g.guard = guard.New(cfg.Guard.guard(), guard.Options{Friend: func(a netip.Addr) bool { return g.sip.Knows(a) }, Log: g.log})
+	g.guard = guard.New(cfg.Guard.guard(), guard.Options{Friend: g.spared, Log: g.log})
 	browsers := cfg.wss(o, browserGuard{g.guard}, g.log)
 	g.front = newFront(cfg.HTTPS, g.guard.Connection, g.log)
 	browsers.Authenticate, browsers.Crowd = authenticate(gate, cfg.Identity), g.front.webSockets
@@ -129,6 +129,7 @@ func New(cfg Config, o Options) (_ *Gateway, err error) {
 	if g.door, err = cfg.sipside(o, sipCerts, g.log); err != nil {
 		return nil, err
 	}
+	g.door.Guard = g.guard
 	if g.sip, err = sipside.Open(g.door); err != nil {
 		return nil, err
 	}
@@ -177,7 +178,7 @@ func New(cfg Config, o Options) (_ *Gateway, err error) {
 	go g.watchTables(ctx)
 	sip := func(w http.ResponseWriter, r *http.Request) { g.wss.Serve(w, r, g.bridge) }
 	g.onClose(g.within("browsers", g.wss.Shutdown))
-	g.web = openWeb(sockets, g.front, webCerts, pages(cfg.HTTPS.headers(), sip, g.iceServers(sockets), web.Handler()), g.doors(), g.log)
+	g.web = openWeb(sockets, g.front, webCerts, unscanned(pages(cfg.HTTPS.headers(), sip, g.iceServers(sockets), web.Handler()), g.guard), g.doors(), g.log)
 	g.onClose(g.within("https", g.web.shutdown))
 	if cfg.Admin.Listen.IsValid() {
 		if g.admin, err = openAdmin(cfg.Admin.Listen, g, g.log); err != nil {

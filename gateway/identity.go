@@ -2,6 +2,8 @@ package gateway
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net/url"
 	"os"
@@ -11,6 +13,7 @@ import (
 	"tandem/bridge/identity"
 	"tandem/bridge/location"
 	"tandem/bridge/route"
+	"tandem/wss"
 )
 
 // defaultCallback bounds a callback that answers who a user is.
@@ -64,7 +67,13 @@ func authenticate(gate *identity.Gate, who *Identity) func(context.Context, stri
 	if gate == nil || who.Tokens == nil {
 		return nil
 	}
-	return func(ctx context.Context, token string) (any, error) { return gate.Token(ctx, token) }
+	return func(ctx context.Context, token string) (any, error) {
+		who, err := gate.Token(ctx, token)
+		if errors.Is(err, identity.ErrUnavailable) {
+			err = fmt.Errorf("%w: %w", wss.ErrUnavailable, err)
+		}
+		return who, err
+	}
 }
 
 // openStore opens where bindings are kept.

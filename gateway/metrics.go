@@ -213,6 +213,10 @@ func (s scrape) relay(f figures) {
 
 func (s scrape) guard(f figures) {
 	s.counters("guard_refused_total", "Connections and messages that the guard let not in, by why.", "reason", f.Guard.Refused)
+	s.counter("guard_failures_total", "Wrong credentials.", f.Guard.Failures)
+	s.gauge("guard_bans", "Bans that hold.", float64(f.Guard.Bans))
+	s.counters("guard_bans_total", "Bans begun, by why.", "reason", f.Guard.Banned)
+	s.counter("guard_unlogged_total", "Lines about strangers that the log was spared.", f.Guard.Unsaid)
 }
 
 func (s scrape) records(f figures) {

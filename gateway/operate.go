@@ -10,7 +10,10 @@ import (
 type operated interface {
 	Drain(member string, on bool) error
 	Reload() error
+	banning() banning
 }
+
+func (g *Gateway) banning() banning { return g.guard }
 
 // errNoMember is a name that no member and no trunk has.
 var errNoMember = errors.New("no member or trunk of that name")

@@ -64,6 +64,7 @@ func (s *streamListener) admit(sock net.Conn) {
 	peer := netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
 	if _, who := s.e.sources.of(peer, 0); who == stranger {
 		s.e.strangers.Add(1)
+		s.e.guard.Stranger(peer, string(s.transport), nil)
 		_ = sock.Close() // it is owed nothing
 		return
 	}

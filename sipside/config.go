@@ -92,6 +92,7 @@ type Config struct {
 	DSCP      int // of what is sent (RFC 2474): 1 to 63; 0: 24, CS3; DSCPNone: unmarked
 	Pools     []PoolConfig
 	Trunks    []TrunkConfig
+	Guard     Guard // may be nil: strangers are met with silence
 	Timers    transaction.Config
 	Trace     transaction.Trace
 	Log       *slog.Logger

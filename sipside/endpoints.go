@@ -24,6 +24,7 @@ type Endpoints struct {
 	dscp      int
 	clientTLS *tls.Config
 	layer     *transaction.Layer
+	guard     Guard
 	trace     transaction.Trace
 	log       *slog.Logger
 	limits    limits
@@ -109,8 +110,11 @@ func open(cfg Config, lim limits) (*Endpoints, error) {
 func newEndpoints(cfg Config, lim limits) *Endpoints {
 	e := &Endpoints{
 		advertise: strings.Trim(cfg.Advertise, "[]"), clientTLS: cfg.ClientTLS, dscp: cfg.dscp(),
-		trace: cfg.Trace, log: cfg.Log, limits: lim, scratch: newScratch(),
+		guard: cfg.Guard, trace: cfg.Trace, log: cfg.Log, limits: lim, scratch: newScratch(),
 		serving: make(chan struct{}), leaving: make(chan struct{}),
+	}
+	if e.guard == nil {
+		e.guard = silent{}
 	}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)

@@ -50,6 +50,18 @@ func (e *Endpoints) receive(data []byte, in arrival) {
 	}
 }
 
+// strange counts a stranger's datagram, and answers it where the guard says so; it is not parsed else.
+func (e *Endpoints) strange(data []byte, in arrival) {
+	e.strangers.Add(1)
+	if !e.guard.Stranger(in.from, string(in.transport), data) {
+		return
+	}
+	msg, err := transaction.Parse(data)
+	if req, ok := msg.Message.(*sip.Request); ok && err == nil && req.Method != sip.ACK {
+		e.answer(req, sip.StatusForbidden, "Forbidden", in)
+	}
+}
+
 // reject answers a malformed request with what is wrong with it, and drops anything else that is malformed.
 func (e *Endpoints) reject(msg transaction.Message, err error, in arrival) {
 	status, reason := sip.StatusBadRequest, "Bad Request"

@@ -5,10 +5,27 @@
 // from anybody else is silently dropped on UDP, and its connection closed at once on TCP and TLS.
 package sipside
 
-import "tandem/sipside/transaction"
+import (
+	"net/netip"
+
+	"tandem/sipside/transaction"
+)
 
 // Handler serves the backends; it must not block.
 type Handler interface {
 	// ServeBackend gets each new request of a pool member or trunk, CANCEL and the ACK of a 2xx included.
 	ServeBackend(b *Backend, tx *transaction.Server)
 }
+
+// Guard is told of those who are no backend. Safe for concurrent use; it must not block nor keep data.
+type Guard interface {
+	// Stranger is told of a datagram or, with no data, of a connection that is about to be closed. It says whether to answer a
+	// datagram's request with 403 rather than with silence.
+	Stranger(from netip.AddrPort, transport string, data []byte) (answer bool)
+}
+
+// silent is the absence of a Guard.
+type silent struct{}
+
+// Stranger implements Guard.
+func (silent) Stranger(netip.AddrPort, string, []byte) bool { return false }

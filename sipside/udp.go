@@ -97,14 +97,15 @@ func (u *udpListener) unreachable() {
 }
 
 func (u *udpListener) arrived(data []byte, from netip.AddrPort) {
-	if _, who := u.e.sources.of(from, 0); who == stranger {
-		u.e.strangers.Add(1)
-		return
-	}
 	if len(bytes.Trim(data, keepaliveCut)) == 0 {
 		return
 	}
-	u.e.receive(data, arrival{transport: udp, local: u.local, from: from, udp: u})
+	in := arrival{transport: udp, local: u.local, from: from, udp: u}
+	if _, who := u.e.sources.of(from, 0); who == stranger {
+		u.e.strange(data, in)
+		return
+	}
+	u.e.receive(data, in)
 }
 
 // datagram is the flow from a UDP socket to a peer.

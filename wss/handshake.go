@@ -1,6 +1,9 @@
 package wss
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -50,7 +53,7 @@ func (s *Server) visit(from netip.Addr) (Visitor, *refusal) {
 }
 
 // authenticate has the token of a handshake judged, where it carries one.
-func (s *Server) authenticate(r *http.Request) (subject any, no *refusal) {
+func (s *Server) authenticate(r *http.Request, visitor Visitor) (subject any, no *refusal) {
 	token := r.URL.Query().Get("access_token")
 	if scheme, rest, _ := strings.Cut(r.Header.Get("Authorization"), " "); strings.EqualFold(scheme, "Bearer") {
 		token = strings.TrimSpace(rest)
@@ -61,14 +64,36 @@ func (s *Server) authenticate(r *http.Request) (subject any, no *refusal) {
 	subject, err := s.cfg.Authenticate(r.Context(), token)
 	if err != nil {
 		s.cfg.Log.Info("token refused", "remote", r.RemoteAddr, "error", err)
+		if errors.Is(err, ErrUnavailable) {
+			return nil, &refusal{http.StatusServiceUnavailable, RefusedToken, "who knows the tokens' keys does not answer"}
+		}
+		if visitor != nil {
+			visitor.Judged(fingerprint(token), false)
+		}
 		return nil, &refusal{http.StatusUnauthorized, RefusedToken, "the access token is not good here"}
 	}
 	return subject, nil
 }
 
+// ErrUnavailable is wrapped by an error of Config.Authenticate that says nothing of the token: nobody could judge it.
+var ErrUnavailable = errors.New("wss: nobody can judge the token now")
+
+// fingerprint tells tokens apart and says nothing else about them.
+func fingerprint(token string) string {
+	sum := sha256.Sum256([]byte(token))
+	return "token:" + hex.EncodeToString(sum[:6])
+}
+
+// challenge adds what a client needs that is to come again with a token (RFC 6750 §3.1).
+func (no *refusal) challenge(w http.ResponseWriter) {
+	if no.status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
+	}
+}
+
 // Admit says whether a page or client may have what belongs to a WebSocket, such as credentials for a relay: its origin has to be
 // one that may connect, and its token, where it brings one, a good one, which gives the subject. Where it is not ok the request has
-// been answered (401, 403).
+// been answered (401, 403, 429, 503).
 func (s *Server) Admit(w http.ResponseWriter, r *http.Request) (subject any, ok bool) {
 	no := s.origins.admit(r.Header["Origin"])
 	if len(r.Header["Origin"]) == 0 && r.Header.Get("Sec-Fetch-Site") == "same-origin" { // browsers leave their own origin out of a GET
@@ -77,14 +102,15 @@ func (s *Server) Admit(w http.ResponseWriter, r *http.Request) (subject any, ok 
 		}
 	}
 	if no == nil {
-		subject, no = s.authenticate(r)
+		var visitor Visitor
+		if visitor, no = s.visit(remoteOf(r).Addr()); no == nil {
+			subject, no = s.authenticate(r, visitor)
+		}
 	}
 	if no == nil {
 		return subject, true
 	}
-	if no.status == http.StatusUnauthorized {
-		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`) // RFC 6750 §3.1
-	}
+	no.challenge(w)
 	s.refuse(w, r, no)
 	return nil, false
 }

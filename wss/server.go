@@ -80,12 +80,11 @@ func (s *Server) Serve(w http.ResponseWriter, r *http.Request, h Handler) {
 		s.refuse(w, r, no)
 		return
 	}
-	c := s.upgrade(w, r, h, from)
+	c := s.upgrade(w, r, h, from, visitor)
 	if c == nil {
 		s.leave(from.Addr())
 		return
 	}
-	c.visitor = visitor
 	s.counts.accepted.Add(1)
 	s.cfg.Log.Debug("browser connected", "conn", c.flow, "remote", c.remote, "transport", c.transport,
 		"origin", r.Header.Get("Origin"), "agent", r.UserAgent())
@@ -95,10 +94,10 @@ func (s *Server) Serve(w http.ResponseWriter, r *http.Request, h Handler) {
 }
 
 // upgrade makes a connection of a request that may come in; nil where it could not, which was answered if possible.
-func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, h Handler, from netip.AddrPort) *Conn {
-	subject, no := s.authenticate(r)
+func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, h Handler, from netip.AddrPort, visitor Visitor) *Conn {
+	subject, no := s.authenticate(r, visitor)
 	if no != nil {
-		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`) // RFC 6750 §3.1
+		no.challenge(w)
 		s.refuse(w, r, no)
 		return nil
 	}
@@ -114,7 +113,10 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, h Handler, from
 		return nil
 	}
 	c := newConn(s, ws, taken.br, r.TLS != nil, h)
-	c.subject, c.remote = subject, from
+	c.subject, c.remote, c.visitor = subject, from, visitor
+	if subject != nil {
+		c.Judged("", true)
+	}
 	if !s.flows.add(c) {
 		s.counts.refused(RefusedShutdown)
 		cutSocket(ws.NetConn())

@@ -44,7 +44,8 @@ type Visitor interface {
 	// Admit is asked for each request outside a dialog with the address of record that it says it comes from. A status other than
 	// 0 is what the request is refused with.
 	Admit(aor string) (status int, why string)
-	// Judged tells what became of a request's credentials for an address of record.
+	// Judged tells what became of a request's credentials for an address of record; "token:" and a fingerprint
+	// stands for a handshake's token that was wrong, "" for one that was good.
 	Judged(aor string, good bool)
 }
 
@@ -62,7 +63,7 @@ type Config struct {
 	WriteTimeout    time.Duration // default 5 s
 	ViaHost         string        // sent-by towards browsers, host[:port]; default: the address that the WebSocket reached
 	// Authenticate judges a token that comes with a handshake, as ?access_token= or Authorization: Bearer (RFC 6750 §2). What it
-	// gives is the connection's Subject; its error refuses the handshake with 401. It may block. Nil: tokens are not looked at.
+	// gives is the connection's Subject; its error refuses the handshake with 401, or 503 with ErrUnavailable. It may block. Nil: tokens are not looked at.
 	Authenticate func(ctx context.Context, token string) (subject any, err error)
 	Guard        Guard // may be nil
 	Timers       transaction.Config

@@ -97,5 +97,5 @@ func (c *Crowd) site(from netip.Addr) netip.Addr {
 	if c.each == 0 || !from.IsValid() || c.spared(from) {
 		return netip.Addr{}
 	}
-	return source(from)
+	return network(from).Addr()
 }

@@ -47,7 +47,8 @@ type commands struct {
 	Reload struct {
 		Operator
 	} `cmd:"" help:"Have a running gateway read its configuration anew."`
-	Version struct{} `cmd:"" help:"Print the version."`
+	Bans    bansCommand `cmd:"" help:"List whom a running gateway keeps out, or let somebody in again."`
+	Version struct{}    `cmd:"" help:"Print the version."`
 }
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -87,6 +88,8 @@ func run(args []string, out, errs io.Writer) (code int) {
 			err = cmd.Resume.post("/api/resume", cmd.Resume.Member, nil)
 		case "reload":
 			err = cmd.Reload.post("/api/reload", "", nil)
+		case "bans":
+			err = cmd.Bans.run(out)
 		case "demo":
 			err = demo(cmd.Demo.Listen, out)
 		}

@@ -69,6 +69,11 @@ func (o Operator) ask(method, path, member string, into any) error {
 	if member != "" {
 		path += "?member=" + url.QueryEscape(member)
 	}
+	return o.send(method, path, into)
+}
+
+// send is ask of any path.
+func (o Operator) send(method, path string, into any) error {
 	req, err := http.NewRequest(method, strings.TrimSuffix(o.Admin, "/")+path, nil)
 	if err != nil {
 		return err
