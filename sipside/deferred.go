@@ -81,14 +81,14 @@ func (d *deferred) Send(data []byte) error {
 	return d.forward(data)
 }
 
-// isSilent counts the repetitions of the first message and says whether it is time for the next server (RFC 3263 §4.3).
-// Called with mu held.
+// isSilent counts the repetitions of the first message and says whether it is time for the next server (RFC 3263 §4.3): after some, or
+// at once where the server is known not to be there. Called with mu held.
 func (d *deferred) isSilent(data []byte) bool {
 	if len(d.left) == 0 || len(d.sent) == 0 || !bytes.Equal(d.sent[0], data) {
 		return false
 	}
 	d.silence++
-	if d.silence < maxSilence {
+	if d.silence < maxSilence && !d.e.silences.recent(d.at) {
 		return false
 	}
 	d.e.silences.add(d.at)

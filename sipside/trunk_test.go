@@ -46,6 +46,30 @@ func TestNextServerOfATrunk(t *testing.T) {
 	respond(t, receive(t, "the second server's request", d.requests), 200)
 }
 
+// A server whose port is closed, as ICMP tells, is given up at the first repetition.
+func TestNextServerWhereUDPIsRefused(t *testing.T) {
+	t.Parallel()
+	closed, second := newDatagramPeer(t, "127.0.0.1"), newDatagramPeer(t, "127.0.0.2")
+	if err := closed.sock.Close(); err != nil {
+		t.Fatal(err)
+	}
+	cfg := several(t, closed, second)
+	cfg.Timers = transaction.Config{T1: 200 * time.Millisecond}
+	d := openDoor(t, cfg, testLimits())
+	got, on := events()
+	if _, err := d.Backend("pbx").Request(request(t, "OPTIONS", "sip:bob@example.com", ""), on); err != nil {
+		t.Fatal(err)
+	}
+	text, at := second.read()
+	if n := d.Stats().Transactions.Retransmissions; n >= maxSilence {
+		t.Errorf("given up after %d repetitions", n)
+	}
+	second.send(at, answerTo(t, text, 200, "OK"))
+	if e := receive(t, "the response", got); e.Err != nil {
+		t.Error(e.Err)
+	}
+}
+
 // What belongs to a dialog with one server is not tried at another.
 func TestDialogStaysWithItsServer(t *testing.T) {
 	t.Parallel()

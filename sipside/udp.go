@@ -88,10 +88,12 @@ func saidByICMP(err error) bool {
 	return false
 }
 
-// unreachable ends the transactions with peers that ICMP declares unreachable (RFC 3261 §18.4, §17.1.4).
+// unreachable ends the transactions with peers that ICMP declares unreachable (RFC 3261 §18.4, §17.1.4); where there are other servers
+// the next repetition goes to one.
 func (u *udpListener) unreachable() {
 	for _, peer := range unreachable(u.sock) {
 		u.e.log.Debug("unreachable by ICMP", "listener", u.local.String(), "peer", peer.String())
+		u.e.silences.add(peer)
 		u.e.layer.FlowLost(u.flow(peer))
 	}
 }
