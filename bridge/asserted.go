@@ -14,13 +14,13 @@ func (c *call) cross(to *leg, headers []sip.Header) []sip.Header {
 		from = c.newest()
 	}
 	if from == nil || from.browser() || from.peering().Untrusted || !to.mayKnow(headers) || !to.browser() && to.peering().rulesIdentity() {
-		return crossing(headers)
+		return to.veil().Headers(crossing(headers))
 	}
-	all := pick(headers, func(lower string) bool { return crosses(lower) || asserts(lower) })
+	all := crossingFromTrusted(headers)
 	if from.peering().STIR.Verify != nil {
 		all = withoutVerstat(all)
 	}
-	return all
+	return to.veil().Headers(all)
 }
 
 // newest is the callee, or the leg of the branch that was tried last.

@@ -171,10 +171,10 @@ func (br *branch) invite(offer []byte) transaction.Outbound {
 	for _, h := range append(l.askTimer(), append(c.cross(l, c.in.req.Headers()), br.asserted()...)...) {
 		out.AppendHeader(h)
 	}
-	if value := headerValue(c.in.req, "Replaces"); value != "" && br.target.backend != nil { // a dialog of two others
+	if value := headerValue(c.in.req, "Replaces"); br.mayName(value) { // a dialog of two others
 		out.AppendHeader(sip.NewHeader("Replaces", value))
 	}
-	for _, h := range br.target.diversion {
+	for _, h := range l.veil().Headers(br.target.diversion) {
 		out.AppendHeader(h)
 	}
 	if br.target.credentials && !c.bridge.peering(l.backend).Own {
@@ -195,6 +195,11 @@ func (br *branch) invite(offer []byte) transaction.Outbound {
 	}
 	out.Prompt = true // it posts
 	return out
+}
+
+// mayName says whether a backend may be told of a dialog of two others: one outside knows none of ours.
+func (br *branch) mayName(replaces string) bool {
+	return replaces != "" && br.target.backend != nil && br.leg.veil().Text(replaces) == replaces
 }
 
 // setSession gives a message a session description.

@@ -63,6 +63,7 @@ type Browsers interface {
 type Backends interface {
 	Pool(name string) *sipside.Pool
 	Backend(name string) *sipside.Backend
+	PoolOf(host string) (pool string, known bool) // see sipside.Endpoints
 }
 
 // Config are the bridge's limits; zero values have the defaults of the design.

@@ -281,6 +281,7 @@ func (c *call) respond(l *leg, tx *transaction.Server, r reply) {
 	if tx.Request().IsAck() {
 		return
 	}
+	r = r.through(l.veil())
 	r.tag = l.dialog.LocalTag
 	r.headers = append(r.headers, c.sessionID(l))
 	if err := tx.Respond(c.bridge.response(tx.Request(), r)); err != nil {

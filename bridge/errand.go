@@ -152,7 +152,7 @@ func (e *errand) request(t *try) transaction.Outbound {
 	out := t.dialog.request(req.Method)
 	hops := hopsLeft(req)
 	out.ReplaceHeader(&hops)
-	e.b.passOn(out.Request, req, e.in.backend != nil, t.target.browser != nil)
+	e.b.passOn(out.Request, req, e.in.backend != nil, t.target.browser != nil, e.b.veilOf(t.target))
 	if req.Method == sip.SUBSCRIBE {
 		out.AppendHeader(&sip.ContactHeader{Address: t.target.peer().Contact(t.dialog.Token)})
 	}
@@ -280,14 +280,16 @@ func (e *errand) refusal(t *try, ev transaction.Event) reply {
 	res := ev.Response
 	switch {
 	case res == nil && t.target.backend == nil:
-		return reply{status: 480, why: "the browser does not answer: " + ev.Err.Error()}
+		return reply{status: 480, why: "the browser does not answer: " + silence(ev.Err)}
 	case res == nil:
-		return reply{status: 504, why: "no answer: " + ev.Err.Error()}
+		return reply{status: 504, why: silence(ev.Err)}
 	case res.StatusCode == sip.StatusUnauthorized || res.StatusCode == sip.StatusProxyAuthRequired:
 		return e.challenge(t.target.backend, t, res)
 	}
 	no := refusalOf(res, e.in.browser != nil)
-	r := reply{status: no.status, reason: no.phrase, headers: append(no.headers, pick(res.Headers(), tellsOfEvents)...)}
+	no.headers = append(no.headers, pick(res.Headers(), tellsOfEvents)...)
+	no = no.through(e.b.veilOfSender(e.in))
+	r := reply{status: no.status, reason: no.phrase, headers: no.headers}
 	if no.reason != "" {
 		r.headers = append(r.headers, sip.NewHeader("Reason", no.reason))
 	}
@@ -310,7 +312,7 @@ func (e *errand) challenge(by *sipside.Backend, t *try, res *sip.Response) reply
 	} else {
 		headers = identity.Stale(headers)
 	}
-	return reply{status: res.StatusCode, reason: res.Reason, headers: headers}
+	return reply{status: res.StatusCode, headers: headers}
 }
 
 // accept answers with what the target accepted.
@@ -319,7 +321,7 @@ func (e *errand) accept(t *try, res *sip.Response) {
 		e.subject.accepted(t, res)
 		return
 	}
-	e.b.respond(e.in.tx, reply{status: res.StatusCode, reason: res.Reason, headers: e.b.passBack(res, e.in.browser != nil)})
+	e.b.respond(e.in.tx, e.b.passBack(res, e.in.browser != nil, e.b.veilOfSender(e.in)))
 }
 
 func (e *errand) refuse() {

@@ -2,7 +2,6 @@ package bridge
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/emiago/sipgo/sip"
@@ -170,9 +169,12 @@ func (br *branch) refused(res *sip.Response) Termination {
 	}
 	r := refusalOf(res, c.caller.browser())
 	r.headers = c.cross(c.caller, res.Headers())
+	v := c.caller.veil()
 	if res.StatusCode < 400 && !c.caller.browser() && br.leg.peering().PassRedirects {
 		r.status, r.phrase = res.StatusCode, res.Reason
-		r.headers = append(r.headers, res.GetHeaders("Contact")...)
+		for _, h := range res.GetHeaders("Contact") {
+			r.headers = append(r.headers, sip.NewHeader("Contact", v.Addressed(h.Value())))
+		}
 	}
 	return refusedBy(r)
 }
@@ -216,5 +218,5 @@ func (c *call) failure(err error) (why Termination, other bool) {
 	case errors.Is(err, transaction.ErrTimeout):
 		return unreachable("no answer in time"), true
 	}
-	return unreachable(fmt.Sprintf("not reached: %v", err)), true
+	return unreachable(silence(err)), true
 }

@@ -41,6 +41,11 @@ func crossingFromBackend(hs []sip.Header) []sip.Header {
 	if wantsPrivacy(hs) {
 		return crossing(hs)
 	}
+	return crossingFromTrusted(hs)
+}
+
+// crossingFromTrusted is crossing with what the sender asserts.
+func crossingFromTrusted(hs []sip.Header) []sip.Header {
 	return pick(hs, func(lower string) bool { return crosses(lower) || asserts(lower) })
 }
 

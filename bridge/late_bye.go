@@ -75,7 +75,7 @@ func (b *Bridge) sayLateByes(aor, oldFlow, newFlow string) {
 func (l *leg) goodbye() transaction.Outbound {
 	out := l.dialog.request(sip.BYE)
 	if l.bye != "" {
-		out.AppendHeader(sip.NewHeader("Reason", l.bye))
+		out.AppendHeader(sip.NewHeader("Reason", l.veil().Reasons(l.bye)))
 	}
 	return out
 }

@@ -270,7 +270,7 @@ func (l *leg) sendCancel() {
 	}
 	var extra []sip.Header
 	if l.bye != "" {
-		extra = append(extra, sip.NewHeader("Reason", l.bye))
+		extra = append(extra, sip.NewHeader("Reason", l.veil().Reasons(l.bye)))
 	}
 	if err := l.outgoing.Cancel(extra...); err != nil {
 		l.log.Debug("CANCEL not sent", "error", err)

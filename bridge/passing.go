@@ -5,6 +5,7 @@ import (
 
 	"github.com/emiago/sipgo/sip"
 
+	"tandem/bridge/hiding"
 	"tandem/sipside/transaction"
 )
 
@@ -29,13 +30,13 @@ func describesBody(lower string) bool {
 	return false
 }
 
-// passOn gives out what in carries.
-func (b *Bridge) passOn(out, in *sip.Request, fromBackend, toBrowser bool) {
+// passOn gives out what in carries, through the veil of whom it goes to.
+func (b *Bridge) passOn(out, in *sip.Request, fromBackend, toBrowser bool, v *hiding.Veil) {
 	across := crossing
 	if fromBackend && toBrowser {
 		across = crossingFromBackend
 	}
-	for _, h := range append(across(in.Headers()), pick(in.Headers(), tellsOfEvents)...) {
+	for _, h := range v.Headers(append(across(in.Headers()), pick(in.Headers(), tellsOfEvents)...)) {
 		out.AppendHeader(h)
 	}
 	if listHas(listed(in, "Supported"), "eventlist") { // RFC 4662 §4.1
@@ -46,16 +47,19 @@ func (b *Bridge) passOn(out, in *sip.Request, fromBackend, toBrowser bool) {
 			out.AppendHeader(h)
 		}
 	}
-	out.SetBody(in.Body())
+	out.SetBody(v.Body(headerValue(in, "Content-Type"), in.Body()))
 }
 
-// passBack are the headers of a final response that go back.
-func (b *Bridge) passBack(res *sip.Response, toBrowser bool) []sip.Header {
+// passBack is a final response as it goes back, through the veil of whom it goes to.
+func (b *Bridge) passBack(res *sip.Response, toBrowser bool, v *hiding.Veil) reply {
 	across := crossing
 	if toBrowser {
 		across = crossingFromBackend
 	}
-	return append(across(res.Headers()), pick(res.Headers(), tellsOfEvents)...)
+	return reply{
+		status: res.StatusCode, reason: strings.Clone(v.Text(res.Reason)),
+		headers: v.Headers(append(across(res.Headers()), pick(res.Headers(), tellsOfEvents)...)),
+	}
 }
 
 // passMessage gives a MESSAGE of a leg's peer to the other one (RFC 3428 §4).
@@ -67,13 +71,13 @@ func (l *leg) passMessage(in inbound) {
 		return
 	}
 	out := far.dialog.request(sip.MESSAGE)
-	c.bridge.passOn(out.Request, in.req, !l.browser(), far.browser())
+	c.bridge.passOn(out.Request, in.req, !l.browser(), far.browser(), far.veil())
 	far.send(out, func(ev transaction.Event) {
 		switch res := ev.Response; {
 		case res == nil:
-			c.respond(l, in.tx, reply{status: 480, why: "no answer: " + ev.Err.Error()})
+			c.respond(l, in.tx, reply{status: 480, why: silence(ev.Err)})
 		default:
-			c.respond(l, in.tx, reply{status: res.StatusCode, reason: strings.Clone(res.Reason), headers: c.bridge.passBack(res, l.browser())})
+			c.respond(l, in.tx, c.bridge.passBack(res, l.browser(), l.veil()))
 		}
 	})
 }

@@ -24,6 +24,8 @@ type Peering struct {
 	Learn          string           // whom to believe about the source of RTP: "strict", "signalling", "any"; "": as the media engine says
 	Failover       sipside.Statuses // refusals after which another member is tried, besides 408 and 503
 	TryTimeout     time.Duration    // 0: Config.TryTimeout
+	Hide           bool             // it is outside: nothing that goes there names the networks behind the gateway
+	Strip          []string         // with Hide: headers that do not go there; see hiding.Veil
 	Username       string           // of the gateway, where a backend challenges what it vouches for
 	Password       string
 	Own            bool // its challenges are the gateway's to answer, whoever calls

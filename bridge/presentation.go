@@ -6,6 +6,7 @@ import (
 
 	"github.com/emiago/sipgo/sip"
 
+	"tandem/bridge/hiding"
 	"tandem/bridge/numbers"
 )
 
@@ -33,10 +34,22 @@ func (b *Bridge) heard(in inbound) inbound {
 	for _, uri := range []*sip.Uri{&from.Address, &to.Address, &in.req.Recipient} {
 		uri.User = p.Numbers.Heard(uri.User)
 	}
+	hearOthers(in.req, p)
 	if in.req.Recipient.User != in.tx.Request().Recipient.User {
 		in.uri = in.req.Recipient.String()
 	}
 	return in
+}
+
+// hearOthers takes the numbers of others than caller and callee, such as who diverted the call, as the gateway wants them.
+func hearOthers(req *sip.Request, p *Presentation) {
+	others := pick(req.Headers(), hiding.NamesOthers)
+	for _, h := range others {
+		req.RemoveHeader(h.Name())
+	}
+	for _, h := range others {
+		req.AppendHeader(sip.NewHeader(h.Name(), hiding.Renumber(h.Value(), p.Numbers.Heard)))
+	}
 }
 
 // requestURI is the Request-URI, byte for byte where it is as it came.
@@ -82,6 +95,7 @@ func (b *Bridge) presentation(t target) *Presentation {
 
 // presented is the dialog of a request on its way to a target, written as that wants it.
 func (b *Bridge) presented(in inbound, t target, d Dialog) Dialog {
+	d = b.veiled(in, t, d)
 	p := b.presentation(t)
 	if p == nil {
 		return d

@@ -114,8 +114,8 @@ func (l *leg) passRefer(in inbound, to referTo, value string, instead *leg) {
 	far := c.far(l)
 	out := far.dialog.request(sip.REFER)
 	seq := far.dialog.LocalSeq
-	out.AppendHeader(sip.NewHeader("Refer-To", value))
-	for _, h := range passedWithRefer(in.req) {
+	out.AppendHeader(sip.NewHeader("Refer-To", far.veil().Addressed(value)))
+	for _, h := range far.veil().Headers(passedWithRefer(in.req)) {
 		out.AppendHeader(h)
 	}
 	if far.passed == nil {

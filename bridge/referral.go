@@ -75,7 +75,7 @@ func (r *referral) next() {
 	if p.final() {
 		state = "terminated;reason=noresource"
 	}
-	r.leg.send(r.leg.notifyRequest(r.event, state, sipfrag(p.status, p.phrase)), func(ev transaction.Event) {
+	r.leg.send(r.leg.notifyRequest(r.event, state, sipfrag(p.status, r.leg.veil().Text(p.phrase))), func(ev transaction.Event) {
 		r.busy = false
 		if ev.Response != nil && ev.Response.StatusCode == 481 { // of the subscription, or of the dialog: its own requests will tell
 			r.over, r.wait = true, nil
@@ -118,7 +118,8 @@ func (l *leg) onNotify(in inbound) {
 		delete(l.passed, seq)
 	}
 	c.noteReport(parseSipfrag(in.req.Body()))
-	far.send(far.notifyRequest(event, state, in.req.Body()), func(ev transaction.Event) {
+	body := far.veil().Body("message/sipfrag", in.req.Body())
+	far.send(far.notifyRequest(event, state, body), func(ev transaction.Event) {
 		status := 481
 		if ev.Response != nil {
 			status = ev.Response.StatusCode

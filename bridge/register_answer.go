@@ -7,6 +7,7 @@ import (
 
 	"github.com/emiago/sipgo/sip"
 
+	"tandem/bridge/hiding"
 	"tandem/bridge/identity"
 	"tandem/bridge/location"
 	"tandem/sipside"
@@ -25,8 +26,8 @@ func (x *exchange) challenge(member *sipside.Backend, res *sip.Response) {
 	if x.stale {
 		headers = identity.Stale(headers)
 	}
-	headers = append(headers, crossing(res.Headers())...)
-	x.r.answer(x.tx, registerChallenged, reply{status: res.StatusCode, reason: res.Reason, headers: headers})
+	headers = append(headers, x.veil().Headers(crossing(res.Headers()))...)
+	x.r.answer(x.tx, registerChallenged, reply{status: res.StatusCode, headers: headers})
 }
 
 // accept stores what the backend granted, and answers with the browser's own Contacts. Contacts of other clients, the
@@ -62,9 +63,12 @@ func (x *exchange) accept(member *sipside.Backend, res *sip.Response) {
 		headers = append(headers, sip.NewHeader("Require", "outbound")) // RFC 5626 §6: the flow is used
 	}
 	x.log(slog.LevelDebug, outcome, member, "expires", shortest)
-	headers = append(headers, crossingFromBackend(res.Headers())...)
+	headers = append(headers, x.veil().Headers(crossingFromBackend(res.Headers()))...)
 	x.r.answer(x.tx, outcome, reply{status: sip.StatusOK, headers: headers})
 }
+
+// veil is what hides the registrar's network from the browser.
+func (x *exchange) veil() *hiding.Veil { return x.r.b.veilFor(x.conn, x.wish.aor) }
 
 // keepNonce lets a nonce that was good live on: the client may use it again (RFC 7616 §3.4.3).
 func (x *exchange) keepNonce(member *sipside.Backend) {
@@ -124,7 +128,7 @@ func (x *exchange) own(res *sip.Response) []sip.Header {
 
 // refuse passes a refusal on.
 func (x *exchange) refuse(member *sipside.Backend, res *sip.Response) {
-	no := refusalOf(res, true)
+	no := refusalOf(res, true).through(x.veil())
 	headers := no.headers
 	if no.reason != "" {
 		headers = append(headers, sip.NewHeader("Reason", no.reason))
@@ -145,5 +149,5 @@ func (x *exchange) distrusted(member *sipside.Backend, res *sip.Response) {
 
 // unreached is the end of the list: no member answered.
 func (x *exchange) unreached(cause error) {
-	x.r.answer(x.tx, registerUnanswered, reply{status: 504, why: "no registrar answers: " + cause.Error()})
+	x.r.answer(x.tx, registerUnanswered, reply{status: 504, why: "no registrar answers: " + silence(cause)})
 }

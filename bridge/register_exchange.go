@@ -147,7 +147,7 @@ func (x *exchange) request(member *sipside.Backend) transaction.Outbound {
 			req.AppendHeader(h)
 		}
 	}
-	for _, h := range append(crossing(in.Headers()), x.in.asserted(member)...) {
+	for _, h := range append(x.r.b.veilFor(member, "").Headers(crossing(in.Headers())), x.in.asserted(member)...) {
 		req.AppendHeader(h)
 	}
 	if x.answer != nil {

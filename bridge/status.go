@@ -9,6 +9,7 @@ import (
 	"github.com/emiago/sipgo/sip"
 
 	"tandem/bridge/sdp"
+	"tandem/sipside/transaction"
 )
 
 // The SIP status of everything that we refuse ourselves, and of everything that we pass on, is chosen in this file.
@@ -54,6 +55,14 @@ func refusalOf(res *sip.Response, toBrowser bool) refusal {
 // worthTrying says whether a final refusal of a backend is about the member and not about the callee: another member may do better.
 func (b *Bridge) worthTrying(backend string, status int) bool {
 	return status == 503 || status == 408 || b.peering(backend).Failover.Has(status)
+}
+
+// silence says why there is no answer; what exactly failed behind the gateway stands in the log.
+func silence(err error) string {
+	if errors.Is(err, errSilent) || errors.Is(err, transaction.ErrTimeout) {
+		return "no answer in time"
+	}
+	return "not reached"
 }
 
 // patience is how long a backend may say nothing but 100 while there is another.

@@ -104,7 +104,8 @@ func (s *subscription) accepted(t *try, res *sip.Response) {
 
 // answer passes a final response back to a party. The caller holds mu.
 func (s *subscription) answer(to *party, in inbound, res *sip.Response) {
-	r := reply{status: res.StatusCode, reason: res.Reason, tag: to.dialog.LocalTag, headers: s.all.b.passBack(res, to.browser())}
+	r := s.all.b.passBack(res, to.browser(), s.all.b.veilFor(to.peer, to.aor))
+	r.tag = to.dialog.LocalTag
 	if res.IsSuccess() && in.req.Method == sip.SUBSCRIBE && to.peer != nil {
 		r.headers = append(r.headers, &sip.ContactHeader{Address: to.peer.Contact(to.dialog.Token)})
 	}
@@ -169,7 +170,7 @@ func (s *subscription) pass(from *party, in inbound) {
 		return
 	}
 	out := to.dialog.request(in.req.Method)
-	s.all.b.passOn(out.Request, in.req, !from.browser(), to.browser())
+	s.all.b.passOn(out.Request, in.req, !from.browser(), to.browser(), s.all.b.veilFor(to.peer, to.aor))
 	if from == &s.near {
 		for _, h := range append(credentials(in.req.Headers()), in.asserted(to.peer)...) {
 			out.AppendHeader(h)
@@ -194,7 +195,7 @@ func (s *subscription) passed(from *party, in inbound, ev transaction.Event) {
 	last := in.req.Method == sip.NOTIFY && terminates(in.req)
 	switch {
 	case res == nil:
-		s.all.b.respond(in.tx, reply{status: 480, why: "no answer: " + ev.Err.Error(), tag: from.dialog.LocalTag})
+		s.all.b.respond(in.tx, reply{status: 480, why: silence(ev.Err), tag: from.dialog.LocalTag})
 	case res.StatusCode == sip.StatusUnauthorized || res.StatusCode == sip.StatusProxyAuthRequired:
 		s.challenge(from, in, res)
 	default:
@@ -215,7 +216,7 @@ func (s *subscription) challenge(to *party, in inbound, res *sip.Response) {
 	if backend, ok := s.far.peer.(*sipside.Backend); ok && to.browser() && in.identity == "" {
 		headers, err := challengeOf(s.all.b.with.Nonces, res, identity.Issuer{Backend: backend.Name()})
 		if err == nil {
-			r = reply{status: res.StatusCode, reason: res.Reason, tag: to.dialog.LocalTag, headers: headers}
+			r = reply{status: res.StatusCode, tag: to.dialog.LocalTag, headers: headers}
 		}
 	}
 	s.all.b.respond(in.tx, r)

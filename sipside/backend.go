@@ -70,6 +70,9 @@ func (b *Backend) Cap() (calls int, perSecond float64) {
 	return s.maxCalls, s.maxRate
 }
 
+// Host is that of its URI.
+func (b *Backend) Host() string { return b.uri.Host }
+
 // Request adds the Via and sends a request in a new client transaction. Its next hop: the topmost Route, else, where To has a
 // tag, the Request-URI (RFC 3261 §12.2.1.1), else the backend's own address. Above 1300 bytes it goes by TCP, and where TCP is
 // refused by UDP (§18.1.1). Local failures arrive as Event.Err; the error is a request that cannot be sent at all. It does

@@ -21,7 +21,8 @@ type sources struct {
 type memberTable struct {
 	exact map[netip.AddrPort]*Backend
 	hosts map[netip.Addr]*Backend
-	nets  []network // the longest prefix first
+	names map[string]*Backend // of servers, in lower case
+	nets  []network           // the longest prefix first
 }
 
 // network is a range of addresses of one trunk.
@@ -110,12 +111,16 @@ func (s *sources) forgetOne(now time.Time) {
 
 // rebuild makes the table of members anew, after a name's addresses changed. The first in the configuration's order wins.
 func (s *sources) rebuild(backends []*Backend) {
-	table := &memberTable{exact: map[netip.AddrPort]*Backend{}, hosts: map[netip.Addr]*Backend{}}
+	table := &memberTable{exact: map[netip.AddrPort]*Backend{}, hosts: map[netip.Addr]*Backend{}, names: map[string]*Backend{}}
 	for _, b := range backends {
 		for _, prefix := range b.settings.Load().sources {
 			table.nets = append(table.nets, network{prefix.Masked(), b})
 		}
+		for _, t := range b.targets() {
+			table.noteName(t.host, b)
+		}
 		for _, p := range b.located() {
+			table.noteName(p.host, b)
 			at, addr := p.addr, p.addr.Addr()
 			if table.exact[at] == nil {
 				table.exact[at] = b
