@@ -138,7 +138,7 @@ const probe = "OPTIONS sip:gateway@example.com SIP/2.0\r\nVia: SIP/2.0/TCP probe
 
 // udpDoor sends from a member's host; rport brings the answer back, whatever sent-by says.
 func udpDoor(_ *testing.T, w *world) door {
-	sock, err := net.DialUDP("udp4", nil, net.UDPAddrFromAddrPort(w.sip.Addrs()[0]))
+	sock, err := net.DialUDP("udp4", net.UDPAddrFromAddrPort(memberHost(0)), net.UDPAddrFromAddrPort(w.sip.Addrs()[0]))
 	w.check(err)
 	// What has no rport is answered at sent-by's port (RFC 3261 §18.2.2): there nobody listens, so it is asked for here.
 	send := func(data []byte) error {
@@ -175,7 +175,7 @@ func addRport(data []byte) []byte {
 }
 
 func tcpDoor(_ *testing.T, w *world) door {
-	sock, err := net.Dial("tcp4", w.sip.Addrs()[1].String())
+	sock, err := net.DialTCP("tcp4", net.TCPAddrFromAddrPort(memberHost(0)), net.TCPAddrFromAddrPort(w.sip.Addrs()[1]))
 	w.check(err)
 	in := bufio.NewReader(sock)
 	read := func() ([]byte, error) {

@@ -18,7 +18,7 @@ import (
 
 // veilFor is what hides the other side's network from a peer; nil from one inside. aor is a browser's own address of record.
 func (b *Bridge) veilFor(p peer, aor string) *hiding.Veil {
-	var shown []string
+	ours := ""
 	v := &hiding.Veil{Strip: hiding.Vendors()}
 	pool := ""
 	switch p := p.(type) {
@@ -28,21 +28,20 @@ func (b *Bridge) veilFor(p peer, aor string) *hiding.Veil {
 			return nil
 		}
 		pool = p.Pool()
-		ours := p.Contact("").Host
-		shown, v.Domain = []string{ours}, ours
+		ours = p.Contact("").Host
+		v.Domain = ours
 		v.Strip = peering.Strip
 		if written := peering.Presentation; written != nil {
 			v.Domain = cmp.Or(written.Caller.Domain, written.Domain, ours)
 			v.Number = written.Numbers.Written
 		}
 	case *wss.Conn:
-		shown = []string{p.Contact("").Host}
+		ours = p.Contact("").Host
 	}
 	if v.Domain == "" {
 		v.Domain = cmp.Or(hostOf(aor), hiding.Nowhere)
 	}
-	shown = append(shown, v.Domain)
-	v.Hides = func(host string) bool { return !slices.ContainsFunc(shown, sameHost(host)) && b.hidden(host, pool) }
+	v.Hides = func(host string) bool { return !sameHost(host)(v.Domain) && b.hidden(host, pool, ours) }
 	return v
 }
 
@@ -50,14 +49,20 @@ func sameHost(host string) func(string) bool {
 	return func(other string) bool { return strings.EqualFold(strings.Trim(other, "[]"), host) }
 }
 
-// hidden says whether a host is one of the networks behind the gateway, for a peer of a pool ("": a browser): a backend of another
-// pool, ourselves as others know us, or an address or name that means nothing outside.
-func (b *Bridge) hidden(host, pool string) bool {
+// hidden says whether a host is one of the networks behind the gateway, for a peer of a pool ("": a browser) that knows us as ours:
+// a backend of another pool, ourselves as others know us, or an address or name that means nothing outside.
+func (b *Bridge) hidden(host, pool, ours string) bool {
 	if slices.ContainsFunc(b.peers.Load().domains, sameHost(host)) {
 		return false
 	}
-	if of, known := b.with.Backends.PoolOf(host); known {
-		return of != pool || pool == ""
+	of, known := b.with.Backends.PoolOf(host)
+	switch {
+	case of != "":
+		return of != pool
+	case sameHost(host)(ours):
+		return false
+	case known:
+		return true
 	}
 	if addr, err := netip.ParseAddr(host); err == nil {
 		return private(addr.Unmap())

@@ -43,6 +43,7 @@ type world struct {
 	url      string
 	events   eventLog
 	log      safeBuffer
+	leaks    leakScan
 	browsers []*wsstest.Browser
 	order    func(aor string) // see registerWith
 	crossing bool             // offers cross on the wire in this test: that one fault is nobody's
@@ -77,7 +78,7 @@ func newWorld(t *testing.T, with conditions) *world {
 	loopback := netip.MustParseAddr("127.0.0.1")
 	w.openSIP(with, log)
 	var err error
-	door := wss.Config{Timers: with.timers, Log: log}
+	door := wss.Config{Timers: with.timers, Trace: w.leaks.look, Log: log}
 	if with.gate != nil {
 		door.Authenticate = func(ctx context.Context, token string) (any, error) { return with.gate.Token(ctx, token) }
 	}
@@ -91,6 +92,7 @@ func newWorld(t *testing.T, with conditions) *world {
 	if with.bridge.TryTimeout == 0 {
 		with.bridge.TryTimeout = 15 * time.Second // a busy machine is no dead member
 	}
+	with.bridge.Peerings = outside(with.bridge.Peerings)
 	with.bridge.Node, with.bridge.Secret, with.bridge.Log = "n1", []byte("of the tests"), log
 	if with.store == nil {
 		with.store = w.store
@@ -117,7 +119,7 @@ func (w *world) openSIP(with conditions, log *slog.Logger) {
 	w.t.Helper()
 	pool := sipside.PoolConfig{Name: "pbx", Order: with.order, Probe: with.probe}
 	for i := range max(with.members, 1) {
-		cfg := siptest.AgentConfig{Timers: with.timers}
+		cfg := siptest.AgentConfig{Listen: memberHost(i), Timers: with.timers}
 		handler := acceptRegister
 		if with.handler != nil {
 			handler = either(with.handler(i), acceptRegister)
@@ -144,7 +146,7 @@ func (w *world) openSIP(with conditions, log *slog.Logger) {
 	var err error
 	cfg := sipside.Config{
 		Listen: []sipside.Listen{{Network: "udp", Addr: listen}, {Network: "tcp", Addr: listen}},
-		Pools:  append([]sipside.PoolConfig{pool}, w.trunk(with)...), Timers: with.timers, Log: log,
+		Pools:  append([]sipside.PoolConfig{pool}, w.trunk(with)...), Timers: with.timers, Trace: w.leaks.look, Log: log,
 	}
 	if with.trunk {
 		cfg.Pools, cfg.Trunks = cfg.Pools[1:], []sipside.TrunkConfig{{Name: pool.Name, URI: pool.Members[0].URI}}
@@ -169,7 +171,7 @@ func (w *world) trunk(with conditions) []sipside.PoolConfig {
 	if !with.other {
 		return nil
 	}
-	agent, err := siptest.NewAgent(siptest.AgentConfig{Timers: with.timers})
+	agent, err := siptest.NewAgent(siptest.AgentConfig{Listen: netip.AddrPortFrom(netip.MustParseAddr(trunkHost), 0), Timers: with.timers})
 	w.check(err)
 	w.other = agent
 	w.t.Cleanup(func() { agent.Close() })
@@ -210,6 +212,9 @@ func (w *world) diagnose() {
 			}
 			w.t.Errorf("the browser would have stumbled: %s", fault)
 		}
+	}
+	for _, fault := range w.leaks.found() {
+		w.t.Errorf("a leak: %s", fault)
 	}
 	if !w.t.Failed() {
 		return
@@ -281,7 +286,7 @@ func (w *world) toBrowser(user string) sip.Uri {
 // rtp opens an agent's media.
 func (w *world) rtp() *siptest.Media {
 	w.t.Helper()
-	m, err := siptest.NewMedia(netip.MustParseAddr("127.0.0.1"))
+	m, err := siptest.NewMedia(netip.MustParseAddr(mediaHost))
 	w.check(err)
 	w.t.Cleanup(func() { m.Close() })
 	return m

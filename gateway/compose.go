@@ -19,6 +19,7 @@ import (
 
 	"tandem/bridge"
 	"tandem/bridge/admission"
+	"tandem/bridge/hiding"
 	"tandem/bridge/media"
 	"tandem/bridge/route"
 	"tandem/bridge/sdp"
@@ -285,6 +286,22 @@ func (p Peering) bridge(refer bridge.ReferPolicy) bridge.Peering {
 	}
 	if p.Trust != nil {
 		out.Untrusted = !*p.Trust
+	}
+	out.Hide = refer != bridge.ReferPass
+	if p.Hide != nil {
+		out.Hide = *p.Hide
+	}
+	out.Strip = hiding.Vendors()
+	if p.Strip != nil {
+		out.Strip = lowered(p.Strip)
+	}
+	return out
+}
+
+func lowered(list []string) []string {
+	out := make([]string, len(list))
+	for i, text := range list {
+		out[i] = strings.ToLower(text)
 	}
 	return out
 }

@@ -125,6 +125,8 @@ type Peering struct {
 	Refer          string         `yaml:"refer"`           // "pass", "local"; default: pass for pools, local for trunks
 	Redirect       string         `yaml:"redirect"`        // "follow" (default), "pass"
 	Trust          *bool          `yaml:"trust"`           // RFC 3325; default: true for pools, false for trunks
+	Hide           *bool          `yaml:"hide"`            // topology hiding; default: false for pools, true for trunks
+	Strip          []string       `yaml:"strip"`           // with hide: headers that do not go there, * at an end; default: hiding.Vendors
 	Learn          string         `yaml:"learn"`           // "strict", "signalling", "any"; default: media.rtp.learn
 	Failover       []Statuses     `yaml:"failover"`        // refusals that another member is tried after, besides 408 and 503
 	TryTimeout     time.Duration  `yaml:"try-timeout"`     // default: call.try-timeout

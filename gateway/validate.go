@@ -232,6 +232,11 @@ func (v *validator) peering(path string, p Peering) {
 		v.fail(path+".session-expires", "%v is not 0s, nor between 90s and 24h", *e)
 	}
 	v.oneOf(path+".redirect", p.Redirect, "follow", "pass")
+	for i, name := range p.Strip {
+		if err := route.Writable(strings.TrimSuffix(name, "*")); err != nil {
+			v.fail(indexed(path+".strip", i), "%s", err)
+		}
+	}
 	v.failover(path+".failover", p.Failover)
 	if p.TryTimeout != 0 {
 		v.within(path+".try-timeout", p.TryTimeout, 10*time.Millisecond, 32*time.Second)

@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"crypto/rand"
 	"net"
+	"net/http"
 	"net/netip"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -66,7 +68,7 @@ const (
 	stateCut               // the socket is closed
 )
 
-func newConn(s *Server, ws *websocket.Conn, br *bufio.Reader, secure bool, h Handler) *Conn {
+func newConn(s *Server, ws *websocket.Conn, br *bufio.Reader, r *http.Request, h Handler) *Conn {
 	c := &Conn{
 		server:    s,
 		handler:   h,
@@ -77,7 +79,7 @@ func newConn(s *Server, ws *websocket.Conn, br *bufio.Reader, secure bool, h Han
 		transport: "WS",
 		done:      make(chan struct{}),
 	}
-	if secure {
+	if r.TLS != nil {
 		c.transport = "WSS"
 	}
 	if most := s.cfg.MaxRate; most > 0 {
@@ -86,9 +88,22 @@ func newConn(s *Server, ws *websocket.Conn, br *bufio.Reader, secure bool, h Han
 	c.via = sip.ViaHeader{ProtocolName: "SIP", ProtocolVersion: "2.0", Transport: c.transport,
 		Host: s.viaHost, Port: s.viaPort}
 	if s.viaHost == "" {
-		c.via.Host, c.via.Port = c.local.Addr().String(), int(c.local.Port())
+		c.via.Host, c.via.Port = c.asAsked(r.Host)
 	}
 	return c
+}
+
+// asAsked is the host and port that the browser knows us by; our own address behind a router means nothing to it.
+func (c *Conn) asAsked(hostPort string) (host string, port int) {
+	host, port, err := sentBy(strings.Clone(hostPort)) // of the whole request else
+	if err != nil || host == "" || strings.ContainsFunc(host, notInHost) {
+		return c.local.Addr().String(), int(c.local.Port())
+	}
+	return host, port
+}
+
+func notInHost(r rune) bool {
+	return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' || r == '-' || r == ':')
 }
 
 func addrPort(a net.Addr) netip.AddrPort {

@@ -112,7 +112,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, h Handler, from
 		s.cfg.Log.Info("browser lost in its handshake", "remote", r.RemoteAddr, "error", err)
 		return nil
 	}
-	c := newConn(s, ws, taken.br, r.TLS != nil, h)
+	c := newConn(s, ws, taken.br, r, h)
 	c.subject, c.remote, c.visitor = subject, from, visitor
 	if subject != nil {
 		c.Judged("", true)

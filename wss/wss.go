@@ -61,7 +61,7 @@ type Config struct {
 	PingEvery       time.Duration // default 25 s
 	PongWait        time.Duration // default 10 s beyond PingEvery
 	WriteTimeout    time.Duration // default 5 s
-	ViaHost         string        // sent-by towards browsers, host[:port]; default: the address that the WebSocket reached
+	ViaHost         string        // sent-by towards browsers, host[:port]; default: as the browser asked for us
 	// Authenticate judges a token that comes with a handshake, as ?access_token= or Authorization: Bearer (RFC 6750 §2). What it
 	// gives is the connection's Subject; its error refuses the handshake with 401, or 503 with ErrUnavailable. It may block. Nil: tokens are not looked at.
 	Authenticate func(ctx context.Context, token string) (subject any, err error)
