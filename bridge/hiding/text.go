@@ -28,7 +28,10 @@ func (v *Veil) text(s, instead string) string {
 			continue
 		}
 		host := strings.TrimRight(s[i:end], ".-")
-		if !v.hidesInText(host) {
+		if !v.hidesInText(host) { // perhaps a part of it
+			if dash := strings.IndexAny(s[i:end], "-_"); dash >= 0 {
+				end = i + dash + 1
+			}
 			i = end
 			continue
 		}
@@ -64,6 +67,11 @@ func hostEnd(s string, i int) int {
 	}
 	for end < len(s) && hostByte(s[end]) {
 		end++
+	}
+	if dash := strings.IndexAny(s[i:end], "-_"); dash > 0 {
+		if _, err := netip.ParseAddr(s[i : i+dash]); err == nil {
+			return i + dash
+		}
 	}
 	return end
 }

@@ -42,7 +42,7 @@ func (v *Veil) write(u uri) string {
 	if u.user != "" {
 		out += v.text(u.user, v.Domain) + "@"
 	}
-	return out + u.host + u.port + v.text(u.params, v.Domain) + v.text(u.headers, v.Domain)
+	return out + v.text(u.host+u.port, v.Domain) + v.text(u.params, v.Domain) + v.text(u.headers, v.Domain)
 }
 
 // kept are the parameters that are about the user and not about the host.

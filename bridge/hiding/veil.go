@@ -150,7 +150,7 @@ func (v *Veil) warnings(value string) string {
 		code, rest, _ := strings.Cut(strings.TrimSpace(item), " ")
 		_, text, ok := strings.Cut(strings.TrimSpace(rest), " ")
 		if ok {
-			items[i] = code + " " + v.Domain + " " + v.Text(text)
+			items[i] = v.Text(code) + " " + v.Domain + " " + v.Text(text)
 		} else {
 			items[i] = v.Text(item)
 		}
