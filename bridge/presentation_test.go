@@ -128,27 +128,26 @@ func TestPresentedFromAPBX(t *testing.T) {
 	w.check(message.Respond(siptest.Reply{Status: 200}))
 }
 
-// Who diverted a call is written as the trunk wants it, and read from it.
+// Who diverted a call is written as a trunk wants it, and read from it.
 func TestNumbersOfOthers(t *testing.T) {
 	t.Parallel()
-	trunk := german(numbers.Caller{})
-	routes := []route.Rule{{From: "other", User: regexp.MustCompile(`^\+`), To: "pbx"}, {From: "pbx", User: regexp.MustCompile(`^\+`), To: "other"}}
-	w := newWorld(t, conditions{other: true, routes: routes, bridge: Config{Peerings: trunk}})
-	at := w.sip.Addrs()[0]
-	for _, c := range []struct {
-		from, to          *siptest.Agent
-		dialled, by, want string
-	}{
-		{w.agents[0], w.other, "+4940987", "<sip:+4930600@pbx.example>;reason=busy", "<sip:030600@pbx.example>;reason=busy"},
-		{w.other, w.agents[0], "040987", "<sip:030600@trunk.example>;reason=busy", "<sip:+4930600@trunk.example>;reason=busy"},
+	for name, c := range map[string]struct{ trunk, dialled, by, want string }{
+		"to a trunk":   {"other", "+4940987654", "<sip:+4930600600@pbx.example>;reason=busy", "<sip:030600600@pbx.example>;reason=busy"},
+		"from a trunk": {"pbx", "040987654", "<sip:030600600@trunk.example>;reason=busy", "<sip:+4930600600@trunk.example>;reason=busy"},
 	} {
-		to := sip.Uri{Scheme: "sip", User: c.dialled, Host: at.Addr().String(), Port: int(at.Port())}
-		_, err := c.from.Start(sip.MESSAGE, siptest.Call{To: to, Headers: []sip.Header{sip.NewHeader("Diversion", c.by), sip.NewHeader("Diversion", "<sip:a@b>")}})
-		w.check(err)
-		req := w.replies(c.to, sip.MESSAGE, 200).Request()
-		if all := req.GetHeaders("Diversion"); len(all) != 2 || all[0].Value() != c.want {
-			t.Errorf("Diversion %v, want %s", all, c.want)
-		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			peerings := map[string]Peering{c.trunk: german(numbers.Caller{})["other"]}
+			w := newWorld(t, conditions{other: true, routes: trunkRoutes(), bridge: Config{Peerings: peerings}})
+			at := w.sip.Addrs()[0]
+			to := sip.Uri{Scheme: "sip", User: c.dialled, Host: at.Addr().String(), Port: int(at.Port())}
+			_, err := w.agents[0].Start(sip.MESSAGE, siptest.Call{To: to, Headers: []sip.Header{sip.NewHeader("Diversion", c.by), sip.NewHeader("Diversion", "<sip:a@b.example>")}})
+			w.check(err)
+			req := w.replies(w.other, sip.MESSAGE, 200).Request()
+			if all := req.GetHeaders("Diversion"); len(all) != 2 || all[0].Value() != c.want {
+				t.Errorf("Diversion %v, want %s", all, c.want)
+			}
+		})
 	}
 }
 

@@ -75,10 +75,10 @@ func (b *Bridge) hidden(host, pool, ours string) bool {
 	return false
 }
 
-// shared is RFC 6598's address space behind carriers' NAT.
+// shared is the address space behind carriers' NAT.
 var shared = netip.MustParsePrefix("100.64.0.0/10")
 
-// private says whether an address means nothing outside its own network (RFC 1918, 4193, 3927, 4291, 6598).
+// private says whether an address means nothing outside its own network.
 func private(addr netip.Addr) bool {
 	return addr.IsPrivate() || addr.IsLoopback() || addr.IsLinkLocalUnicast() || shared.Contains(addr)
 }

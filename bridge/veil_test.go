@@ -27,7 +27,7 @@ func talkative(host string) []sip.Header {
 		name, value, _ := strings.Cut(line, ": ")
 		out = append(out, sip.NewHeader(name, strings.ReplaceAll(value, "HOST", host)))
 	}
-	return out[:len(out)-3:len(out)] // the last three are for those who have use for them
+	return out[: len(out)-3 : len(out)] // the last three are for those who have use for them
 }
 
 // A PBX that tells all it knows calls a browser and a trunk; they hear of nobody's network. What the scan of the world does not

@@ -25,8 +25,8 @@ var (
 	arrows = map[string][]string{
 		"gateway/cmd/tandem": {"gateway"},
 		"gateway": {"gateway/guard", "wss", "sipside", "sipside/siptest", "sipside/transaction", "bridge", "bridge/admission",
-			"bridge/sdp", "bridge/media", "bridge/numbers", "bridge/route", "bridge/identity", "bridge/identity/stir", "bridge/location", "turn", "web"},
-		"bridge": {"wss", "sipside", "sipside/transaction", "bridge/admission", "bridge/sdp", "bridge/media", "bridge/numbers", "bridge/route",
+			"bridge/sdp", "bridge/media", "bridge/hiding", "bridge/numbers", "bridge/route", "bridge/identity", "bridge/identity/stir", "bridge/location", "turn", "web"},
+		"bridge": {"wss", "sipside", "sipside/transaction", "bridge/admission", "bridge/sdp", "bridge/media", "bridge/hiding", "bridge/numbers", "bridge/route",
 			"bridge/identity", "bridge/identity/stir", "bridge/location", "bridge/recording"},
 		"bridge/media":     {"bridge/sdp", "bridge/media/dtmf", "bridge/media/codec", "bridge/media/emodel", "bridge/media/ice"},
 		"bridge/recording": {"bridge/media", "bridge/media/codec", "bridge/sdp"},
