@@ -186,6 +186,7 @@ func (c *call) endLegs() {
 		t.stop()
 	}
 	c.searchFailed()
+	c.endSearch()
 	c.disinherit()
 	header := c.term.reasonFor()
 	for _, l := range c.legs() {

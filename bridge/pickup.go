@@ -8,7 +8,7 @@ import (
 
 // A call that rings is picked up elsewhere (RFC 5359 §2.16): an INVITE with Replaces names the early dialog of a leg that we ring.
 // The caller gets its 200 at once, made of what who picks up offered; all that rings is cancelled; and once the caller's ACK is
-// there, its leg moves to the call of who picked up.
+// there, its leg moves to the call of who picked up. Where what rings is the target of a transfer, the leg that is transferred does.
 
 // rings says whether the leg is one that we ring and that said so with this tag: of other early dialogs none may be replaced
 // (RFC 3891 §3).
@@ -20,11 +20,8 @@ func (l *leg) rings(tag string) bool {
 
 // mayBePickedUp says why an INVITE may not take the place of a leg that rings; 0: it may.
 func (l *leg) mayBePickedUp(in inbound) (status int, why string) {
-	switch {
-	case !l.ownedBy(in) && !l.colleague(in):
+	if !l.ownedBy(in) && !l.colleague(in) {
 		return 481, "no such dialog of yours"
-	case l.call.searching != nil:
-		return 491, "a transfer is under way"
 	}
 	return 0, ""
 }
@@ -67,7 +64,21 @@ func (l *leg) isPickedUp(by *call, said sdp.Leg) {
 		by.post("nobody to take", func() { by.giveUpSearch() })
 		return
 	}
+	if c.searching != nil {
+		c.searchPickedUp(by)
+		return
+	}
 	c.pickedUp(by, said)
+}
+
+// searchPickedUp has the target of a transfer, which rings, replaced by who picks up in another call: that one gets the kept leg.
+func (c *call) searchPickedUp(by *call) {
+	s := c.searching
+	c.searching = nil
+	if !s.origin.post("target picked up", func() { s.origin.handOver(s.t, arrival{to: by, into: byCallee}) }) {
+		by.post("nobody to take", by.giveUpSearch)
+	}
+	c.fail(replacedBy(by.id))
 }
 
 // pickedUp answers the caller for who picks up in another call; said is that one's side of offer and answer.

@@ -158,3 +158,68 @@ func TestPickupCrossesAnswer(t *testing.T) {
 	carol.hangsUp()
 	alice.ended()
 }
+
+// Alice, at a browser, sends Bob to Dave, and Carol picks up while Dave rings: Bob talks with Carol, and Alice hears of the success.
+func TestPickupOfATransfer(t *testing.T) {
+	t.Parallel()
+	for _, at := range []string{atBrowser, atPhone} {
+		t.Run(at, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, conditions{other: true})
+			b := w.registered("alice", wsstest.Options{})
+			call, bob := w.dialled(b, "600", w.agents[0], 1000)
+			w.refer(call, "<sip:700@example.com>")
+			in, err := w.other.Expect(w.ctx(), sip.INVITE)
+			w.check(err)
+			w.check(in.Respond(siptest.Reply{Status: 180}))
+			w.told(call, 180)
+			carol := w.party(at, "carol", 1500)
+			carol.calls("700", replacing(namingDialog(in.Early())))
+			cancel, err := w.other.Expect(w.ctx(), sip.CANCEL)
+			w.check(err)
+			w.check(cancel.Respond(siptest.Reply{Status: 200}))
+			w.check(in.Respond(siptest.Reply{Status: 487}))
+			carol.connected()
+			if said := w.told(call, 200); said != "100 180 200" {
+				t.Errorf("the referrer heard %s", said)
+			}
+			carol.hears(1000)
+			bob.hears(1500)
+			w.check(call.Bye(w.ctx()))
+			if r := w.recordOf("transferred"); r.Transfer == nil || r.Transfer.Status != 200 || r.Transfer.Call == "" {
+				t.Errorf("record %+v, transfer %+v", r, r.Transfer)
+			}
+			if r := w.recordOf("replaced"); r.TransferOf == "" || !r.Answer.IsZero() {
+				t.Errorf("record of the search %+v", r)
+			}
+			carol.hangsUp()
+			bob.hungUp()
+			w.until("no call to run", func() bool { return w.bridge.Stats().Calls == 0 })
+		})
+	}
+}
+
+// Who is transferred hangs up while the target rings: that stops, and there is nothing to be picked up.
+func TestPickupOfATransferThatIsOver(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, conditions{other: true})
+	b := w.registered("alice", wsstest.Options{})
+	call, bob := w.dialled(b, "600", w.agents[0], 1000)
+	w.refer(call, "<sip:700@example.com>")
+	in, err := w.other.Expect(w.ctx(), sip.INVITE)
+	w.check(err)
+	w.check(in.Respond(siptest.Reply{Status: 180}))
+	w.told(call, 180)
+	named := replacing(namingDialog(in.Early()))
+	w.check(bob.dialog.Bye(w.ctx()))
+	cancel, err := w.other.Expect(w.ctx(), sip.CANCEL)
+	w.check(err)
+	carol := w.party(atPhone, "carol", 1500)
+	carol.calls("700", named)
+	if status := carol.refused(); status != 481 {
+		t.Errorf("who picks up is answered %d", status)
+	}
+	w.check(cancel.Respond(siptest.Reply{Status: 200}))
+	w.check(in.Respond(siptest.Reply{Status: 487}))
+	w.until("no call to run", func() bool { return w.bridge.Stats().Calls == 0 })
+}

@@ -115,6 +115,13 @@ func (c *call) giveUpSearch() {
 	}
 }
 
+// endSearch ends the search of a transfer whose own call ends: whom it would be for is not there any more.
+func (c *call) endSearch() {
+	if t := c.transfer; t != nil && t.to != nil && !t.done {
+		t.to.post("transfer given up", t.to.giveUpSearch)
+	}
+}
+
 // searchFailed tells the transfer of the end of a search.
 func (c *call) searchFailed() {
 	s := c.searching

@@ -12,7 +12,7 @@ type transfer struct {
 	by       *leg
 	kept     *leg
 	report   *referral
-	to       *call // a search of ours for the target, or the call of the dialog that is replaced
+	to       *call // a search of ours for the target; nil: the dialog that is replaced is there already
 	done     bool  // the kept leg is where it belongs
 	replaced bool  // not by REFER: by an INVITE that takes the place of by
 }

@@ -110,8 +110,11 @@ func (b *Bridge) judged(in inbound, v *Verifying, proven stir.Verified, fault *s
 	}
 	if fault != nil {
 		verdict.verstat, verdict.reason, outcome, reject = verstatFailed, fault.Reason, fault.Reason, v.RejectFailed
-		if fault.Reason == stir.Missing || fault.Reason == stir.NoNumber {
+		switch fault.Reason {
+		case stir.Missing, stir.NoNumber:
 			verdict.verstat, reject = verstatNone, v.RejectMissing
+		case stir.Busy:
+			verdict.verstat = verstatNone
 		}
 	}
 	b.counters.verified(outcome)
