@@ -36,6 +36,8 @@ type Record struct {
 	Origin   string        `json:"origin"` // "browsers", or a pool or trunk
 	From     string        `json:"from"`
 	To       string        `json:"to"`
+	Client   string        `json:"client,omitempty"`      // a calling browser's address
+	Subject  string        `json:"certificate,omitempty"` // of its certificate, where it showed one (RFC 4514)
 	Backend  string        `json:"backend,omitempty"`
 	Tried    []string      `json:"tried,omitempty"`
 	Start    time.Time     `json:"start"`

@@ -132,6 +132,9 @@ func (b *Bridge) openCall(in inbound, tenant, far string) *call {
 		Call: c.id, Tenant: tenant, Origin: in.origin(), Start: time.Now(),
 		From: in.req.From().Address.String(), To: in.req.Recipient.String(), STIR: in.verdict.record(),
 	}
+	if in.browser != nil {
+		c.record.Client, c.record.Subject = in.browser.Remote().Addr().String(), in.browser.Certificate()
+	}
 	return c
 }
 

@@ -230,6 +230,7 @@ func (r *registrar) noteSubject(in inbound, seconds int) {
 	if in.identity == "" || seconds == 0 {
 		return
 	}
+	in.browser.Registered(in.identity)
 	name := strings.TrimPrefix(in.identity, "sip:")
 	r.b.subjects.prove(in.browser, identity.Subject{Name: name, Until: r.now().Add(time.Duration(seconds) * time.Second)}, false)
 }

@@ -80,7 +80,7 @@ func newWorld(t *testing.T, with conditions) *world {
 	var err error
 	door := wss.Config{Timers: with.timers, Trace: w.leaks.look, Log: log}
 	if with.gate != nil {
-		door.Authenticate = func(ctx context.Context, token string) (any, error) { return with.gate.Token(ctx, token) }
+		door.Authenticate = func(ctx context.Context, c wss.Credentials) (any, error) { return with.gate.Token(ctx, c.Token) }
 	}
 	w.wss, err = wss.New(door)
 	w.check(err)

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"bufio"
-	"context"
 	"crypto/tls"
 	"io"
 	"net"
@@ -14,22 +13,6 @@ import (
 
 	"github.com/pires/go-proxyproto"
 )
-
-// limited waits for what a test does not cause itself.
-func limited(t *testing.T, reason string, done func() bool) {
-	t.Helper()
-	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
-	defer stop()
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for !done() {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatalf("did not happen: %s", reason)
-		}
-	}
-}
 
 // through is one request over a connection that begins with some bytes; "" where it is closed without an answer.
 func through(t *testing.T, url, first string, header http.Header) (status int, remote string) {
@@ -125,7 +108,7 @@ func TestClientAddress(t *testing.T) {
 					t.Errorf("%s: %v", url, f.stats().Refused)
 				}
 			}
-			limited(t, "the listeners are empty", func() bool { return f.stats().Connections == 0 })
+			until(t, "the listeners are empty", func() bool { return f.stats().Connections == 0 })
 		})
 	}
 }
@@ -187,13 +170,13 @@ func TestConnectionsAreBounded(t *testing.T) {
 			io.WriteString(conn, tc.first+"GET / HTTP/1.1\r\nHost: x\r\nX: ")
 			slow = append(slow, conn)
 		}
-		limited(t, "the slow ones are in", func() bool { return f.crowd.Len() == 3 })
-		limited(t, tc.name+": the next is refused", func() bool {
+		until(t, "the slow ones are in", func() bool { return f.crowd.Len() == 3 })
+		until(t, tc.name+": the next is refused", func() bool {
 			status, _ := through(t, plain, tc.first, nil)
 			return status == 0 && f.stats().Refused[tc.why] > 0
 		})
 		slow[0].Close()
-		limited(t, "there is room again", func() bool {
+		until(t, "there is room again", func() bool {
 			status, _ := through(t, plain, tc.first, nil)
 			return status == http.StatusOK
 		})
@@ -210,6 +193,6 @@ func TestSlowBody(t *testing.T) {
 	}
 	defer conn.Close()
 	io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\nx")
-	limited(t, "it is in", func() bool { return f.crowd.Len() == 1 })
-	limited(t, "it is closed", func() bool { return f.crowd.Len() == 0 })
+	until(t, "it is in", func() bool { return f.crowd.Len() == 1 })
+	until(t, "it is closed", func() bool { return f.crowd.Len() == 0 })
 }

@@ -118,7 +118,7 @@ func New(cfg Config, o Options) (_ *Gateway, err error) {
 	g.guard = guard.New(cfg.Guard.guard(), guard.Options{Friend: g.spared, Log: g.log})
 	browsers := cfg.wss(o, browserGuard{g.guard}, g.log)
 	g.front = newFront(cfg.HTTPS, g.guard.Connection, g.log)
-	browsers.Authenticate, browsers.Crowd = authenticate(gate, cfg.Identity), g.front.webSockets
+	browsers.Authenticate, browsers.Crowd = cfg.authenticate(gate), g.front.webSockets
 	if g.wss, err = wss.New(browsers); err != nil {
 		return nil, err
 	}
@@ -178,7 +178,7 @@ func New(cfg Config, o Options) (_ *Gateway, err error) {
 	go g.watchTables(ctx)
 	sip := func(w http.ResponseWriter, r *http.Request) { g.wss.Serve(w, r, g.bridge) }
 	g.onClose(g.within("browsers", g.wss.Shutdown))
-	g.web = openWeb(sockets, g.front, webCerts, unscanned(pages(cfg.HTTPS.headers(), sip, g.iceServers(sockets), web.Handler()), g.guard), g.doors(), g.log)
+	g.web = openWeb(sockets, g.front, webTLS(webCerts, cfg.HTTPS.Clients, g.turn != nil), unscanned(pages(cfg.HTTPS, sip, g.iceServers(sockets), web.Handler()), g.guard), g.doors(), g.log)
 	g.onClose(g.within("https", g.web.shutdown))
 	if cfg.Admin.Listen.IsValid() {
 		if g.admin, err = openAdmin(cfg.Admin.Listen, g, g.log); err != nil {

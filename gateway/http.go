@@ -70,13 +70,13 @@ type webServer struct {
 }
 
 // openWeb puts an HTTP server on the listeners. On those with TLS, connections that are for another go to that one's door.
-func openWeb(sockets []webSocket, front *front, certs *certificates, handler http.Handler, doors doors, log *slog.Logger) *webServer {
+func openWeb(sockets []webSocket, front *front, secure *tls.Config, handler http.Handler, doors doors, log *slog.Logger) *webServer {
 	w := &webServer{server: newHTTPServer(seen(front, handler), log)}
 	w.server.ConnContext, w.server.ConnState = keepConn, noteState
 	for _, s := range sockets {
 		from := frontListener{s.Listener, front}
 		if !s.at.Plain {
-			w.listeners = append(w.listeners, secureListener{sharedListener{from, doors.ice}, webTLS(certs), doors.relay})
+			w.listeners = append(w.listeners, secureListener{sharedListener{from, doors.ice}, secure, doors.relay})
 		} else {
 			w.listeners = append(w.listeners, from)
 			if !s.at.Addr.Addr().IsLoopback() {
@@ -86,13 +86,6 @@ func openWeb(sockets []webSocket, front *front, certs *certificates, handler htt
 		w.urls = append(w.urls, s.at.String())
 	}
 	return w
-}
-
-// webTLS offers HTTP/1.1 only: a WebSocket here takes over a whole connection. The relay's clients may name theirs (RFC 7443).
-func webTLS(certs *certificates) *tls.Config {
-	cfg := modern(certs.config())
-	cfg.NextProtos = []string{"http/1.1", "stun.turn"}
-	return cfg
 }
 
 func newHTTPServer(handler http.Handler, log *slog.Logger) *http.Server {

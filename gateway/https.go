@@ -21,6 +21,7 @@ type HTTPS struct {
 	FrameAncestors  []string      `yaml:"frame-ancestors"` // origins of pages that may show the phone in a frame; empty: none
 	Proxies         []Network     `yaml:"proxies"`         // whose word about the client's address is taken
 	ClientAddress   []string      `yaml:"client-address"`  // how they say it: "x-forwarded-for" (default), "forwarded", "proxy-protocol"
+	Clients         *HTTPSClients `yaml:"clients"`         // certificates of clients; nil: none are asked for
 	Limits          HTTPSLimits   `yaml:"limits"`
 }
 
@@ -97,6 +98,7 @@ func (v *validator) https(h HTTPS) {
 		}
 	}
 	v.proxies(h)
+	v.clients(h)
 	v.httpsLimits(h.Limits)
 }
 

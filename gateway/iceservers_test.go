@@ -21,8 +21,8 @@ import (
 // testServers answers as for a door with these origins, where the token "good" is alice's.
 func testServers(t *testing.T, origins []string, server *turn.Server) iceServers {
 	t.Helper()
-	door, err := wss.New(wss.Config{Origins: origins, Authenticate: func(_ context.Context, token string) (any, error) {
-		if token != "good" {
+	door, err := wss.New(wss.Config{Origins: origins, Authenticate: func(_ context.Context, c wss.Credentials) (any, error) {
+		if c.Token != "good" {
 			return nil, errors.New("not good")
 		}
 		return identity.Subject{Name: "alice", Until: time.Now().Add(time.Minute), Token: true}, nil

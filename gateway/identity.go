@@ -1,9 +1,6 @@
 package gateway
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"net/url"
 	"os"
@@ -13,7 +10,6 @@ import (
 	"tandem/bridge/identity"
 	"tandem/bridge/location"
 	"tandem/bridge/route"
-	"tandem/wss"
 )
 
 // defaultCallback bounds a callback that answers who a user is.
@@ -62,20 +58,6 @@ func (t Tokens) identity(claims []string, log *slog.Logger) identity.TokenConfig
 	}
 }
 
-// authenticate judges the token of a WebSocket's handshake; nil where no tokens are taken.
-func authenticate(gate *identity.Gate, who *Identity) func(context.Context, string) (any, error) {
-	if gate == nil || who.Tokens == nil {
-		return nil
-	}
-	return func(ctx context.Context, token string) (any, error) {
-		who, err := gate.Token(ctx, token)
-		if errors.Is(err, identity.ErrUnavailable) {
-			err = fmt.Errorf("%w: %w", wss.ErrUnavailable, err)
-		}
-		return who, err
-	}
-}
-
 // openStore opens where bindings are kept.
 func (g *Gateway) openStore() (location.Store, error) {
 	if g.cfg.Registration.Store == "" {
@@ -104,8 +86,8 @@ func (c Config) localDomains() []string {
 func (v *validator) identity(c Config) {
 	who := c.Identity
 	for i, r := range c.Routes {
-		if (r.Register == route.Vouch || r.Register == route.Local && fromBrowsers(r)) && who == nil {
-			v.fail(indexed("routes", i)+".register", "%s needs identity: who the browsers' users are", r.Register)
+		if (r.Register == route.Vouch || r.Register == route.Local && fromBrowsers(r)) && who == nil && !c.HTTPS.Clients.identify() {
+			v.fail(indexed("routes", i)+".register", "%s needs identity, or https.clients.identity: who the browsers' users are", r.Register)
 		}
 	}
 	if who == nil {

@@ -6,13 +6,14 @@ import (
 )
 
 // pages is what browsers reach: the WebSockets, the ICE servers, and the phone.
-func pages(h pageHeaders, sip http.HandlerFunc, ice, phone http.Handler) http.Handler {
+func pages(cfg HTTPS, sip http.HandlerFunc, ice, phone http.Handler) http.Handler {
+	h := cfg.headers()
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /sip", sip)
 	mux.Handle("GET /ice.json", ice)
 	mux.Handle("OPTIONS /ice.json", ice)
 	mux.Handle("GET /", h.secured(phone))
-	return h.strict(mux)
+	return h.strict(cfg.Clients.admitted(mux))
 }
 
 // pageHeaders are what keeps other sites out of the pages, and browsers with TLS.

@@ -30,7 +30,8 @@ type Conn struct {
 	remote, local netip.AddrPort
 	transport     string // "WS", "WSS"
 	via           sip.ViaHeader
-	subject       any             // of Config.Authenticate
+	subject       any // of Config.Authenticate
+	certificate   string
 	visitor       Visitor         // of Config.Guard; may be nil
 	raw           syscall.RawConn // of the socket; nil: none that could be watched
 	done          chan struct{}
@@ -163,8 +164,11 @@ func (c *Conn) Contact(user string) sip.Uri {
 		UriParams: sip.HeaderParams{{K: "transport", V: "ws"}}}
 }
 
-// Subject is what Config.Authenticate gave for the token of the handshake; nil where there was none.
+// Subject is what Config.Authenticate gave for the credentials of the handshake; nil where there was none.
 func (c *Conn) Subject() any { return c.subject }
+
+// Certificate is the subject of the client's certificate (RFC 4514); "" where it showed none.
+func (c *Conn) Certificate() string { return c.certificate }
 
 // Admit asks Config.Guard whether a request outside a dialog may come in, in the name of an address of record; a status other than 0
 // is what it is refused with.

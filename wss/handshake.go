@@ -2,6 +2,7 @@ package wss
 
 import (
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"net/http"
@@ -52,27 +53,35 @@ func (s *Server) visit(from netip.Addr) (Visitor, *refusal) {
 	return v, nil
 }
 
-// authenticate has the token of a handshake judged, where it carries one.
+// authenticate has the credentials of a handshake judged, where it brings any.
 func (s *Server) authenticate(r *http.Request, visitor Visitor) (subject any, no *refusal) {
-	token := r.URL.Query().Get("access_token")
+	c := Credentials{Token: r.URL.Query().Get("access_token"), Certificate: certificateOf(r)}
 	if scheme, rest, _ := strings.Cut(r.Header.Get("Authorization"), " "); strings.EqualFold(scheme, "Bearer") {
-		token = strings.TrimSpace(rest)
+		c.Token = strings.TrimSpace(rest)
 	}
-	if token == "" || s.cfg.Authenticate == nil {
+	if c == (Credentials{}) || s.cfg.Authenticate == nil {
 		return nil, nil
 	}
-	subject, err := s.cfg.Authenticate(r.Context(), token)
+	subject, err := s.cfg.Authenticate(r.Context(), c)
 	if err != nil {
 		s.cfg.Log.Info("token refused", "remote", r.RemoteAddr, "error", err)
 		if errors.Is(err, ErrUnavailable) {
 			return nil, &refusal{http.StatusServiceUnavailable, RefusedToken, "who knows the tokens' keys does not answer"}
 		}
 		if visitor != nil {
-			visitor.Judged(fingerprint(token), false)
+			visitor.Judged(fingerprint(c.Token), false)
 		}
 		return nil, &refusal{http.StatusUnauthorized, RefusedToken, "the access token is not good here"}
 	}
 	return subject, nil
+}
+
+// certificateOf is the client's certificate; nil where there is none that TLS has verified.
+func certificateOf(r *http.Request) *x509.Certificate {
+	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
+		return nil
+	}
+	return r.TLS.VerifiedChains[0][0]
 }
 
 // ErrUnavailable is wrapped by an error of Config.Authenticate that says nothing of the token: nobody could judge it.

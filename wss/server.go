@@ -87,7 +87,7 @@ func (s *Server) Serve(w http.ResponseWriter, r *http.Request, h Handler) {
 	}
 	s.counts.accepted.Add(1)
 	s.cfg.Log.Debug("browser connected", "conn", c.flow, "remote", c.remote, "transport", c.transport,
-		"origin", r.Header.Get("Origin"), "agent", r.UserAgent())
+		"origin", r.Header.Get("Origin"), "agent", r.UserAgent(), "certificate", c.certificate)
 	// A fresh goroutine: the one of net/http has grown its stack in the TLS handshake.
 	c.watch()
 	go c.run()
@@ -114,6 +114,9 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, h Handler, from
 	}
 	c := newConn(s, ws, taken.br, r, h)
 	c.subject, c.remote, c.visitor = subject, from, visitor
+	if cert := certificateOf(r); cert != nil {
+		c.certificate = cert.Subject.String()
+	}
 	if subject != nil {
 		c.Judged("", true)
 	}

@@ -7,6 +7,7 @@ package wss
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -62,9 +63,9 @@ type Config struct {
 	PongWait        time.Duration // default 10 s beyond PingEvery
 	WriteTimeout    time.Duration // default 5 s
 	ViaHost         string        // sent-by towards browsers, host[:port]; default: as the browser asked for us
-	// Authenticate judges a token that comes with a handshake, as ?access_token= or Authorization: Bearer (RFC 6750 §2). What it
-	// gives is the connection's Subject; its error refuses the handshake with 401, or 503 with ErrUnavailable. It may block. Nil: tokens are not looked at.
-	Authenticate func(ctx context.Context, token string) (subject any, err error)
+	// Authenticate judges what comes with a handshake. What it gives is the connection's Subject, nil for nobody in particular; its
+	// error refuses the handshake with 401, or 503 with ErrUnavailable. It may block. Nil: credentials are not looked at.
+	Authenticate func(ctx context.Context, c Credentials) (subject any, err error)
 	Guard        Guard // may be nil
 	Timers       transaction.Config
 	Trace        transaction.Trace
@@ -73,6 +74,12 @@ type Config struct {
 
 // MaxMessage is the most that Config.MaxMessage can be: no parser behind the door takes more.
 const MaxMessage = 65535
+
+// Credentials are what a handshake brings; one of them is there.
+type Credentials struct {
+	Token       string            // of ?access_token= or Authorization: Bearer (RFC 6750 §2)
+	Certificate *x509.Certificate // the client's, whose chain TLS has verified
+}
 
 // Crowd bounds how many connections there are. Enter says why there is no room for one more from an address: FullInAll, FullForAddress, or
 // "" for a connection that is in until Leave with the same address.

@@ -13,7 +13,7 @@ import (
 type Subject struct {
 	Name  string    // "alice" at any domain that the routes let in, or "alice@example.com", without "sip:"
 	Until time.Time // when the proof ends; zero: not by itself
-	Token bool      // proved by a signed token
+	Token bool      // proved by a signed token, or by a certificate: good for all that comes over the connection
 
 	claims *claims // nil: none are kept
 }

@@ -1,0 +1,119 @@
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/emiago/sipgo/sip"
+
+	"tandem/bridge/identity"
+	"tandem/wss"
+)
+
+// HTTPSClients says which clients may show who they are by a certificate (mutual TLS).
+type HTTPSClients struct {
+	CA       string `yaml:"ca"`       // PEM file: who signs them
+	Required bool   `yaml:"required"` // nobody comes in without one
+	Identity bool   `yaml:"identity"` // it proves the user that it names, where a route says vouch or local
+}
+
+func (c *HTTPSClients) identify() bool { return c != nil && c.Identity }
+
+func (v *validator) clients(h HTTPS) {
+	c := h.Clients
+	if c == nil {
+		return
+	}
+	if _, err := certPool(c.CA); err != nil {
+		v.fail("https.clients.ca", "%s", err)
+	}
+	for i, l := range h.Listen {
+		if l.Plain && c.Required {
+			v.fail(indexed("https.listen", i), "nobody comes in without TLS where https.clients.required stands")
+		}
+	}
+}
+
+// webTLS offers HTTP/1.1 only: a WebSocket here takes over a whole connection. The relay's clients may name theirs (RFC 7443); they
+// have no certificates, so that beside a relay those are asked for, and whoever wants HTTP without one is refused there.
+func webTLS(certs *certificates, clients *HTTPSClients, relay bool) *tls.Config {
+	cfg := modern(certs.config())
+	cfg.NextProtos = []string{"http/1.1", "stun.turn"}
+	if clients == nil {
+		return cfg
+	}
+	cfg.ClientCAs, cfg.ClientAuth = clients.authorities(), tls.VerifyClientCertIfGiven
+	if clients.Required && !relay {
+		cfg.ClientAuth = tls.RequireAndVerifyClientCert
+	}
+	return cfg
+}
+
+// authorities were read by Validate, too; where they cannot be read any more nobody is trusted.
+func (c *HTTPSClients) authorities() *x509.CertPool {
+	pool, err := certPool(c.CA)
+	if err != nil {
+		return x509.NewCertPool()
+	}
+	return pool
+}
+
+// admitted refuses who has to show a certificate and shows none.
+func (c *HTTPSClients) admitted(next http.Handler) http.Handler {
+	if c == nil || !c.Required {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
+			http.Error(w, "a client certificate is required here", http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// authenticate judges what comes with the handshake of a WebSocket, a token before a certificate; nil where neither is taken.
+func (c Config) authenticate(gate *identity.Gate) func(context.Context, wss.Credentials) (any, error) {
+	tokens := gate != nil && c.Identity.Tokens != nil
+	if !tokens && !c.HTTPS.Clients.identify() {
+		return nil
+	}
+	return func(ctx context.Context, has wss.Credentials) (any, error) {
+		if tokens && has.Token != "" {
+			who, err := gate.Token(ctx, has.Token)
+			if errors.Is(err, identity.ErrUnavailable) {
+				err = fmt.Errorf("%w: %w", wss.ErrUnavailable, err)
+			}
+			return who, err
+		}
+		if has.Certificate == nil || !c.HTTPS.Clients.identify() {
+			return nil, nil
+		}
+		if name := certifiedUser(has.Certificate); name != "" {
+			return identity.Subject{Name: name, Until: has.Certificate.NotAfter, Token: true}, nil
+		}
+		return nil, nil
+	}
+}
+
+// certifiedUser is the user whom a certificate names: the first sip URI with a user among the alternative names (RFC 5922 §7.1), else the
+// first e-mail address, else, without any of these, the common name; "" for none.
+func certifiedUser(cert *x509.Certificate) string {
+	for _, u := range cert.URIs {
+		var uri sip.Uri
+		if (u.Scheme == "sip" || u.Scheme == "sips") && sip.ParseUri(u.String(), &uri) == nil && uri.User != "" && uri.Host != "" {
+			return uri.User + "@" + uri.Host
+		}
+	}
+	if len(cert.EmailAddresses) > 0 {
+		return cert.EmailAddresses[0]
+	}
+	if len(cert.URIs) > 0 {
+		return ""
+	}
+	return cert.Subject.CommonName
+}
