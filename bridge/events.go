@@ -37,7 +37,7 @@ type Record struct {
 	From     string        `json:"from"`
 	To       string        `json:"to"`
 	Client   string        `json:"client,omitempty"`      // a calling browser's address
-	Subject  string        `json:"certificate,omitempty"` // of its certificate, where it showed one (RFC 4514)
+	Subject  string        `json:"certificate,omitempty"` // of its certificate, where it showed one
 	Backend  string        `json:"backend,omitempty"`
 	Tried    []string      `json:"tried,omitempty"`
 	Start    time.Time     `json:"start"`

@@ -167,7 +167,7 @@ func (c *Conn) Contact(user string) sip.Uri {
 // Subject is what Config.Authenticate gave for the credentials of the handshake; nil where there was none.
 func (c *Conn) Subject() any { return c.subject }
 
-// Certificate is the subject of the client's certificate (RFC 4514); "" where it showed none.
+// Certificate is the subject of the client's certificate, such as CN=alice,O=Example; "" where it showed none.
 func (c *Conn) Certificate() string { return c.certificate }
 
 // Admit asks Config.Guard whether a request outside a dialog may come in, in the name of an address of record; a status other than 0
