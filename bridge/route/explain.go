@@ -21,13 +21,19 @@ func (d Decision) Why() string {
 
 // Refusal is why a request is rejected, for who sent it.
 func (d Decision) Refusal() string {
-	if d.rule == nil {
+	switch {
+	case d.rule == nil:
 		return "No rule matches."
+	case d.denied != "":
+		return "Destinations of this class are not allowed."
 	}
 	return "Refused by a rule."
 }
 
 func (d Decision) says() string {
+	if d.denied != "" {
+		return fmt.Sprintf("rejects it with %d, for %s, and it allows %s", d.Reject, d.denied, strings.Join(d.rule.Allowed, ", "))
+	}
 	if d.Reject != 0 {
 		return fmt.Sprintf("rejects it with %d", d.Reject)
 	}

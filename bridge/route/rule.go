@@ -41,6 +41,8 @@ type Rule struct {
 	Register string    // "forward" (default), "vouch", "local"
 	Tenant   string    // default: the request's domain
 	Rewrite  Rewrite   // what changes on the way
+	Allowed  []string  // the classes that the user may be of as it goes on; others are rejected with 403. None: any
+	Classes  *Classes  // needed with Allowed
 	Record   Recording // of calls
 	Line     int       // in the configuration file
 }
@@ -91,6 +93,8 @@ type Decision struct {
 	query *Query
 	among int // rules
 	entry Entry
+
+	denied string // the number whose class is not allowed, and its class: "+49900 is of class premium"
 }
 
 // Next is the query for what follows where none of the targets could be reached; false where nothing does.

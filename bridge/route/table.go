@@ -96,6 +96,30 @@ func (r *rule) decide(i int, entry Entry, like Decision) Decision {
 	if r.change {
 		d.Change = r.Rewrite.change(r, like.query)
 	}
+	return r.classed(d)
+}
+
+// notAllowed is the status of a number whose class the rule does not allow.
+const notAllowed = 403
+
+// classed rejects what goes to a user of a class that the rule does not allow. A REGISTER goes to nobody.
+func (r *rule) classed(d Decision) Decision {
+	if len(r.Allowed) == 0 || d.query.Method == "REGISTER" {
+		return d
+	}
+	number := d.query.User
+	if d.Change != nil && d.Change.User != "" {
+		number = d.Change.User
+	}
+	class := r.Classes.Of(number)
+	if class != "" && slices.Contains(r.Allowed, class) {
+		return d
+	}
+	d.denied = number + " is of class " + class
+	if class == "" {
+		d.denied = number + " is of no class"
+	}
+	d.Reject, d.To, d.Targets, d.Register, d.Fallback, d.Change = notAllowed, "", nil, "", false, nil
 	return d
 }
 
