@@ -45,6 +45,10 @@ func (c *call) openBranch(t target) {
 		c.post("over quota", func() { br.overQuota(over) })
 		return
 	}
+	if no := br.placeToll(); no != nil {
+		c.post("toll refused", func() { br.tollRefused(no) })
+		return
+	}
 	c.record.Tried = append(c.record.Tried, t.peer().Name())
 	if err := br.send(); err != nil { // in its turn: the stage's other branches come first
 		c.post("INVITE failure", func() { br.failed(err) })
@@ -261,6 +265,9 @@ func (br *branch) on2xx(res *sip.Response) {
 	default:
 		br.try.stop()
 		br.tag = tag
+		if br.leg.counts.meter != nil {
+			br.leg.counts.meter.Answered()
+		}
 		br.leg.dialog = br.dialogOf(res)
 		br.call.hearSessionID(br.leg, res)
 		if br.over {

@@ -84,10 +84,11 @@ type Config struct {
 	Log         *slog.Logger
 }
 
-// Wiring is who the bridge works with; all but Guard, Events, Gate, Load and Disk are needed.
+// Wiring is who the bridge works with; all but Guard, Tolls, Events, Gate, Load and Disk are needed.
 type Wiring struct {
 	Router   Router
 	Guard    Guard
+	Tolls    Tolls
 	Events   Events
 	Store    location.Store
 	Nonces   *identity.Nonces

@@ -25,6 +25,7 @@ type call struct {
 	state    callState
 	in       inbound   // the caller's INVITE, while it is unanswered
 	uri      string    // its Request-URI, byte for byte
+	user     string    // whom what the call costs is counted as; "": nobody
 	stages   []stage   // not yet tried
 	branches []*branch // tried, newest last; once the caller's ACK is there, only who has not ended yet
 	caller   *leg

@@ -13,6 +13,7 @@ type Event struct {
 	Answered *Answered
 	Media    *MediaEvent
 	Record   *Record
+	Alarm    *Alarm // of no call
 }
 
 // Started, Ringing, Answered and MediaEvent are the steps of a call.
@@ -28,6 +29,17 @@ type (
 	}
 	MediaEvent struct{ Leg, What, Reason string }
 )
+
+// Alarm is somebody who spent too much on calls (see Tolls).
+type Alarm struct {
+	ID       uint64
+	Spending string  // what was spent on, by its name in the configuration
+	User     string  // an address of record; "": all users together
+	Minutes  float64 // talked
+	Calls    int     // answered
+	Limit    string  // what they are over
+	Action   string  // "alarm", "stop", "end"
+}
 
 // Record is the call's record, its last event; one JSON line.
 type Record struct {

@@ -54,6 +54,12 @@ func (br *branch) overQuota(over *overQuota) {
 	br.ended(full(over), true)
 }
 
+// tollRefused is a branch that may not cost what it might: nobody else is tried.
+func (br *branch) tollRefused(no *TollRefusal) {
+	br.leg.step(legHeardFinal)
+	br.ended(tollStopped(no.Status, no.Why), false)
+}
+
 // moves says whether a refusal leads to where else the route has it tried; see elsewhere.
 func (br *branch) moves(status int) bool {
 	if br.over {

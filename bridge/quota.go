@@ -38,6 +38,8 @@ type counting struct {
 	pool, member *admission.Quota // nil: nowhere
 	caller       admission.Caller // who made the call; of a caller's leg
 	pass         *admission.Pass  // for the limits of callers; nil: it has none
+	toll         *Toll            // of a leg that may cost
+	meter        Meter            // hears of it; nil: nobody does
 }
 
 // quotaOf is that of a backend's pool or trunk; nil for browsers.
@@ -123,6 +125,9 @@ func (l *leg) releaseQuota() {
 	if l.counts.pass != nil {
 		l.call.bridge.control.Release(l.counts.pass)
 	}
+	if l.counts.meter != nil {
+		l.counts.meter.Ended()
+	}
 	l.counts = counting{caller: l.counts.caller}
 }
 
@@ -130,6 +135,7 @@ func (l *leg) releaseQuota() {
 func (c *call) admit(in inbound, stages []stage) *overQuota {
 	l, number := c.caller, dialledUser(in.req.Recipient)
 	l.counts.caller = c.bridge.callerOf(in)
+	c.user = l.counts.caller.User
 	pass, no := c.bridge.control.Admit(l.counts.caller, number, stages[0][0].answersChallenge())
 	if no != nil {
 		c.log.Warn("call refused", "limit", no.Limit, "user", l.counts.caller.User, "source", l.counts.caller.Source)

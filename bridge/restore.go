@@ -41,11 +41,7 @@ func (b *Bridge) Restore(s Snapshot) error {
 	noteConversion(c.caller, c.callee, plan)
 	b.calls.add(c)
 	for i, l := range c.legs() {
-		if by := []LegSnapshot{s.Caller, s.Callee}[i].Counted; by != nil {
-			l.keep(*by)
-		} else {
-			l.keepQuota()
-		}
+		l.keepAs([]LegSnapshot{s.Caller, s.Callee}[i])
 		l.register()
 	}
 	c.post("restored", c.restored)
@@ -85,6 +81,18 @@ func (c *call) restoreLeg(s LegSnapshot) (*leg, error) {
 	}
 	l.media = m
 	return l, nil
+}
+
+// keepAs counts a restored leg where its snapshot says.
+func (l *leg) keepAs(s LegSnapshot) {
+	if s.Counted != nil {
+		l.keep(*s.Counted)
+	} else {
+		l.keepQuota()
+	}
+	if s.Toll != nil && l.call.bridge.with.Tolls != nil {
+		l.meter(*s.Toll)
+	}
 }
 
 // restored starts what a running call has under way.

@@ -35,6 +35,7 @@ type LegSnapshot struct {
 	Media   media.LegState
 	Timer   SessionTimer
 	Counted *admission.Caller // whom the limits count a caller's leg as
+	Toll    *Toll             // of a leg that may cost
 }
 
 // Errors of Snapshot, Drop and Restore.
@@ -98,6 +99,11 @@ func (l *leg) snapshot() LegSnapshot {
 	if l.counts.pass != nil {
 		counted := l.counts.caller
 		s.Counted = &counted
+	}
+	if l.counts.toll != nil {
+		toll := *l.counts.toll
+		toll.Running = true
+		s.Toll = &toll
 	}
 	return s
 }

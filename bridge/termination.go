@@ -123,6 +123,15 @@ func full(over *overQuota) Termination {
 	}
 }
 
+// tollStopped is a call that costs, or would, what it may not.
+func tollStopped(status int, why string) Termination {
+	t := Termination{Reason: "toll-stopped", By: byGateway, Status: status, Header: reasonValue(status, why)}
+	if status == 503 {
+		t.Headers = []sip.Header{retryAfter()}
+	}
+	return t
+}
+
 // shuttingDown is the end of the process.
 func shuttingDown() Termination {
 	return Termination{Reason: "shutdown", By: byGateway, Status: 503, Header: reasonValue(503, "the gateway shuts down")}

@@ -114,6 +114,9 @@ func adminPages(of observed) http.Handler {
 		operate(mux, of, op)
 		serveBans(mux, op.banning())
 	}
+	if alarms, ok := of.(alarmed); ok {
+		alarmPages(mux, alarms)
+	}
 	return mux
 }
 

@@ -23,6 +23,7 @@ type Config struct {
 	Identity        *Identity        `yaml:"identity"`
 	Guard           Guard            `yaml:"guard"`
 	Limits          Limits           `yaml:"limits"`
+	Fraud           Fraud            `yaml:"fraud"`
 	Call            Call             `yaml:"call"`
 	Registration    Registration     `yaml:"registration"`
 	Admin           Admin            `yaml:"admin"`

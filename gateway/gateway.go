@@ -68,6 +68,9 @@ type Gateway struct {
 	turn      *turn.Server // nil without a relay
 	bridge    *bridge.Bridge
 	qualities *qualities
+	events    sinks
+	tolls     *guard.Tolls
+	webhook   *webhook
 	web       *webServer
 	admin     *adminServer // nil without an address
 	opened    []func()     // closes what was opened, last first
@@ -153,9 +156,13 @@ func New(cfg Config, o Options) (_ *Gateway, err error) {
 		return nil, err
 	}
 	g.routes.table.Store(route.New(cfg.routes(g.tables)))
+	g.events, g.webhook = sinks{g.records, g.qualities, o.Events}, newWebhook(g.log)
+	g.tolls = guard.NewTolls(g.log, g.raised)
+	g.watchTolls(cfg, g.tables)
 	g.bridge = bridge.New(cfg.bridge(o, secret, g.log), bridge.Wiring{
 		Router:   &g.routes,
-		Events:   sinks{g.records, g.qualities, o.Events},
+		Tolls:    tollGuard{g.tolls},
+		Events:   g.events,
 		Store:    store,
 		Gate:     gate,
 		Nonces:   identity.NewNonces(nonceLimit, nonceAge, time.Now),
@@ -176,6 +183,7 @@ func New(cfg Config, o Options) (_ *Gateway, err error) {
 		return nil, err
 	}
 	go g.watchTables(ctx)
+	go g.webhook.run(ctx)
 	sip := func(w http.ResponseWriter, r *http.Request) { g.wss.Serve(w, r, g.bridge) }
 	g.onClose(g.within("browsers", g.wss.Shutdown))
 	g.web = openWeb(sockets, g.front, webTLS(webCerts, cfg.HTTPS.Clients, g.turn != nil), unscanned(pages(cfg.HTTPS, sip, g.iceServers(sockets), web.Handler()), g.guard), g.doors(), g.log)
@@ -349,6 +357,7 @@ type figures struct {
 	Bridge   bridge.Stats
 	TURN     turn.Stats
 	Guard    guard.Stats
+	Tolls    guard.TollStats
 	Records  recordStats
 }
 
@@ -361,6 +370,7 @@ func (g *Gateway) figures() figures {
 		Media:    g.media.Stats(),
 		Bridge:   g.bridge.Stats(),
 		Guard:    g.guard.Stats(),
+		Tolls:    g.tolls.Stats(),
 		Records:  g.records.stats(),
 	}
 	if g.turn != nil {

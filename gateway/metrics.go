@@ -40,6 +40,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	s.relay(f)
 	s.guard(f)
 	s.records(f)
+	s.tolls(f.Tolls)
 }
 
 type scrape struct{ out chan<- prometheus.Metric }
@@ -119,6 +120,17 @@ func (s scrape) limits(b bridge.Stats) {
 	s.gauge("limits_load", help, a.Load.CPU, "of", "cpu")
 	s.gauge("limits_load", help, a.Load.Memory, "of", "memory")
 	s.gauge("limits_load", help, a.Load.Ports, "of", "ports")
+}
+
+// tolls are what is spent on calls that may cost.
+func (s scrape) tolls(t guard.TollStats) {
+	s.gauge("toll_calls", "Answered calls with pools and trunks whose minutes are counted.", float64(t.Calls))
+	s.gauge("toll_accounts", "Accounts of users, and of all together, that spent something.", float64(t.Accounts))
+	s.counters("toll_alarms_total", "Alarms of toll fraud, by what was spent on.", "spending", t.Alarms)
+	s.counters("toll_refused_total", "Calls refused because of a stop, by what was spent on.", "spending", t.Refused)
+	for spending, n := range t.Stopped {
+		s.gauge("toll_stops", "Accounts that are stopped, by what was spent on.", float64(n), "spending", spending)
+	}
 }
 
 func (s scrape) browsers(f figures) {

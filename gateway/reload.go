@@ -12,13 +12,13 @@ import (
 )
 
 // The keys that a reload changes; the others want a restart.
-var reloaded = []string{"pools", "trunks", "routes", "guard", "limits"}
+var reloaded = []string{"pools", "trunks", "routes", "guard", "limits", "fraud"}
 
 // errNoFile is a gateway whose configuration comes from no file.
 var errNoFile = errors.New("gateway: there is no configuration file to be read again")
 
-// Reload reads the configuration anew (Options.Load) and obeys it from the next request on: pools, trunks, routes, guard, limits. Running calls go on,
-// also with members that are gone. Where something is wrong nothing changes; so it is where a key changed that wants a restart.
+// Reload reads the configuration anew (Options.Load) and obeys it from the next request on: pools, trunks, routes, guard, limits, fraud. Running calls go
+// on, also with members that are gone. Where something is wrong nothing changes; so it is where a key changed that wants a restart.
 func (g *Gateway) Reload() error {
 	if g.load == nil {
 		return errNoFile
@@ -98,6 +98,7 @@ func (g *Gateway) obey(cfg Config, with tables) error {
 	}
 	g.bridge.Reload(cfg.peerings(g.log), cfg.localDomains(), cfg.Limits.bridge())
 	g.routes.table.Store(route.New(cfg.routes(with)))
+	g.watchTolls(cfg, with)
 	settle()
 	g.guard.Reload(cfg.Guard.guard())
 	g.current, g.tables = cfg, with

@@ -29,6 +29,7 @@ type Route struct {
 	To       []Target `yaml:"to"`
 	Reject   int      `yaml:"reject"`   // SIP status 400 to 699
 	Fallback bool     `yaml:"fallback"` // where no target can be reached, the next rule that matches has its turn
+	Classes  []string `yaml:"classes"`  // the destinations that are allowed, of fraud.classes; default: any
 	Register string   `yaml:"register"` // "forward" (default), "vouch", "local"
 	Tenant   string   `yaml:"tenant"`
 	Rewrite  Rewrite  `yaml:"rewrite"`
@@ -132,8 +133,10 @@ func (c Config) knows(name string) bool {
 // routes are the rules, with the tables that readTables gave.
 func (c Config) routes(with tables) []route.Rule {
 	rules := make([]route.Rule, len(c.Routes))
+	classes := c.classes(with)
 	for i, r := range c.Routes {
 		rules[i] = r.rule()
+		rules[i].Allowed, rules[i].Classes = r.Classes, classes
 		rules[i].Line = c.source.at[indexed("routes", i)].line
 		rules[i].Table, rules[i].FromTable = with.prefixes(r.Table), with.prefixes(r.FromTable)
 	}

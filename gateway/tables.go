@@ -8,7 +8,7 @@ import (
 	"tandem/bridge/route"
 )
 
-// tables are the table files of the routes, by name.
+// tables are the table files of the routes and of the classes of destinations, by name.
 type tables map[string]*table
 
 // table is one of them, as it was last good.
@@ -30,21 +30,29 @@ func (t tables) prefixes(file string) *route.Prefixes {
 	return t[file].Prefixes
 }
 
-// readTables reads the table files of the routes.
+// tableFiles are the files of the routes' and classes' tables, and where they stand.
+func (c Config) tableFiles() map[string]string {
+	files := map[string]string{}
+	for i, r := range c.Routes {
+		files[r.Table], files[r.FromTable] = indexed("routes", i), indexed("routes", i)
+	}
+	for name, class := range c.Fraud.Classes {
+		files[class.Table] = "fraud.classes." + name
+	}
+	delete(files, "")
+	return files
+}
+
+// readTables reads the table files of the routes and of the classes of destinations.
 func (c Config) readTables() (tables, error) {
 	all := tables{}
-	for i, r := range c.Routes {
-		for _, file := range []string{r.Table, r.FromTable} {
-			if file == "" || all[file] != nil {
-				continue
-			}
-			state := fileState(file)
-			read, err := route.ReadPrefixes(file, c.knows)
-			if err != nil {
-				return nil, fmt.Errorf("gateway: %s: %w", indexed("routes", i), err)
-			}
-			all[file] = &table{state: state, seen: state, Prefixes: read}
+	for file, at := range c.tableFiles() {
+		state := fileState(file)
+		read, err := route.ReadPrefixes(file, c.knows)
+		if err != nil {
+			return nil, fmt.Errorf("gateway: %s: %w", at, err)
 		}
+		all[file] = &table{state: state, seen: state, Prefixes: read}
 	}
 	return all, nil
 }
@@ -85,5 +93,6 @@ func (g *Gateway) lookAtTables() {
 	}
 	if changed {
 		g.routes.table.Store(route.New(g.current.routes(g.tables)))
+		g.watchTolls(g.current, g.tables)
 	}
 }

@@ -30,6 +30,7 @@ func (c Config) Validate() error {
 	v.identity(c)
 	v.guard(c.Guard)
 	v.limits(c.Limits)
+	v.fraud(c)
 	v.operations(c)
 	return v.problems.err()
 }
