@@ -63,6 +63,7 @@ type conditions struct {
 	probe   sipside.Probe
 	timers  transaction.Config
 	guard   Guard
+	tolls   Tolls
 	handler func(member int) func(*siptest.Incoming) bool
 	record  route.Recording // of calls to the pool
 	disk    recording.Disk
@@ -108,7 +109,7 @@ func newWorld(t *testing.T, with conditions) *world {
 	w.bridge = New(with.bridge, Wiring{
 		Router: route.New(append(otherRoutes(with.other), with.routes...)), Events: &w.events, Store: with.store, Gate: with.gate,
 		Nonces: identity.NewNonces(100, time.Minute, time.Now), Media: w.media,
-		Browsers: w.wss, Backends: w.sip, Guard: with.guard,
+		Browsers: w.wss, Backends: w.sip, Guard: with.guard, Tolls: with.tolls,
 		Disk: with.disk,
 	})
 	w.serve()

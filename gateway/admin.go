@@ -82,7 +82,8 @@ func (a *adminServer) close() {
 
 // adminPages: /healthz is 200 while the process lives, /readyz while it takes new calls (503 before and after), /metrics is
 // Prometheus', /api/status the same at a glance, /api/calls the running calls with their quality (?limit=, 1000 by default), /api/turn
-// the relay and its users, /api/bans whom the guard keeps out, /debug/pprof/ the profiles of Go's runtime.
+// the relay and its users, /api/bans whom the guard keeps out, /api/alarms those of toll fraud, /debug/pprof/ the profiles of Go's
+// runtime.
 func adminPages(of observed) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {

@@ -5,6 +5,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"tandem/bridge"
+	"tandem/gateway/guard"
 	"tandem/sipside/transaction"
 )
 

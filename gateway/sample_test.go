@@ -95,7 +95,7 @@ func TestSampleShowsEveryKey(t *testing.T) {
 	}
 
 	index := regexp.MustCompile(`\[\d+\]`)
-	name := regexp.MustCompile(`^(pools|trunks)\.[^.]+`)
+	name := regexp.MustCompile(`^(pools|trunks|fraud\.classes|fraud\.spending)\.[^.]+`)
 	var shown []string
 	for path := range d.source.at {
 		shown = append(shown, name.ReplaceAllString(index.ReplaceAllString(path, ""), "$1.*"))

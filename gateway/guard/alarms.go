@@ -22,6 +22,17 @@ type Alarm struct {
 	Released time.Time `json:"released,omitzero"` // by somebody
 }
 
+// end words when the stop does.
+func (a Alarm) end() string {
+	switch {
+	case !a.Active:
+		return "none"
+	case a.Until.IsZero():
+		return "released"
+	}
+	return a.Until.Format(time.RFC3339)
+}
+
 // mostAlarms are kept to be told.
 const mostAlarms = 1000
 

@@ -230,7 +230,7 @@ func (t *Tolls) settle(do func(now time.Time)) {
 	t.mu.Unlock()
 	for _, a := range alarms { // whoever hears of it may ask back
 		t.log.Warn("toll fraud", "alarm", a.ID, "spending", a.Spending, "user", a.User, "minutes", strconv.FormatFloat(a.Minutes, 'f', 1, 64),
-			"calls", a.Calls, "limit", a.Limit, "action", a.Action, "until", a.Until)
+			"calls", a.Calls, "limit", a.Limit, "action", a.Action, "until", a.end())
 		t.raise(a)
 	}
 	for _, m := range calls {
