@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -23,6 +24,7 @@ type digestCheck struct {
 	cfg    GateConfig
 	key    []byte
 	replay *replays
+	pace   pace // where Secrets take their time
 }
 
 func newDigestCheck(cfg GateConfig) *digestCheck {
@@ -93,12 +95,19 @@ func (d *digestCheck) check(ctx context.Context, a Attempt, c challenge) (Subjec
 	if err != nil || c.value("realm") != realm || !isMD5(c.value("algorithm")) {
 		return Subject{}, fmt.Errorf("%w: not what was asked for", ErrWrong)
 	}
+	asked := d.cfg.Now()
 	ha1, allowed, err := d.cfg.Secrets.HA1(ctx, l)
+	nobodys := hex.EncodeToString(d.seal("nobody", l.User)) // the same work for who is not known
 	if err != nil || ha1 == "" {
-		ha1 = hex.EncodeToString(d.seal("nobody", l.User)) // the same work for who is not known
+		ha1 = nobodys
 	}
 	good := l.Response != "" && subtle.ConstantTimeCompare([]byte(responseOf(l, ha1, count)), []byte(l.Response)) == 1
+	if refused := errors.Is(err, ErrWrong) || err == nil && !good && !allowed; d.cfg.Waits {
+		d.pace.keep(ctx, asked, d.cfg.Now(), refused)
+	}
 	switch {
+	case errors.Is(err, ErrWrong):
+		return Subject{}, ErrWrong
 	case err != nil:
 		return Subject{}, err
 	case !good && !allowed:
