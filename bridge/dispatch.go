@@ -93,6 +93,9 @@ func (b *Bridge) serve(in inbound) {
 		b.serveRegister(in)
 		return
 	}
+	if b.challenged(in) {
+		return
+	}
 	in = b.heard(b.unproven(in))
 	switch in.req.Method {
 	case sip.ACK: // of nothing that we know; an ACK takes no response

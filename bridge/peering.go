@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"tandem/bridge/identity"
 	"tandem/bridge/route"
 	"tandem/bridge/sdp"
 	"tandem/sipside"
@@ -28,7 +29,8 @@ type Peering struct {
 	Strip          []string         // with Hide: headers that do not go there; see hiding.Veil
 	Username       string           // of the gateway, where a backend challenges what it vouches for
 	Password       string
-	Own            bool // its challenges are the gateway's to answer, whoever calls
+	Own            bool           // its challenges are the gateway's to answer, whoever calls
+	Gate           *identity.Gate // which of its requests have to prove themselves; nil: its address is enough
 	Presentation   *Presentation
 	Quota          Quota
 	STIR           STIR

@@ -24,6 +24,7 @@ media: {listen: "127.0.0.20:0", rtp: {ports: 30000-30999}}
 trunks:
   carrier:
     uri: "sip:127.0.0.10:5060"
+    authenticate: {username: lab, password: labpw}
     numbers: {format: plain}
     caller: {instead: "+12155551212"}
     stir:
@@ -36,11 +37,11 @@ routes:
   - {from: carrier, header: {P-Attestation-Indicator: '^A$'}, to: browsers, rewrite: {user: alice, domain: example.com}}
 `
 
-// Asterisk and the gateway verify what the other has signed; openssl made the certificates.
+// Asterisk and the gateway verify what the other has signed, and Asterisk proves itself by digest; openssl made the certificates.
 func TestSTIRWithAsterisk(t *testing.T) {
 	dir := stirCertificates(t)
 	asterisk := lab.StartAsterisk(t, "127.0.0.10", lab.AsteriskConfig{
-		Peer: "127.0.0.20:5060",
+		Peer: "127.0.0.20:5060", PeerAuth: "labpw",
 		STIR: &lab.AsteriskSTIR{URL: "https://127.0.0.40:8443/them.pem", Key: filepath.Join(dir, "them.key"), CA: filepath.Join(dir, "ca.pem")},
 	})
 	s := newSite(t, strings.ReplaceAll(withSTIR, "DIR", dir))

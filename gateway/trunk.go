@@ -16,12 +16,13 @@ import (
 
 // Trunk is one plain SIP trunk.
 type Trunk struct {
-	URI       []URI          `yaml:"uri"`       // its servers, in the order in which they are tried
-	Addresses []Network      `yaml:"addresses"` // whence its requests may come, besides the addresses of uri
-	Username  string         `yaml:"username"`  // where it challenges the gateway, and of the registration
-	Password  string         `yaml:"password"`
-	Register  bool           `yaml:"register"` // keep a binding of the gateway there
-	Expires   *time.Duration `yaml:"expires"`  // what is asked for; default 1h
+	URI          []URI          `yaml:"uri"`       // its servers, in the order in which they are tried
+	Addresses    []Network      `yaml:"addresses"` // whence its requests may come, besides the addresses of uri
+	Username     string         `yaml:"username"`  // where it challenges the gateway, and of the registration
+	Password     string         `yaml:"password"`
+	Authenticate *Authenticate  `yaml:"authenticate"` // what its own requests have to prove, beside their address
+	Register     bool           `yaml:"register"`     // keep a binding of the gateway there
+	Expires      *time.Duration `yaml:"expires"`      // what is asked for; default 1h
 
 	CA          string `yaml:"ca"`          // PEM file: who may sign its certificate; default: that of sip
 	Certificate string `yaml:"certificate"` // PEM file: ours, where it asks for one; read anew for each connection
@@ -33,6 +34,13 @@ type Trunk struct {
 	Caller  *Caller  `yaml:"caller"`
 	STIR    *STIR    `yaml:"stir"`
 	Peering
+}
+
+// Authenticate are a trunk's credentials at the gateway.
+type Authenticate struct {
+	Username string `yaml:"username"`
+	Password string `yaml:"password"`
+	Realm    string `yaml:"realm"` // default: the host of the Request-URI
 }
 
 // Numbers is how a trunk writes telephone numbers; the gateway itself has them with + and country code.
@@ -108,6 +116,9 @@ func (t Trunk) bridge(media RTP, log *slog.Logger) bridge.Peering {
 	p := media.peering(t.Peering, bridge.ReferLocal)
 	p.Username, p.Password, p.Own = t.Username, t.Password, t.Username != ""
 	p.STIR = t.STIR.bridge(log)
+	if a := t.Authenticate; a != nil {
+		p.Gate = identity.NewGate(identity.GateConfig{Realm: a.Realm, Secrets: identity.OneUser{Username: a.Username, Password: a.Password}, Log: log})
+	}
 	if t.Domain == "" && t.Numbers == nil && t.Caller == nil {
 		return p
 	}
@@ -247,6 +258,12 @@ func (v *validator) shown(path, word string, t Trunk, known ...string) {
 func (v *validator) account(path string, t Trunk) {
 	if t.Password != "" && t.Username == "" {
 		v.fail(path+".password", "username and password stand together")
+	}
+	if a := t.Authenticate; a != nil && (a.Username == "" || a.Password == "") {
+		v.fail(path+".authenticate", "has no username or no password")
+	}
+	if a := t.Authenticate; a != nil && strings.ContainsAny(a.Realm+a.Username, "\r\n\"\\") {
+		v.fail(path+".authenticate", "realm and username have no quotes, backslashes and line breaks")
 	}
 	if t.Register && t.Username == "" {
 		v.fail(path+".register", "a registration needs a username")

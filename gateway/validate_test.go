@@ -99,6 +99,8 @@ func TestFaultsOfTheMeaning(t *testing.T) {
 		{add("trunks: {t: {uri: sip:a, max-rate: NaN}}"), `trunks.t.max-rate: "NaN" is not`},
 		{add("trunks: {t: {uri: sip:a, full: 404}}"), `trunks.t.full: 404 is not one of 503, 480, 486`},
 		{add("trunks: {t: {uri: sip:a, emergency: [sos]}}"), `trunks.t.emergency[0]: "sos" is not a number`},
+		{add("trunks: {t: {uri: sip:a, authenticate: {username: x}}}"), `trunks.t.authenticate: has no username or no password`},
+		{add("trunks: {t: {uri: sip:a, authenticate: {username: x, password: y, realm: 'a\"b'}}}"), `trunks.t.authenticate: realm and username have no quotes`},
 		{add("trunks: {t: {uri: sip:a, stir: {}}}"), `trunks.t.stir: has neither sign nor verify`},
 		{add("trunks: {t: {uri: sip:a, stir: {sign: {key: DIR/a.key, certificate: 'http://a/c'}}}}"), `trunks.t.stir.sign.certificate: "http://a/c" is not where`},
 		{add("trunks: {t: {uri: sip:a, stir: {sign: {certificate: 'https://a/c'}}}}"), `trunks.t.stir.sign.key: is missing`},

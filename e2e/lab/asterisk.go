@@ -47,7 +47,8 @@ type AsteriskConfig struct {
 	Trusted   []string // more users, without digest: they are who their From says
 	Mailboxes bool     // users have mailboxes: NOTIFY unasked until a phone subscribes
 
-	STIR *AsteriskSTIR // of the endpoint "tandem"
+	STIR     *AsteriskSTIR // of the endpoint "tandem"
+	PeerAuth string        // the password with which "tandem" answers the gateway\'s challenges; its user name is lab
 
 	TLS     *AsteriskTLS // port 5061, too
 	Keeping int          // users' max_contacts, and a further contact is refused; default: 1, and the newest replaces the oldest
