@@ -76,17 +76,15 @@ func (g *Gateway) openTURN(certs *certificates, secret []byte) (*turn.Server, er
 	relay := t.relayAddresses(g.media.Addrs(), g.cfg.Media.Advertise)
 	cfg := turn.Config{
 		TLS: modern(certs.config()), Realm: t.realm(), Secrets: t.Secret, Relay: relay,
-		LowPort: t.Relay.Ports.Low, HighPort: t.Relay.Ports.High, Quota: turn.Quota(t.Quota), Log: g.log,
+		LowPort: t.Relay.Ports.Low, HighPort: t.Relay.Ports.High, LowVirtual: t.Relay.Virtual.Low, HighVirtual: t.Relay.Virtual.High,
+		Plane: g.media, Quota: turn.Quota(t.Quota), Log: g.log,
 		Peers: turn.Peers{Media: mediaPeers(g.media.Addrs(), g.cfg.Media.Advertise, relay), Own: g.cfg.ownAddresses()},
 	}
-	if t.virtual() {
-		cfg.Plane, cfg.LowVirtual, cfg.HighVirtual = g.media, t.Relay.Virtual.Low, t.Relay.Virtual.High
-		for _, conn := range g.media.Clients() {
-			cfg.Listen = append(cfg.Listen, turn.Listen{Network: "udp", Conn: conn})
-		}
+	for _, conn := range g.media.Clients() {
+		cfg.Listen = append(cfg.Listen, turn.Listen{Network: "udp", Conn: conn})
 	}
 	for _, l := range t.listen() {
-		if l.Network != "udp" || !t.virtual() {
+		if l.Network != "udp" {
 			cfg.Listen = append(cfg.Listen, turn.Listen{Network: l.Network, Addr: l.Addr})
 		}
 	}
@@ -130,12 +128,9 @@ func (t *TURN) listen() []TURNListen {
 	return []TURNListen{{"udp", all}, {"tcp", all}}
 }
 
-// virtual says whether relays are without sockets: where they reach nothing but the gateway's media, the media engine has them.
-func (t *TURN) virtual() bool { return t != nil && !t.off && len(t.Peers) == 0 }
-
 // clients are the UDP ports that the media engine opens for the relay's clients. Each is of one family.
 func (t *TURN) clients() []netip.AddrPort {
-	if !t.virtual() {
+	if t == nil || t.off {
 		return nil
 	}
 	var list []netip.AddrPort
@@ -281,7 +276,7 @@ func (v *validator) turn(c Config) {
 func (v *validator) relayPorts(c Config) {
 	v.relayRange("turn.relay.ports", c.TURN.Relay.Ports, defaultTURNLow, c)
 	v.relayRange("turn.relay.virtual", c.TURN.Relay.Virtual, turn.FirstVirtual, c)
-	if !c.TURN.virtual() {
+	if len(c.TURN.Peers) > 0 {
 		return
 	}
 	p := c.TURN.Relay.Virtual

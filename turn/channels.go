@@ -31,13 +31,13 @@ func (c *client) events() pion.EventHandler {
 			}
 		},
 		OnPermissionCreated: func(from, _ net.Addr, _, _, _ string, _ net.Addr, peer net.IP) {
-			if r := c.relays.of(addrPortOf(from)); r != nil && r.virtual {
-				r.permission(addrOf(peer), c.server.cfg.Plane.Bind)
+			if r := c.relays.of(addrPortOf(from)); r != nil {
+				r.permission(addrOf(peer), true)
 			}
 		},
 		OnPermissionDeleted: func(from, _ net.Addr, _, _, _ string, _ net.Addr, peer net.IP) {
-			if r := c.relays.of(addrPortOf(from)); r != nil && r.virtual {
-				r.permission(addrOf(peer), c.server.cfg.Plane.Unbind)
+			if r := c.relays.of(addrPortOf(from)); r != nil {
+				r.permission(addrOf(peer), false)
 			}
 		},
 	}
@@ -53,8 +53,10 @@ func (r *relay) bind(number uint16, peer netip.AddrPort) {
 	defer r.mu.Unlock()
 	list := append(slices.Clone(r.bound()), channel{number: number, peer: peer, target: target})
 	r.channels.Store(&list)
-	if r.virtual {
-		r.server.cfg.Plane.Bind(r.at, peer, number)
+	if r.planned {
+		far := r.server.policy.far(peer)
+		r.server.cfg.Plane.Bind(r.at, peer, far, 0) // a channel is a permission, too
+		r.server.cfg.Plane.Bind(r.at, peer, far, number)
 	}
 }
 
@@ -63,7 +65,7 @@ func (r *relay) unbind(number uint16, peer netip.AddrPort) {
 	defer r.mu.Unlock()
 	list := slices.DeleteFunc(slices.Clone(r.bound()), func(c channel) bool { return c.number == number })
 	r.channels.Store(&list)
-	if r.virtual {
+	if r.planned {
 		r.server.cfg.Plane.Unbind(r.at, peer, number)
 	}
 }

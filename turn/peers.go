@@ -100,6 +100,16 @@ func (p *policy) allows(peer netip.AddrPort) (to netip.AddrPort, open bool) {
 	return peer, peer.Port() != 0 && p.match(peer.Addr(), peer.Port())
 }
 
+// far is where a peer that is open is for the plane: the zero AddrPort for the media's ports.
+func (p *policy) far(peer netip.AddrPort) netip.AddrPort {
+	for _, m := range p.Media {
+		if m.Seen == peer {
+			return netip.AddrPort{}
+		}
+	}
+	return peer
+}
+
 // hears says whether a relay may hear exactly this address and port, and as whom clients know it.
 func (p *policy) hears(from netip.AddrPort) (as netip.AddrPort, open bool) {
 	for _, m := range p.Media {

@@ -15,15 +15,18 @@ type PacketConn = interface {
 	WriteToUDPAddrPort(b []byte, addr netip.AddrPort) (int, error)
 }
 
-// Plane has relays without sockets: what clients exchange with the gateway's own media stays within the process. The media engine
+// Plane switches the packets of relays: what clients exchange with the gateway's own media stays within the process. The media engine
 // meets it. Its methods are safe for concurrent use.
 type Plane interface {
 	// PacketConn opens a relayed address for the client at an address. by is the Listen.Conn by which the client's packets come: then
 	// the plane takes its ChannelData and sends what is for it; nil: its packets are written to what is returned, and what is for it
-	// comes out of there. meter is asked for each packet, in from the media or out to it; false drops it. Close ends all.
-	PacketConn(relay, client netip.AddrPort, by net.PacketConn, meter func(in bool, size int) bool) (PacketConn, error)
-	// Bind lets packets pass between a relayed address and a media port: by a channel, or, with channel 0, by a permission.
-	Bind(relay, peer netip.AddrPort, channel uint16)
+	// comes out of there. socket has the address, and is the plane's if there is no error; packets of peers without a channel come out
+	// of what is returned, and are not metered; nil: no socket has it. meter is asked for each packet that the plane passes,
+	// in to the client or out; false drops it. Close ends all.
+	PacketConn(relay, client netip.AddrPort, by net.PacketConn, socket *net.UDPConn, meter func(in bool, size int) bool) (PacketConn, error)
+	// Bind lets packets pass between a relayed address and a peer: by a channel, or, with channel 0, by a permission. far is where
+	// the peer is, where the address has a socket; the zero AddrPort: it is a media port.
+	Bind(relay, peer, far netip.AddrPort, channel uint16)
 	// Unbind takes that back.
 	Unbind(relay, peer netip.AddrPort, channel uint16)
 }
@@ -64,22 +67,41 @@ func (v *virtuals) give(at netip.AddrPort) {
 	delete(v.taken, at)
 }
 
-// openVirtual opens a relay in the plane.
-func (r *relay) openVirtual(addr netip.Addr, port int) error {
-	s := r.server
-	at, err := s.virtuals.take(addr, s.cfg.LowVirtual, s.cfg.HighVirtual, uint16(port))
-	if err != nil {
+// open opens the relay's address with a port, or with any: in the plane, which has a socket where there are peers beside the media; as
+// a socket where there is no plane, or there are other peers and the client comes by a connection.
+func (r *relay) open(network string, at Address, port int) error {
+	s, c := r.server, r.group.client
+	seen := at.Advertise
+	if !seen.IsValid() {
+		seen = at.Listen
+	}
+	var socket *net.UDPConn
+	var err error
+	if s.cfg.Plane == nil || len(s.policy.Allow) > 0 {
+		if socket, err = s.bind(network, at.Listen, port); err != nil {
+			return err
+		}
+		r.at = netip.AddrPortFrom(seen, addrPortOf(socket.LocalAddr()).Port())
+		r.vets, r.PacketConn = true, socket
+		if s.cfg.Plane == nil || c.packets == nil || r.user == "" { // pion only looks for a port that is free
+			return nil
+		}
+	} else if r.at, err = s.virtuals.take(seen, s.cfg.LowVirtual, s.cfg.HighVirtual, uint16(port)); err != nil {
 		return err
 	}
 	var by net.PacketConn
-	if c := r.group.client; c.packets != nil {
+	if c.packets != nil {
 		by = c.PacketConn
 	}
-	if r.PacketConn, err = s.cfg.Plane.PacketConn(at, r.reply, by, r.meter); err != nil {
-		s.virtuals.give(at)
+	conn, err := s.cfg.Plane.PacketConn(r.at, r.reply, by, socket, r.meter)
+	if err != nil {
+		if socket != nil {
+			return errors.Join(err, socket.Close())
+		}
+		s.virtuals.give(r.at)
 		return err
 	}
-	r.virtual, r.at = true, at
+	r.PacketConn, r.planned = conn, true
 	return nil
 }
 
@@ -101,11 +123,27 @@ func (r *relay) meter(in bool, size int) bool {
 	return true
 }
 
-// permission tells the plane that the client may hear an address, or not any more: that is for the media's ports there.
-func (r *relay) permission(peer netip.Addr, tell func(relay, peer netip.AddrPort, channel uint16)) {
+// permission tells the plane that the client may hear an address, or not any more: that is for the media's ports there, and for peers
+// with a channel.
+func (r *relay) permission(peer netip.Addr, begins bool) {
+	if !r.planned {
+		return
+	}
+	tell := func(at netip.AddrPort) {
+		if begins {
+			r.server.cfg.Plane.Bind(r.at, at, r.server.policy.far(at), 0)
+			return
+		}
+		r.server.cfg.Plane.Unbind(r.at, at, 0)
+	}
 	for _, m := range r.server.policy.Media {
 		if m.Seen.Addr() == peer {
-			tell(r.at, m.Seen, 0)
+			tell(m.Seen)
+		}
+	}
+	for _, one := range r.bound() {
+		if one.peer.Addr() == peer && r.server.policy.far(one.peer).IsValid() {
+			tell(one.peer)
 		}
 	}
 }

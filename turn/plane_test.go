@@ -76,7 +76,7 @@ type testPlane struct {
 	full  bool
 }
 
-func (p *testPlane) PacketConn(relay, client netip.AddrPort, by net.PacketConn, meter func(in bool, size int) bool) (PacketConn, error) {
+func (p *testPlane) PacketConn(relay, client netip.AddrPort, by net.PacketConn, _ *net.UDPConn, meter func(in bool, size int) bool) (PacketConn, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.full {
@@ -87,7 +87,10 @@ func (p *testPlane) PacketConn(relay, client netip.AddrPort, by net.PacketConn, 
 	return p.conns[relay], nil
 }
 
-func (p *testPlane) Bind(_, peer netip.AddrPort, channel uint16) {
+func (p *testPlane) Bind(_, peer, far netip.AddrPort, channel uint16) {
+	if far.IsValid() {
+		p.note(fmt.Sprintf("far %s", far))
+	}
 	p.note(fmt.Sprintf("bind %s %#x", peer, channel))
 }
 
@@ -121,7 +124,6 @@ func openPlane(t *testing.T) (*Server, *testPlane, *talker) {
 	s := open(t, func(c *Config) {
 		c.Listen = []Listen{{Network: "udp", Conn: in}}
 		c.Plane, c.Peers.Media = plane, []Media{same(mediaSeen)}
-		c.Peers.Allow = []Rule{{Prefix: netip.MustParsePrefix("0.0.0.0/0")}} // without effect
 		c.Relay = []Address{{Listen: netip.MustParseAddr("10.0.0.1"), Advertise: netip.MustParseAddr("192.0.2.1")}}
 	})
 	talker := &talker{t: t, conn: &memoryClient{in}, to: in.LocalAddr(), nonce: stun.NewNonce("nobody's")}
@@ -190,7 +192,7 @@ func TestPlaneIsTold(t *testing.T) {
 		ask(stun.MethodChannelBind, stun.CodeForbidden, channelNumber(9), peerAt("192.0.2.1:5060"))
 		expect(0, "")
 		ask(stun.MethodChannelBind, 0, channelNumber(1), peerAt(mediaSeen))
-		expect(0, "bind 192.0.2.1:40000 0x4001")
+		expect(0, "bind 192.0.2.1:40000 0x0, bind 192.0.2.1:40000 0x4001")
 		expect(4*time.Minute, "")
 		ask(stun.MethodRefresh, 0)
 		ask(stun.MethodChannelBind, 0, channelNumber(1), peerAt(mediaSeen)) // refreshes both
@@ -199,7 +201,7 @@ func TestPlaneIsTold(t *testing.T) {
 		ask(stun.MethodRefresh, 0)
 		expect(5*time.Minute, "unbind 192.0.2.1:40000 0x4001")
 		ask(stun.MethodChannelBind, 0, channelNumber(2), peerAt(mediaSeen))
-		expect(0, "bind 192.0.2.1:40000 0x0, bind 192.0.2.1:40000 0x4002")
+		expect(0, "bind 192.0.2.1:40000 0x0, bind 192.0.2.1:40000 0x0, bind 192.0.2.1:40000 0x4002")
 		ask(stun.MethodRefresh, 0, attribute(stun.AttrLifetime, 0, 0, 0, 0))
 		expect(0, "unbind 192.0.2.1:40000 0x0, unbind 192.0.2.1:40000 0x4002")
 		if got := s.Stats(); got.Allocations != 0 || len(s.virtuals.taken) != 0 {

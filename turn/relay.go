@@ -26,8 +26,9 @@ const tries = 20
 // permission of TURN is for an address only.
 type relay struct {
 	PacketConn
-	virtual bool           // in the plane
-	at      netip.AddrPort // there
+	at      netip.AddrPort // as peers see it
+	planned bool           // the plane has it
+	vets    bool           // what comes out of it is to be looked at: it may be anybody's
 	server  *Server
 	group   *relays
 	from    netip.AddrPort // the client
@@ -116,24 +117,14 @@ func (r *relays) AllocatePacketConn(c pion.AllocateListenerConfig) (net.PacketCo
 	for i := range out.limits {
 		out.limits[i].set(s.quota.Bandwidth)
 	}
-	advertised := at.Advertise
-	if !advertised.IsValid() {
-		advertised = at.Listen
-	}
-	var err error
-	if s.cfg.Plane != nil {
-		err = out.openVirtual(advertised, c.RequestedPort)
-	} else {
-		out.PacketConn, err = s.bind(c.Network, at.Listen, c.RequestedPort)
-	}
-	if err != nil {
+	if err := out.open(c.Network, at, c.RequestedPort); err != nil {
 		s.ledger.give(c.UserID)
 		s.count.refuse(RefusedSocket)
 		return nil, nil, err
 	}
 	out.over = time.AfterFunc(s.quota.Lifetime, func() { out.PacketConn.Close() }) // pion then ends the allocation, and closes out
 	r.enter(out)
-	return out, net.UDPAddrFromAddrPort(netip.AddrPortFrom(advertised, addrPortOf(out.LocalAddr()).Port())), nil
+	return out, net.UDPAddrFromAddrPort(out.at), nil
 }
 
 // enter keeps a relay, unless pion only looks for a port that is free (EVEN-PORT): then it names no user.
@@ -170,7 +161,7 @@ func (s *Server) address(network string) (Address, bool) {
 }
 
 // bind opens a socket in the range of ports; port 0 is a random one.
-func (s *Server) bind(network string, addr netip.Addr, port int) (PacketConn, error) {
+func (s *Server) bind(network string, addr netip.Addr, port int) (*net.UDPConn, error) {
 	low, high := int(s.cfg.LowPort), int(s.cfg.HighPort)
 	if port != 0 && (port < low || port > high) {
 		return nil, fmt.Errorf("turn: the port %d is outside of the range", port)
@@ -209,7 +200,7 @@ func (r *relay) WriteTo(b []byte, addr net.Addr) (int, error) {
 
 // send writes a packet for a peer that is open, within the bandwidth.
 func (r *relay) send(b []byte, peer, target netip.AddrPort) (int, error) {
-	if r.virtual {
+	if r.planned {
 		return r.WriteToUDPAddrPort(b, peer)
 	}
 	if !r.meter(false, len(b)) {
@@ -226,7 +217,7 @@ func (r *relay) ReadFrom(b []byte) (int, net.Addr, error) {
 		if err != nil {
 			return n, nil, err
 		}
-		if !r.virtual { // the plane has looked already
+		if r.vets {
 			var open bool
 			if peer, open = s.policy.hears(netip.AddrPortFrom(plain(peer.Addr()), peer.Port())); !open {
 				s.count.refuse(RefusedPacket)
@@ -250,9 +241,7 @@ func (r *relay) Close() error {
 	r.once.Do(func() {
 		r.over.Stop()
 		r.PacketConn.Close()
-		if r.virtual {
-			r.server.virtuals.give(r.at)
-		}
+		r.server.virtuals.give(r.at)
 		r.server.ledger.give(r.user)
 		r.group.mu.Lock()
 		if r.group.byClient[r.from] == r {

@@ -36,7 +36,7 @@ type Config struct {
 	LowPort  uint16                                                // of allocations; default 49152
 	HighPort uint16                                                // default 65535
 	Peers    Peers
-	Plane    Plane // has the relays; then they reach Peers.Media alone. nil: each is a socket
+	Plane    Plane // has the relays of clients by its Listen.Conns, and all where nobody but Peers.Media is open; nil: each is a socket here
 
 	LowVirtual, HighVirtual uint16 // ports of the Plane's relays, which no socket has; default 61000 to 65535
 
@@ -83,9 +83,6 @@ func Open(cfg Config) (*Server, error) {
 	}
 	if cfg.LowVirtual == 0 {
 		cfg.LowVirtual, cfg.HighVirtual = FirstVirtual, 65535
-	}
-	if cfg.Plane != nil {
-		cfg.Peers.Allow = nil
 	}
 	s := newServer(cfg)
 	_, four := s.address("udp4")

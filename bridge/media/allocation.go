@@ -4,17 +4,14 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
-const (
-	detourListen  = 0xfe // in a flow's key: the detour's number stands for its address
-	maxDetours    = 16   // of one allocation: media ports that its client may name
-	waitingParcel = 128  // packets on their way to a client by a connection
-)
+const waitingParcel = 128 // packets on their way to whoever reads an allocation
 
 // PacketConn is a net.PacketConn that makes no garbage for addresses.
 type PacketConn = interface {
@@ -23,12 +20,13 @@ type PacketConn = interface {
 	WriteToUDPAddrPort(b []byte, addr netip.AddrPort) (int, error)
 }
 
-// allocation is a TURN client's relayed address (RFC 8656 §2.2) that no socket has: from there its client and our media talk within
-// the process. Of a client by UDP the workers take and send the packets themselves; of one by a connection somebody else does, by
-// the allocation's own methods, which are those of a PacketConn.
+// allocation is a TURN client's relayed address (RFC 8656 §2.2): from there its client and our media talk within the process. No socket
+// has it, unless there are other peers. Of a client by UDP the workers take and send the packets themselves; of one by a connection
+// somebody else does, by the allocation's own methods, which are those of a PacketConn.
 type allocation struct {
 	// static after construction
 	engine *Engine
+	fd     int // the socket's; -1: there is none
 	at     netip.AddrPort
 	name   sockaddr    // at
 	port   *clientPort // by which its client comes; nil: a connection
@@ -42,23 +40,16 @@ type allocation struct {
 	parcels chan *relayedParcel
 	done    chan struct{} // closed by Close
 	closing sync.Once
-}
+	gate    sync.RWMutex // whoever is no worker sends by fd under it, and Close locks it first
+	leaving atomic.Int32 // workers that may still send by fd, once it is closing
 
-// detour is the way from an allocation's address to one of our media ports and back. Whoever uses it looks at nothing but this.
-type detour struct {
-	// static after construction
-	allocation *allocation
-	peer       netip.AddrPort // our port, as the client names it
-	key        source
-
-	// any goroutine
-	channel   atomic.Uint32 // 0: none
-	permitted atomic.Bool
+	// owned by the worker via
+	number int32 // in its relayed
 }
 
 // relayedParcel is a packet for a client by a connection.
 type relayedParcel struct {
-	from   *detour
+	from   netip.AddrPort
 	length int
 	data   [maxDatagram]byte
 }
@@ -67,9 +58,15 @@ type relayedParcel struct {
 type allocations struct {
 	spare sync.Pool // of *relayedParcel
 
-	mu     sync.Mutex // guards what follows
-	at     map[netip.AddrPort]*allocation
-	number uint64 // of the last detour
+	mu      sync.Mutex // guards what follows
+	at      map[netip.AddrPort]*allocation
+	clients map[source]*allocation // by UDP
+	sockets map[*allocation]struct{}
+	number  uint64 // of the last detour
+}
+
+func (s *allocations) init() {
+	s.at, s.clients, s.sockets = map[netip.AddrPort]*allocation{}, map[source]*allocation{}, map[*allocation]struct{}{}
 }
 
 func (s *allocations) size() int {
@@ -78,23 +75,24 @@ func (s *allocations) size() int {
 	return len(s.at)
 }
 
-// PacketConn opens the relayed address of a TURN client without a socket. client is where its packets come from; by is the
-// one of Clients by which they do, nil where they come by a connection: then they are written to what is returned, and what is for
-// the client comes out of it. meter is asked, by any goroutine and without waiting, for each packet that is to pass, in from our
-// media or out to it; false drops it. The address passes nothing until Bind. It ends with Close. ErrClosed where the engine is closed,
-// os.ErrExist where the address is in use.
-func (e *Engine) PacketConn(relay, client netip.AddrPort, by net.PacketConn, meter func(in bool, size int) bool) (PacketConn, error) {
+// PacketConn opens the relayed address of a TURN client. client is where its packets come from; by is the one of Clients by which they
+// do, nil where they come by a connection: then they are written to what is returned, and what is for the client comes out of it.
+// socket has the address where there are other peers than our media, and is the engine's from then on; what it hears from peers
+// without a channel comes out of what is returned, too; nil: the address is nobody's, a name. meter is asked, by any
+// goroutine and without waiting, for each packet that passes between the client and a detour, in to the client or out; false drops
+// it. Nothing passes until Bind. It ends with Close. ErrClosed where the engine is closed, os.ErrExist where the address is in use.
+func (e *Engine) PacketConn(relay, client netip.AddrPort, by net.PacketConn, socket *net.UDPConn, meter func(in bool, size int) bool) (PacketConn, error) {
 	a := &allocation{
-		engine: e, at: relay, name: sockaddrOf(relay), meter: meter, done: make(chan struct{}), via: int(relay.Port()) % len(e.workers),
+		engine: e, fd: -1, at: relay, name: sockaddrOf(relay), meter: meter, done: make(chan struct{}), via: int(relay.Port()) % len(e.workers),
 	}
-	port, ok := by.(*clientPort)
-	if ok {
+	if port, ok := by.(*clientPort); ok {
 		a.port = port
 		name := sockaddrOf(client)
 		a.key = name.source(port.listen)
 		a.client.set(client)
 		a.via = port.reached(client, &a.client)
-	} else {
+	}
+	if a.port == nil || socket != nil {
 		a.parcels = make(chan *relayedParcel, waitingParcel)
 	}
 	e.gate.RLock()
@@ -107,90 +105,32 @@ func (e *Engine) PacketConn(relay, client netip.AddrPort, by net.PacketConn, met
 	if e.allocations.at[relay] != nil {
 		return nil, os.ErrExist
 	}
-	e.allocations.at[relay] = a
-	if a.port != nil {
-		for _, w := range e.workers {
-			w.post(func(w *worker) { w.clients[a.key] = a })
+	if socket != nil {
+		var err error
+		if a.fd, err = takeSocket(socket); err != nil {
+			return nil, err
 		}
+		e.allocations.sockets[a] = struct{}{}
 	}
+	e.allocations.open(a)
 	return a, nil
 }
 
-// Bind lets packets pass between a relayed address and one of our media ports, as its client names it: by a channel (RFC 8656 §12),
-// or, with channel 0, by a permission (§9), without which nothing goes to the client. What is no port of ours is not bound.
-func (e *Engine) Bind(relay, peer netip.AddrPort, channel uint16) {
-	e.allocations.mu.Lock()
-	defer e.allocations.mu.Unlock()
-	a := e.allocations.at[relay]
-	if a == nil || !e.hears(peer) {
+// open makes an allocation known. Called with mu held.
+func (s *allocations) open(a *allocation) {
+	s.at[a.at] = a
+	if a.port == nil {
 		return
 	}
-	d := a.detourTo(peer)
-	if d == nil {
-		if len(a.all()) == maxDetours {
-			return
-		}
-		e.allocations.number++
-		d = &detour{allocation: a, peer: peer, key: source{hi: e.allocations.number, listen: detourListen}}
-		list := append(slices.Clone(a.all()), d)
-		a.detours.Store(&list)
+	s.clients[a.key] = a
+	for _, w := range a.engine.workers {
+		w.post(func(w *worker) {
+			w.clients[a.key] = a
+			if a.fd >= 0 && w.id == a.via {
+				w.watchAllocation(a)
+			}
+		})
 	}
-	if channel == 0 {
-		d.permitted.Store(true)
-		return
-	}
-	d.channel.Store(uint32(channel))
-}
-
-// Unbind takes a channel, or with channel 0 a permission, back.
-func (e *Engine) Unbind(relay, peer netip.AddrPort, channel uint16) {
-	e.allocations.mu.Lock()
-	defer e.allocations.mu.Unlock()
-	a := e.allocations.at[relay]
-	if a == nil {
-		return
-	}
-	switch d := a.detourTo(peer); {
-	case d == nil:
-	case channel == 0:
-		d.permitted.Store(false)
-	default:
-		d.channel.CompareAndSwap(uint32(channel), 0)
-	}
-}
-
-// hears says whether an address has the port of a media listener of its family. That it is ours, too, whoever calls Bind knows: we may
-// be seen by another address.
-func (e *Engine) hears(peer netip.AddrPort) bool {
-	return slices.ContainsFunc(e.listens, func(l netip.AddrPort) bool {
-		return l.Port() == peer.Port() && l.Addr().Unmap().Is4() == peer.Addr().Is4()
-	})
-}
-
-func (a *allocation) all() []*detour {
-	if list := a.detours.Load(); list != nil {
-		return *list
-	}
-	return nil
-}
-
-func (a *allocation) detourTo(peer netip.AddrPort) *detour {
-	for _, d := range a.all() {
-		if d.peer == peer {
-			return d
-		}
-	}
-	return nil
-}
-
-// byChannel finds the detour of a channel; nil: it is not bound.
-func (a *allocation) byChannel(number uint16) *detour {
-	for _, d := range a.all() {
-		if d.channel.Load() == uint32(number) {
-			return d
-		}
-	}
-	return nil
 }
 
 func (a *allocation) ended() bool {
@@ -202,8 +142,8 @@ func (a *allocation) ended() bool {
 	}
 }
 
-// deliver leaves a packet for a client by a connection; false where the connection does not keep up.
-func (a *allocation) deliver(from *detour, p []byte) bool {
+// deliver leaves a packet for a client with whoever reads; false where that one does not keep up.
+func (a *allocation) deliver(from netip.AddrPort, p []byte) bool {
 	if len(a.parcels) == cap(a.parcels) {
 		return false
 	}
@@ -221,12 +161,11 @@ func (a *allocation) deliver(from *detour, p []byte) bool {
 	}
 }
 
-// ReadFromUDPAddrPort gives the next packet for a client by a connection, and which media port sent it.
+// ReadFromUDPAddrPort gives the next packet that the workers do not send to the client themselves, and whose it is.
 func (a *allocation) ReadFromUDPAddrPort(b []byte) (int, netip.AddrPort, error) {
 	select {
 	case parcel := <-a.parcels:
-		n, from := copy(b, parcel.data[:parcel.length]), parcel.from.peer
-		parcel.from = nil
+		n, from := copy(b, parcel.data[:parcel.length]), parcel.from
 		a.engine.allocations.spare.Put(parcel)
 		return n, from, nil
 	case <-a.done:
@@ -235,13 +174,32 @@ func (a *allocation) ReadFromUDPAddrPort(b []byte) (int, netip.AddrPort, error) 
 	return 0, netip.AddrPort{}, net.ErrClosed
 }
 
-// WriteToUDPAddrPort hands a client's packet to the media port at peer. What may not pass is dropped and counted.
+// sendByHand sends to a peer by the socket, for whoever is no worker. Whether that is allowed, it knows.
+func (a *allocation) sendByHand(b []byte, peer netip.AddrPort) (int, error) {
+	a.gate.RLock()
+	defer a.gate.RUnlock()
+	if a.ended() {
+		return 0, net.ErrClosed
+	}
+	if !a.meter(false, len(b)) {
+		a.engine.workers[a.via].counters.drops[DropMeter].Add(1)
+		return len(b), nil
+	}
+	err := unix.Sendto(a.fd, b, unix.MSG_DONTWAIT, unixAddr(peer))
+	return len(b), os.NewSyscallError("sendto", err)
+}
+
+// WriteToUDPAddrPort hands a client's packet to the media port at peer, or sends it to another peer. What may not pass is dropped
+// and counted.
 func (a *allocation) WriteToUDPAddrPort(b []byte, peer netip.AddrPort) (int, error) {
 	if a.ended() {
 		return 0, net.ErrClosed
 	}
 	w := a.engine.workers[a.via]
 	from := a.detourTo(peer)
+	if a.fd >= 0 && (from == nil || from.far.known()) {
+		return a.sendByHand(b, peer)
+	}
 	switch {
 	case len(b) > maxDatagram:
 		w.counters.drops[DropOversize].Add(1)
@@ -277,7 +235,9 @@ func (a *allocation) WriteTo(b []byte, to net.Addr) (int, error) {
 // Close ends the allocation. Safe to call twice.
 func (a *allocation) Close() error {
 	a.closing.Do(func() {
+		a.gate.Lock()
 		close(a.done)
+		a.gate.Unlock()
 		s := &a.engine.allocations
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -285,12 +245,12 @@ func (a *allocation) Close() error {
 		if a.port == nil {
 			return
 		}
+		if s.clients[a.key] == a {
+			delete(s.clients, a.key)
+		}
+		a.leaving.Store(int32(len(a.engine.workers)))
 		for _, w := range a.engine.workers {
-			w.post(func(w *worker) {
-				if w.clients[a.key] == a {
-					delete(w.clients, a.key)
-				}
-			})
+			w.post(func(w *worker) { w.leaveAllocation(a) })
 		}
 	})
 	return nil

@@ -25,6 +25,7 @@ type turnClient struct {
 	relay       netip.AddrPort
 	conn        PacketConn // the gateway's end
 	by          PacketConn
+	socket      *net.UDPConn  // the relay's; nil: none
 	in, out     atomic.Uint64 // bytes that were metered
 	shut        atomic.Bool   // the meter lets nothing pass
 	indications atomic.Uint64 // packets that came by Data indications
@@ -78,7 +79,7 @@ func allocate(t testing.TB, e *Engine, p *peer, port uint16) *turnClient {
 	if err != nil || !bytes.Equal(b[:n], request.Raw) || from != addrOf(p.conn) {
 		t.Fatal(n, from, err)
 	}
-	if c.conn, err = e.PacketConn(c.relay, from, by, c.meter); err != nil {
+	if c.conn, err = e.PacketConn(c.relay, from, by, c.socket, c.meter); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.conn.Close() })
@@ -88,8 +89,8 @@ func allocate(t testing.TB, e *Engine, p *peer, port uint16) *turnClient {
 
 // bound lets the peer and the media port talk by the channel.
 func (c *turnClient) bound(e *Engine, to netip.AddrPort) {
-	e.Bind(c.relay, to, 0)
-	e.Bind(c.relay, to, c.channel)
+	e.Bind(c.relay, to, netip.AddrPort{}, 0)
+	e.Bind(c.relay, to, netip.AddrPort{}, c.channel)
 }
 
 // A call whose browser comes by TURN passes within the workers, whichever of their sockets its packets hit.
@@ -159,11 +160,11 @@ func TestWhatMayNotPass(t *testing.T) {
 	call.bothWays(t)
 
 	for reason, d := range map[DropReason][]byte{
-		DropChannel: {0x40, 0x09, 0, 0}, DropProtocol: {0x40, 0x01, 0, 9, 'x'},
+		DropChannel: {0x7f, 0x09, 0, 0}, DropProtocol: {0x40, 0x01, 0, 9, 'x'},
 	} {
 		e.dropsOnce(t, reason, func() { call.browser.conn.WriteToUDPAddrPort(d, c.server) })
 	}
-	for _, d := range [][]byte{{0x50, 0, 0, 0}, {0x80, 0, 0, 0}, {22, 0, 0, 0}, {0x40, 1, 0}} {
+	for _, d := range [][]byte{{0x80, 0, 0, 0}, {22, 0, 0, 0}, {0x40, 1, 0}} {
 		e.dropsOnce(t, DropProtocol, func() { call.browser.conn.WriteToUDPAddrPort(d, c.server) })
 	}
 	call.bothWays(t)
@@ -186,7 +187,7 @@ func TestWhatIsNotBound(t *testing.T) {
 	if list := c.conn.(*allocation).all(); len(list) != 0 {
 		t.Errorf("%d bound", len(list))
 	}
-	if _, err := e.PacketConn(c.relay, loopback(9), nil, c.meter); !errors.Is(err, os.ErrExist) {
+	if _, err := e.PacketConn(c.relay, loopback(9), nil, nil, c.meter); !errors.Is(err, os.ErrExist) {
 		t.Errorf("the same address: %v", err)
 	}
 	for i := range 2 * maxDetours {
@@ -206,7 +207,7 @@ func TestAllocationOfAConnection(t *testing.T) {
 	l.SetRemote(p.remote())
 	meter := &turnClient{}
 	relay := loopback(61000)
-	conn, err := e.PacketConn(relay, addrOf(p.conn), nil, meter.meter)
+	conn, err := e.PacketConn(relay, addrOf(p.conn), nil, nil, meter.meter)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,7 +215,7 @@ func TestAllocationOfAConnection(t *testing.T) {
 	if conn.WriteTo(check.Raw, net.UDPAddrFromAddrPort(p.to)); e.Stats().Drops[DropPermission.String()] != 1 {
 		t.Errorf("without a permission: %+v", e.Stats())
 	}
-	e.Bind(relay, p.to, 0)
+	e.Bind(relay, p.to, netip.AddrPort{}, 0)
 	if _, err := conn.WriteToUDPAddrPort(check.Raw, p.to); err != nil {
 		t.Fatal(err)
 	}
@@ -263,12 +264,12 @@ func TestDataIndications(t *testing.T) {
 
 // turned puts a TURN client between the bench's browser and its leg.
 func (b *bench) turned() *allocation {
-	b.w.engine.allocations.at = map[netip.AddrPort]*allocation{}
+	b.w.engine.allocations.init()
 	port := &clientPort{engine: b.w.engine, listen: 1, ring: newRing(), arrived: make(chan struct{}, 1), done: make(chan struct{})}
 	b.w.engine.clients = []*clientPort{port}
 	b.w.browsers = []int{-1, -1}
 	a := &allocation{
-		engine: b.w.engine, at: loopback(61000), name: sockaddrOf(loopback(61000)), port: port, key: b.browser.source(1),
+		engine: b.w.engine, fd: -1, at: loopback(61000), name: sockaddrOf(loopback(61000)), port: port, key: b.browser.source(1),
 		meter: func(bool, int) bool { return true }, done: make(chan struct{}),
 	}
 	a.client.set(b.browser.addrPort())

@@ -16,7 +16,7 @@ const (
 // fromClient switches what came to a port of TURN's clients: ChannelData goes on as if it had come to one of our media ports from its
 // client's relayed address; the rest is the control plane's.
 //
-//	|0 1|  channel (0x4000–0x4fff)  |  length  | data … | padding, seldom over UDP
+//	|0 1|  channel (0x4000–0x7fff)  |  length  | data … | padding, seldom over UDP
 func (w *worker) fromClient(p *clientPort, d *datagram) {
 	switch {
 	case len(d.data) < channelHeader:
@@ -27,7 +27,7 @@ func (w *worker) fromClient(p *clientPort, d *datagram) {
 			w.drop(nil, DropControlFull)
 		}
 		return
-	case d.data[0] < 64 || d.data[0] > 79: // RFC 7983 §7
+	case d.data[0] < 64 || d.data[0] > 127: // RFC 7983 §7 has 64 to 79, for RTP may be there, too; older clients (RFC 5766) have these
 		w.drop(nil, DropProtocol)
 		return
 	}
@@ -46,10 +46,16 @@ func (w *worker) fromClient(p *clientPort, d *datagram) {
 	switch {
 	case size > len(d.data)-channelHeader:
 		w.drop(nil, DropProtocol)
+	case a.fd >= 0 && (by == nil || size == 0): // one of too many channels, or nothing
+		if !p.deliver(d) {
+			w.drop(nil, DropControlFull)
+		}
 	case by == nil:
 		w.drop(nil, DropChannel)
 	case !a.meter(false, size):
 		w.drop(nil, DropMeter)
+	case by.far.known():
+		w.queue(a.fd, nil, &by.far, d.data[channelHeader:channelHeader+size])
 	default:
 		w.counters.detoured[0].Add(1)
 		d.data = d.data[channelHeader : channelHeader+size]
@@ -73,7 +79,7 @@ func (w *worker) toClient(by *detour, l *Leg, p []byte) {
 		return
 	}
 	if a.port == nil {
-		if !a.deliver(by, p) {
+		if !a.deliver(by.peer, p) {
 			w.drop(l, DropControlFull)
 			return
 		}
@@ -81,7 +87,9 @@ func (w *worker) toClient(by *detour, l *Leg, p []byte) {
 		w.counters.detoured[1].Add(1)
 		return
 	}
-	w.counters.detoured[1].Add(1)
+	if !by.far.known() {
+		w.counters.detoured[1].Add(1)
+	}
 	if w.out.count == batchSize {
 		w.out.flush(w)
 	}

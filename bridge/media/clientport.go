@@ -118,12 +118,26 @@ func (p *clientPort) WriteToUDPAddrPort(b []byte, to netip.AddrPort) (int, error
 	}
 	var e endpoint
 	via := p.reached(to, &e)
-	var name unix.Sockaddr = &unix.SockaddrInet6{Port: int(to.Port()), Addr: to.Addr().As16()}
-	if to.Addr().Unmap().Is4() {
-		name = &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().Unmap().As4()}
+	if a := p.allocationOf(to); a != nil {
+		via, e = a.via, a.client
 	}
-	_, err := unix.SendmsgN(p.engine.workers[via].browsers[p.listen], b, e.control[:e.size], name, unix.MSG_DONTWAIT)
+	_, err := unix.SendmsgN(p.engine.workers[via].browsers[p.listen], b, e.control[:e.size], unixAddr(to), unix.MSG_DONTWAIT)
 	return len(b), os.NewSyscallError("sendmsg", err)
+}
+
+func (p *clientPort) allocationOf(client netip.AddrPort) *allocation {
+	name := sockaddrOf(client)
+	s := &p.engine.allocations
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.clients[name.source(p.listen)]
+}
+
+func unixAddr(a netip.AddrPort) unix.Sockaddr {
+	if a.Addr().Unmap().Is4() {
+		return &unix.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().Unmap().As4()}
+	}
+	return &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16()}
 }
 
 // ReadFrom implements net.PacketConn.

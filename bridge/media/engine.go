@@ -58,7 +58,7 @@ func Open(cfg Config) (*Engine, error) {
 		slots:   make(chan struct{}, maxHandshakes),
 		stopped: make(chan struct{}),
 	}
-	e.allocations.at = map[netip.AddrPort]*allocation{}
+	e.allocations.init()
 	if e.learn, err = parseLearnMode(cfg.RTP.Learn); err != nil {
 		return nil, err
 	}
@@ -173,6 +173,7 @@ func (e *Engine) finish() {
 		e.workers[0].closeTCP(c)
 	}
 	e.closeShared()
+	e.allocations.closeAll()
 	close(e.stopped)
 }
 

@@ -21,6 +21,7 @@ const (
 	forPort    // with the number of the SIP-side socket
 	forShared  // with the number of the shared socket
 	forTCP     // with the descriptor of a browser's connection
+	forRelayed // with the number of the allocation
 )
 
 // poller is a worker's epoll with the eventfd that wakes it and the timerfd of its next deadline. It waits through the Go

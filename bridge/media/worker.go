@@ -40,6 +40,7 @@ type worker struct {
 	legs     []*Leg
 	sockets  socketTable
 	shared   []*sharedSocket
+	relayed  relayedTable
 	agents   agents
 	tcp      tcpSide
 	digits   []*Leg // into which digits are playing
@@ -152,6 +153,10 @@ func (w *worker) readAll(again bool) {
 			w.readShared(w.shared[event.Fd])
 		case forTCP:
 			w.serveTCP(*event)
+		case forRelayed:
+			if a := w.relayed.get(event.Fd); a != nil {
+				w.readRelayed(a, again)
+			}
 		}
 	}
 }
