@@ -206,10 +206,11 @@ func TestGCM128IsPreferred(t *testing.T) {
 
 func TestCloseFreesEverything(t *testing.T) {
 	before, goroutines := openFiles(t), runtime.NumGoroutine()
-	e := open(t)
+	e := open(t, withClients)
 	c := newCall(t, e)
 	c.bothWays(t)
 	left := newLeg(t, e, LegSpec{Profile: sdp.RTP})
+	_, client := allocateSocket(t, e) // left, too
 	if err := e.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -217,6 +218,7 @@ func TestCloseFreesEverything(t *testing.T) {
 		t.Fatal(err)
 	}
 	left.Close()
+	client.Close()
 	c.browser.conn.Close()
 	c.browser.fromRecords.Close()
 	c.phone.rtp.Close()
