@@ -55,7 +55,7 @@ func (h *headroom) processors() float64 {
 		share = 0
 	}
 	h.used, h.at = used, now
-	return share
+	return min(share, 1) // the clocks are not the same
 }
 
 func processorTime() time.Duration {
