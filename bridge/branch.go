@@ -74,7 +74,7 @@ func (c *call) newCallee(t target) *leg {
 // dialogTowards is our half of the dialog, or of the request without one, that carries a request on to a target: one of its own, or
 // that of the challenged request which this one answers. uri is the Request-URI towards backends.
 func (b *Bridge) dialogTowards(in *sip.Request, t target, uri string) Dialog {
-	from, to := callerAs(in.From().Address, t.change), in.To().Address
+	from, to := bare(callerAs(in.From().Address, t.change)), bare(in.To().Address)
 	if now, changed := rewritten(in.Recipient, t.change); changed {
 		to = calleeAs(to, in.Recipient, now)
 	}
@@ -84,7 +84,7 @@ func (b *Bridge) dialogTowards(in *sip.Request, t target, uri string) Dialog {
 		RemoteName: in.To().DisplayName, RemoteURI: to.String(),
 	}
 	if t.backend == nil {
-		d.Target = t.binding.Contact
+		d.Target = withoutHeaders(t.binding.Contact)
 		d.LocalURI = forBrowser(from, "")
 		d.RemoteURI = forBrowser(to, t.binding.AOR)
 		return d

@@ -38,9 +38,9 @@ func dialogOfInvite(req *sip.Request, localTag, token string) Dialog {
 		LocalTag:   localTag,
 		RemoteTag:  tag,
 		LocalName:  to.DisplayName,
-		LocalURI:   to.Address.String(),
+		LocalURI:   bareText(to.Address),
 		RemoteName: from.DisplayName,
-		RemoteURI:  from.Address.String(),
+		RemoteURI:  bareText(from.Address),
 		RemoteSeq:  req.CSeq().SeqNo,
 		FirstSeq:   req.CSeq().SeqNo,
 		Token:      token,
@@ -48,7 +48,7 @@ func dialogOfInvite(req *sip.Request, localTag, token string) Dialog {
 	for _, h := range req.GetHeaders("Record-Route") {
 		d.Routes = append(d.Routes, h.Value())
 	}
-	d.Target = from.Address.String() // RFC 2543 needs no Contact
+	d.Target = d.RemoteURI // RFC 2543 needs no Contact
 	d.hear(req)
 	return d
 }
@@ -75,7 +75,7 @@ type headed interface {
 // hear takes what any message of the INVITE or a target refresh says of the peer (§12.2.1.2).
 func (d *Dialog) hear(msg headed) {
 	if contact := msg.Contact(); contact != nil && !contact.Address.Wildcard {
-		d.Target = contact.Address.String()
+		d.Target = bareText(contact.Address)
 	}
 	if allow := listed(msg, "Allow"); len(allow) > 0 {
 		d.Allow = joined(allow)
@@ -105,9 +105,9 @@ func (d *Dialog) ack(seq uint32) transaction.Outbound { return d.build(sip.ACK, 
 func (d *Dialog) build(method sip.RequestMethod, seq uint32) transaction.Outbound {
 	var recipient, local, remote sip.Uri
 	// What does not parse is still written by the door: the Request-URI byte for byte, the rest as it can be.
-	_ = sip.ParseUri(d.Target, &recipient)
-	_ = sip.ParseUri(d.LocalURI, &local)
-	_ = sip.ParseUri(d.RemoteURI, &remote)
+	parseURI(d.Target, &recipient)
+	parseURI(d.LocalURI, &local)
+	parseURI(d.RemoteURI, &remote)
 	req := sip.NewRequest(method, recipient)
 	for _, route := range d.Routes {
 		var hop sip.RouteHeader
@@ -117,10 +117,10 @@ func (d *Dialog) build(method sip.RequestMethod, seq uint32) transaction.Outboun
 	}
 	hops := sip.MaxForwardsHeader(70)
 	req.AppendHeader(&hops)
-	from := &sip.FromHeader{DisplayName: d.LocalName, Address: local}
+	from := &sip.FromHeader{DisplayName: displayable(d.LocalName), Address: local}
 	from.Params.Add("tag", d.LocalTag)
 	req.AppendHeader(from)
-	to := &sip.ToHeader{DisplayName: d.RemoteName, Address: remote}
+	to := &sip.ToHeader{DisplayName: displayable(d.RemoteName), Address: remote}
 	if d.RemoteTag != "" {
 		to.Params.Add("tag", d.RemoteTag)
 	}
@@ -130,6 +130,47 @@ func (d *Dialog) build(method sip.RequestMethod, seq uint32) transaction.Outboun
 	req.AppendHeader(&sip.CSeqHeader{SeqNo: seq, MethodName: method})
 	req.SetBody(nil)
 	return transaction.Outbound{Request: req, RequestURI: d.Target}
+}
+
+// bare is a URI without headers: From, To and a Request-URI have none (RFC 3261 §19.1.1), and what follows a Contact's question mark
+// would be an INVITE's.
+func bare(uri sip.Uri) sip.Uri {
+	uri.Headers = nil
+	return uri
+}
+
+func bareText(uri sip.Uri) string {
+	uri.Headers = nil
+	return uri.String()
+}
+
+// withoutHeaders is bare of a URI's text.
+func withoutHeaders(text string) string {
+	host := strings.IndexByte(text, '@') + 1
+	if at := strings.IndexByte(text[host:], '?'); at >= 0 {
+		return text[:host+at]
+	}
+	return text
+}
+
+// displayable is a display name as it may stand between quotes; what would end them, or a line, makes it none.
+func displayable(name string) string {
+	for i := 0; i < len(name); i++ {
+		switch c := name[i]; {
+		case c == '\\' && i+1 < len(name) && name[i+1] >= ' ':
+			i++
+		case c == '\\' || c == '"' || c < ' ' && c != '\t' || c == 0x7f:
+			return ""
+		}
+	}
+	return name
+}
+
+// parseURI reads a URI as the doors do, which takes users that sipgo's reader does not; that one's for the rest.
+func parseURI(text string, uri *sip.Uri) {
+	if !transaction.ParseURI(text, uri) {
+		_ = sip.ParseUri(text, uri)
+	}
 }
 
 // errForeign is a request that names the dialog but not its peer.

@@ -8,7 +8,7 @@ import (
 
 // sipfrag is the body of a NOTIFY about a REFER: a status line (RFC 3515 §2.4.5, RFC 3420).
 func sipfrag(status int, reason string) []byte {
-	if reason == "" {
+	if reason == "" || !oneLine(reason) {
 		reason = phrase(status)
 	}
 	return fmt.Appendf(nil, "SIP/2.0 %d %s\r\n", status, reason)

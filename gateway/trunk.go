@@ -256,6 +256,10 @@ func (v *validator) shown(path, word string, t Trunk, known ...string) {
 
 // account is what a trunk's own part says about credentials and registration.
 func (v *validator) account(path string, t Trunk) {
+	v.credentials(path, t.Username, t.Password)
+	if t.Caller != nil && (t.Caller.From == numbers.TheAccount || t.Caller.Identity == numbers.TheAccount) && !userPart.MatchString(t.Username) {
+		v.fail(path+".username", "%q cannot be the user of a caller's address: letters, digits and -_.+ can", t.Username)
+	}
 	if t.Password != "" && t.Username == "" {
 		v.fail(path+".password", "username and password stand together")
 	}

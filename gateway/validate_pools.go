@@ -10,6 +10,16 @@ import (
 	"tandem/sipside"
 )
 
+// credentials are the gateway's own, of which the username stands in headers.
+func (v *validator) credentials(path, username, password string) {
+	if strings.ContainsFunc(username, func(r rune) bool { return r < ' ' || r == 0x7f || r == '"' || r == '\\' }) {
+		v.fail(path+".username", "%q has quotes, backslashes or control characters", username)
+	}
+	if strings.ContainsAny(password, "\r\n\x00") {
+		v.fail(path+".password", "has line ends or NUL")
+	}
+}
+
 func (v *validator) pool(path string, p Pool, listen []SIPListen) {
 	v.oneOf(path+".order", p.Order, sipside.Orders()...)
 	v.oneOf(path+".hash", p.Hash, sipside.HashKeys()...)
@@ -17,6 +27,7 @@ func (v *validator) pool(path string, p Pool, listen []SIPListen) {
 		v.fail(path+".hash", "is for the order hash")
 	}
 	v.within(path+".slow-start", p.SlowStart, 0, time.Hour)
+	v.credentials(path, p.Username, p.Password)
 	if (p.Username == "") != (p.Password == "") {
 		v.fail(path+".username", "username and password stand together")
 	}
