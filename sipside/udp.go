@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"sync"
 	"syscall"
 	"time"
 
@@ -19,9 +20,13 @@ type udpListener struct {
 	e     *Endpoints
 	sock  *net.UDPConn
 	local netip.AddrPort
+
+	mu    sync.Mutex
+	flows map[netip.AddrPort]*datagram // guarded by mu: of late
 }
 
 const (
+	maxFlows     = 4096 // that are kept
 	maxDatagram  = 65535
 	socketBuffer = 4 << 20               // a burst of a thousand calls; the kernel may grant less
 	keepaliveCut = "\r\n\x00 "           // what phones send to keep a NAT binding open
@@ -46,14 +51,29 @@ func openUDP(e *Endpoints, addr netip.AddrPort) (*udpListener, error) {
 	if err := watchICMP(sock); err != nil {
 		e.log.Info("ICMP errors are not seen, a dead UDP peer is known by timeouts", "listener", addr.String(), "error", err)
 	}
-	return &udpListener{e: e, sock: sock, local: sock.LocalAddr().(*net.UDPAddr).AddrPort()}, nil
+	local := sock.LocalAddr().(*net.UDPAddr).AddrPort()
+	return &udpListener{e: e, sock: sock, local: local, flows: map[netip.AddrPort]*datagram{}}, nil
 }
 
-func (u *udpListener) addr() netip.AddrPort             { return u.local }
-func (u *udpListener) serves() transport                { return udp }
-func (u *udpListener) close() error                     { return u.sock.Close() }
-func (u *udpListener) serve() error                     { return u.read() }
-func (u *udpListener) flow(to netip.AddrPort) *datagram { return &datagram{u, to} }
+func (u *udpListener) addr() netip.AddrPort { return u.local }
+func (u *udpListener) serves() transport    { return udp }
+func (u *udpListener) close() error         { return u.sock.Close() }
+func (u *udpListener) serve() error         { return u.read() }
+
+// flow is the way to a peer, mostly the one that was made before.
+func (u *udpListener) flow(to netip.AddrPort) *datagram {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	d := u.flows[to]
+	if d == nil {
+		d = &datagram{u: u, to: to, id: "udp/" + u.local.String() + "/" + to.String()}
+		if len(u.flows) >= maxFlows {
+			clear(u.flows)
+		}
+		u.flows[to] = d
+	}
+	return d
+}
 
 // read takes datagrams until the socket is closed. One goroutine reads, so that messages of a peer stay in order; the
 // parser copies what it keeps, so that one buffer serves all.
@@ -114,6 +134,7 @@ func (u *udpListener) arrived(data []byte, from netip.AddrPort) {
 type datagram struct {
 	u  *udpListener
 	to netip.AddrPort
+	id string
 }
 
 var _ transaction.Flow = (*datagram)(nil)
@@ -140,4 +161,4 @@ func (d *datagram) Send(data []byte) error {
 const maxPendingErrors = 3
 
 func (d *datagram) Reliable() bool   { return false }
-func (d *datagram) Identity() string { return "udp/" + d.u.local.String() + "/" + d.to.String() }
+func (d *datagram) Identity() string { return d.id }

@@ -33,25 +33,22 @@ func (c Codec) String() string {
 	return s
 }
 
+// is compares what String gives, without making it: this is asked dozens of times for each call.
+func (c Codec) is(name string, clock, channels int) bool {
+	return c.Clock == clock && max(c.Channels, 1) == channels && strings.EqualFold(c.Name, name)
+}
+
 // telephone says whether it is RFC 4733 events, at a clock that a voice codec of ours has.
 func (c Codec) telephone() bool {
-	switch strings.ToLower(c.String()) {
-	case "telephone-event/8000", "telephone-event/48000":
-		return true
-	}
-	return false
+	return c.is("telephone-event", 8000, 1) || c.is("telephone-event", 48000, 1)
 }
 
 // noise says whether it is comfort noise (RFC 3389) for G.711 and G.722; Opus has its own.
-func (c Codec) noise() bool { return strings.EqualFold(c.String(), "CN/8000") }
+func (c Codec) noise() bool { return c.is("CN", 8000, 1) }
 
 // voice says whether it can carry a call by itself, and is one of those that the relay passes.
 func (c Codec) voice() bool {
-	switch strings.ToLower(c.String()) {
-	case "opus/48000/2", "g722/8000", "pcmu/8000", "pcma/8000":
-		return true
-	}
-	return false
+	return c.is("PCMA", 8000, 1) || c.is("PCMU", 8000, 1) || c.is("opus", 48000, 2) || c.is("G722", 8000, 1)
 }
 
 // relayable says whether the relay passes it. RED and FEC stay behind: they wrap payload types of one leg, which the
@@ -115,7 +112,7 @@ func static(payloadType uint8) Codec {
 
 // relayables are the codecs that the relay passes, each once.
 func relayables(codecs []Codec) []Codec {
-	var all []Codec
+	all := make([]Codec, 0, len(codecs))
 	for _, c := range codecs {
 		if c.relayable() && !slices.ContainsFunc(all, c.Same) {
 			all = append(all, c)
@@ -255,19 +252,23 @@ func telephoneAt(codecs []Codec, clock int) (Codec, bool) {
 // bind remembers a leg's payload types: a number once bound to a format keeps it for the session (RFC 3264 §8.3.2). It
 // gives a changed copy with one entry for each number.
 func bind(bound, codecs []Codec) []Codec {
-	bound = slices.Clone(bound)
+	bound = slices.Grow(slices.Clone(bound), len(codecs))
 	for _, c := range codecs {
-		if !c.picture() { // whose format is part of what they are
-			c.Format = ""
-		}
-		i := slices.IndexFunc(bound, func(b Codec) bool { return b.PayloadType == c.PayloadType })
-		if i < 0 {
-			bound = append(bound, c)
-		} else {
-			bound[i] = c
-		}
+		bound = bindOne(bound, c)
 	}
 	return bound
+}
+
+// bindOne changes bound.
+func bindOne(bound []Codec, c Codec) []Codec {
+	if !c.picture() { // whose format is part of what they are
+		c.Format = ""
+	}
+	if i := slices.IndexFunc(bound, func(b Codec) bool { return b.PayloadType == c.PayloadType }); i >= 0 {
+		bound[i] = c
+		return bound
+	}
+	return append(bound, c)
 }
 
 // bind remembers the payload types of all streams that are carried: numbers are a bundle's (RFC 9143 §10.1.1).

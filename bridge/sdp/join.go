@@ -92,12 +92,17 @@ type agreement struct {
 	answered    bool // the peer did, else we
 	convert     bool
 	profile     Profile
+	common      []common // the leg's codecs, in the order of the answer
 }
 
 func (l Leg) agreement(slot Slot) agreement {
-	return agreement{
+	a := agreement{
 		heard: l.Heard.at(slot), said: l.Said.at(slot), answered: l.Heard.Answer, convert: l.Policy.Transcode, profile: l.Profile,
 	}
+	if a.heard != nil && a.said != nil {
+		a.common = commonsOf(a.said.Codecs, a.heard.Codecs, a.answered)
+	}
+	return a
 }
 
 // join plans one stream.
@@ -121,7 +126,7 @@ func join(legs [2]agreement) (PlannedStream, error) {
 	}
 	for i, l := range legs {
 		s.Codec[i], s.From[i] = chosen.codec[i].heard, chosen.codec[i].said.PayloadType
-		s.Payload[i] = table(both, i, l.commons(), s.Transcode)
+		s.Payload[i] = table(both, i, l.common, s.Transcode)
 		if s.Kind == "audio" {
 			s.Telephone[i], s.EventFrom[i] = l.telephone(s.Codec[i].Clock)
 			s.Reoffer[i] = !s.Transcode && !has(both, i, l.firstVoice())
@@ -180,21 +185,21 @@ type common struct{ said, heard Codec }
 // pair is one codec that both legs have.
 type pair struct{ codec [2]common }
 
-// commons are a leg's codecs, in the order of the answer.
-func (l agreement) commons() []common {
-	said, heard := l.said.Codecs, l.heard.Codecs
-	var all []common
-	if l.answered {
-		for _, h := range relayables(heard) {
-			if i := slices.IndexFunc(said, h.Same); i >= 0 {
-				all = append(all, common{said[i], h})
-			}
-		}
-		return all
+// commonsOf are a leg's codecs, in the order of the answer.
+func commonsOf(said, heard []Codec, answered bool) []common {
+	lead, other := relayables(said), heard
+	if answered {
+		lead, other = relayables(heard), said
 	}
-	for _, s := range relayables(said) {
-		if i := slices.IndexFunc(heard, s.Same); i >= 0 {
-			all = append(all, common{s, heard[i]})
+	all := make([]common, 0, len(lead))
+	for _, c := range lead {
+		i := slices.IndexFunc(other, c.Same)
+		switch {
+		case i < 0:
+		case answered:
+			all = append(all, common{said: other[i], heard: c})
+		default:
+			all = append(all, common{said: c, heard: other[i]})
 		}
 	}
 	return all
@@ -202,7 +207,7 @@ func (l agreement) commons() []common {
 
 // firstVoice is the voice codec that the answer put first.
 func (l agreement) firstVoice() common {
-	all := l.commons()
+	all := l.common
 	if i := slices.IndexFunc(all, func(c common) bool { return c.said.voice() }); i >= 0 {
 		return all[i]
 	}
@@ -215,7 +220,7 @@ func commons(legs [2]agreement) []pair {
 	if legs[1].answered && !legs[0].answered {
 		lead = 1
 	}
-	mine, theirs := legs[lead].commons(), legs[1-lead].commons()
+	mine, theirs := legs[lead].common, legs[1-lead].common
 	var all []pair
 	for _, m := range mine {
 		i := slices.IndexFunc(theirs, func(t common) bool { return t.said.Same(m.said) })
@@ -254,7 +259,7 @@ func table(both []pair, from int, all []common, convert bool) PayloadTable {
 
 // telephone is the leg's telephone-event that goes with a codec of this clock, and with which payload type its peer sends it.
 func (l agreement) telephone(clock int) (Codec, uint8) {
-	all := l.commons()
+	all := l.common
 	var events []Codec
 	for _, c := range all {
 		events = append(events, c.heard)

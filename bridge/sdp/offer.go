@@ -125,16 +125,18 @@ func (l *Leg) numbered(far []Codec) []Codec {
 	if l.Profile == RTP {
 		slices.SortStableFunc(far, func(a, b Codec) int { return a.rank() - b.rank() })
 	}
+	bound := slices.Grow(slices.Clone(l.Bound), len(far))
 	for _, c := range far {
-		n, ok := number(l.Bound, c)
+		n, ok := number(bound, c)
 		if !ok {
 			continue
 		}
 		c.PayloadType = n
 		c = c.withEvents(l.Profile)
-		l.Bound = bind(l.Bound, []Codec{c})
+		bound = bindOne(bound, c)
 		all = append(all, c)
 	}
+	l.Bound = bound
 	return all
 }
 

@@ -9,9 +9,12 @@ import (
 // picture says whether it is a video codec that the relay passes. Retransmission and FEC formats stay behind: they wrap payload
 // types of one leg; NACK works without.
 func (c Codec) picture() bool {
+	if c.Clock != 90000 {
+		return false
+	}
 	switch strings.ToLower(c.Name) {
 	case "vp8", "vp9", "h264", "h265", "av1":
-		return c.Clock == 90000
+		return true
 	}
 	return false
 }
@@ -31,6 +34,9 @@ func bandwidthOf(s section) []string {
 // variant is what beside the name two ends have to agree on: H.264's profile and packetization mode (RFC 6184 §8.2.2; the
 // level may differ), the profiles of VP9, AV1 and H.265.
 func (c Codec) variant() string {
+	if c.Clock != 90000 { // a voice
+		return ""
+	}
 	switch strings.ToLower(c.Name) {
 	case "h264":
 		return c.parameter("packetization-mode", "0") + "/" + h264Profile(c.parameter("profile-level-id", "42e00a"))

@@ -83,7 +83,11 @@ func (c *core) begin(timer input) {
 	case timerTrying:
 		c.arm(&c.repeat, timer, tryingAfter)
 	case timerI, timerK:
-		c.arm(&c.end, timer, cfg.T4)
+		c.end.stop()
+		c.layer.briefly.add(c, timer)
+	case timerD, timerJ, timerL, timerM:
+		c.end.stop()
+		c.layer.long.add(c, timer)
 	default:
 		c.arm(&c.end, timer, 64*cfg.T1)
 	}

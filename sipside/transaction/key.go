@@ -24,6 +24,12 @@ type serverKey struct {
 	method               sip.RequestMethod
 }
 
+// kept is the key without the message that it was read from: transactions outlive their requests by half a minute.
+func (k serverKey) kept() serverKey {
+	k.branch, k.method = strings.Clone(k.branch), sip.RequestMethod(strings.Clone(string(k.method)))
+	return k
+}
+
 // invite is the key of the INVITE that a CANCEL with this key means (§9.2).
 func (k serverKey) invite() serverKey {
 	k.method = sip.INVITE

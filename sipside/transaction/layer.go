@@ -19,6 +19,8 @@ type Layer struct {
 	cfg    Config
 	tables tables
 
+	long, briefly lingering // for 64·T1, for T4
+
 	counters counters
 	scratch  sync.Pool // of *[]byte: messages are written there, and kept as long as they are
 
@@ -47,6 +49,8 @@ func New(cfg Config) *Layer {
 	return &Layer{
 		cfg:     cfg,
 		tables:  newTables(),
+		long:    lingering{wait: 64 * cfg.T1, grain: cfg.T1},
+		briefly: lingering{wait: cfg.T4, grain: cfg.T1},
 		clients: make(map[clientKey]*Client),
 		servers: make(map[serverKey]*serving),
 		scratch: sync.Pool{New: func() any { return new([]byte) }},
@@ -105,6 +109,7 @@ func (l *Layer) receiveRequest(msg Message, req *sip.Request, flow Flow, serve H
 		known.repeated()
 		return
 	}
+	key = key.kept()
 	s := l.newServer(key, msg, req, flow)
 	var invite *serving
 	if req.Method == sip.CANCEL {
