@@ -54,15 +54,8 @@ type sipBench struct {
 // BenchmarkSIP measures calls of a trunk to a pool over UDP beside Kamailio, the memory of registered browsers that do nothing, and
 // what happens when all of them come back at once. BENCHMARKS.md says what the variables are.
 func BenchmarkSIP(b *testing.B) {
-	s := &sipBench{b: b, runs: number(b, "RUNS", "3"), sockets: number(b, "SOCKETS", "10000"),
+	s := &sipBench{b: b, rates: numbers(b, "RATES", "100 300"), runs: number(b, "RUNS", "3"), sockets: number(b, "SOCKETS", "10000"),
 		seconds: time.Duration(number(b, "SECONDS", "5")) * time.Second, wait: time.Duration(number(b, "WAIT", "60")) * time.Second}
-	for _, word := range strings.Fields(variable("RATES", "100 300")) {
-		rate, err := strconv.Atoi(word)
-		if err != nil || rate < 1 {
-			b.Fatalf("RATES: %q is no rate", word)
-		}
-		s.rates = append(s.rates, rate)
-	}
 	b.Run("calls", func(b *testing.B) { s.b = b; s.calls() })
 	b.Run("browsers", func(b *testing.B) { s.b = b; s.browsers() })
 	for _, line := range s.figures {
@@ -77,12 +70,25 @@ func variable(name, otherwise string) string {
 	return otherwise
 }
 
+// number is a variable's value, from 1 on.
 func number(b *testing.B, name, otherwise string) int {
-	n, err := strconv.Atoi(variable(name, otherwise))
-	if err != nil || n < 1 {
-		b.Fatalf("%s: %q is not a number from 1 on", name, os.Getenv(name))
+	all := numbers(b, name, otherwise)
+	if len(all) != 1 {
+		b.Fatalf("%s: %q is not one number", name, os.Getenv(name))
 	}
-	return n
+	return all[0]
+}
+
+// numbers are those of a variable, each from 1 on.
+func numbers(b *testing.B, name, otherwise string) (all []int) {
+	for _, word := range strings.Fields(variable(name, otherwise)) {
+		n, err := strconv.Atoi(word)
+		if err != nil || n < 1 {
+			b.Fatalf("%s: %q is not a number from 1 on", name, word)
+		}
+		all = append(all, n)
+	}
+	return all
 }
 
 func (s *sipBench) gateway() *lab.Tandem {

@@ -6,7 +6,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -59,15 +58,8 @@ type turnServer struct {
 // BenchmarkTURN measures what a relayed packet costs by rate, by ChannelData between clients and a foreign peer over UDP, and what one of
 // a call costs more by a relay; then what allocations cost and hold. BENCHMARKS.md says what the variables are.
 func BenchmarkTURN(b *testing.B) {
-	s := &turnBench{b: b, runs: number(b, "RUNS", "3"), seconds: number(b, "SECONDS", "3"), allocations: number(b, "ALLOCATIONS", "2000"),
+	s := &turnBench{b: b, rates: numbers(b, "RATES", "10000 50000 100000"), runs: number(b, "RUNS", "3"), seconds: number(b, "SECONDS", "3"), allocations: number(b, "ALLOCATIONS", "2000"),
 		cost: map[string]map[int][]float64{}, memory: map[string]float64{}}
-	for _, word := range strings.Fields(variable("RATES", "10000 50000 100000")) {
-		rate, err := strconv.Atoi(word)
-		if err != nil || rate < 1 {
-			b.Fatalf("RATES: %q is no rate", word)
-		}
-		s.rates = append(s.rates, rate)
-	}
 	s.start()
 	s.packets()
 	s.hold()
