@@ -17,15 +17,15 @@ import (
 	"tandem/e2e/lab"
 )
 
-// threePBXes is a pool for the calls of a sipp.
+// threePBXes is a pool for the calls of a sipp, by UDP and TCP.
 const threePBXes = `
 https: {listen: "https://127.0.0.20:0"}
-sip: {listen: "udp://127.0.0.20:5060"}
+sip: {listen: ["udp://127.0.0.20:5060", "tcp://127.0.0.20:5060"]}
 media: {listen: "127.0.0.20:0", rtp: {ports: 30000-31999}}
 pools:
   pbx:
     order: round-robin
-    members: ["sip:127.0.0.10:5060", "sip:127.0.0.11:5060", "sip:127.0.0.12:5060"]
+    members: ["sip:127.0.0.10:5060", "sip:127.0.0.11:5060", "sip:127.0.0.12:5060;transport=tcp"]
     probe: {every: 1s, timeout: 500ms, down-after: 2, up-after: 1}
     try-timeout: 1s
 trunks: {load: {uri: "sip:127.0.0.30:5060"}}
@@ -84,6 +84,12 @@ func TestThreeAsterisksOneFails(t *testing.T) {
 		t.Errorf("calls were lost: %+v", counts)
 	}
 	s.quiet(t)
+	lab.Eventually(t, 30*time.Second, "no media is left", func() error {
+		if n := metric(t, s.AdminURL(), "tandem_media_legs"); n != 0 {
+			return fmt.Errorf("%v legs", n)
+		}
+		return nil
+	})
 	for _, pbx := range pbxes {
 		pbx.Idle(t)
 	}

@@ -68,6 +68,9 @@ func (s *streamListener) admit(sock net.Conn) {
 		_ = sock.Close() // it is owed nothing
 		return
 	}
+	if raw, err := sock.(*net.TCPConn).SyscallConn(); err == nil {
+		bound(raw, s.e.limits.unacked)
+	}
 	c := s.e.newConn(s.transport, peer)
 	open := func(ctx context.Context) (net.Conn, error) {
 		if s.transport == tcp {

@@ -75,6 +75,7 @@ func (e *Endpoints) dial(ctx context.Context, key connKey) (net.Conn, error) {
 	defer cancel()
 	dialer := net.Dialer{Control: func(_, _ string, sock syscall.RawConn) error {
 		mark(sock, key.addr.Addr(), e.dscp)
+		bound(sock, e.limits.unacked)
 		return nil
 	}}
 	// Peers know us by address: leave by the listener's, not by whichever the route would choose.
