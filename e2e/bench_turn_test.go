@@ -145,8 +145,8 @@ func (s *turnBench) relay(server turnServer, rate int) (relayed, each float64) {
 
 // hold opens allocations that do nothing.
 func (s *turnBench) hold() {
-	fmt.Printf("\n%d allocations over UDP\n%-8s %14s %14s\n", s.allocations, "", "kB each", "each CPU s")
-	for _, server := range s.servers {
+	fmt.Printf("\n%d allocations over UDP; virtual: without other peers\n%-8s %14s %14s\n", s.allocations, "", "kB each", "each CPU s")
+	for _, server := range append(s.servers, turnServer{"virtual", "127.0.0.21:3478", s.calls.plain.pids[0]}) {
 		before, err := lab.MemoryOf(server.pid)
 		must(s.b, err)
 		cpu, err := lab.CPUOf(server.pid)
@@ -166,6 +166,7 @@ func (s *turnBench) hold() {
 		}
 	}
 	fmt.Printf("figure kB-per-allocation-vs-coturn %.2f 1.00\n", s.memory["tandem"]/s.memory["coturn"])
+	fmt.Printf("figure kB-per-virtual-allocation-vs-coturn %.2f 1.00\n", s.memory["virtual"]/s.memory["coturn"])
 }
 
 // turnLoad is one client with its peer. It looks into what the library sends to learn the number of its channel, and takes

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -181,6 +182,70 @@ func TestRelaysWithinTheProcess(t *testing.T) {
 			if g.figures().SIP.MessagesIn != 0 {
 				t.Error("the SIP side heard a relay")
 			}
+		})
+	}
+}
+
+// Hundreds of relays, opened and dropped by their clients in every way, leave neither an allocation nor a descriptor, with sockets or without.
+func TestNothingIsLeftOfRelays(t *testing.T) {
+	for name, text := range map[string]string{"sockets": relaying, "none": strings.Replace(relaying, ", peers: public", "", 1)} {
+		t.Run(name, func(t *testing.T) {
+			g := openRelaying(t, strings.Replace(text, "turn: {", "turn: {quota: {user: 1000, rate: 10000}, ", 1))
+			server := credentials(t, g)
+			files := func() int {
+				list, err := os.ReadDir("/proc/self/fd")
+				if err != nil {
+					t.Fatal(err)
+				}
+				return len(list)
+			}
+			before := files()
+			for range 5 {
+				var drop []func()
+				for i := range 60 {
+					at := g.TURNAddrs()[i%2].Addr.String()
+					var packets net.PacketConn
+					if i%2 == 0 {
+						udp, err := net.ListenPacket("udp4", "127.0.0.1:0")
+						if err != nil {
+							t.Fatal(err)
+						}
+						packets = udp
+					} else {
+						conn, err := net.Dial("tcp", at)
+						if err != nil {
+							t.Fatal(err)
+						}
+						packets = pion.NewSTUNConn(conn)
+					}
+					c, err := pion.NewClient(&pion.ClientConfig{TURNServerAddr: at, Conn: packets, Username: server.Username, Password: server.Credential, Realm: turnRealm})
+					if err != nil {
+						t.Fatal(err)
+					}
+					if err := c.Listen(); err != nil {
+						t.Fatal(err)
+					}
+					relay, err := c.Allocate()
+					if err != nil {
+						t.Fatal(err)
+					}
+					if err := c.CreatePermission(net.UDPAddrFromAddrPort(g.MediaAddrs()[0])); err != nil {
+						t.Fatal(err)
+					}
+					drop = append(drop, func() {
+						if i%2 == 0 { // Refresh with lifetime 0; those by TCP just go
+							relay.Close()
+						}
+						c.Close()
+						packets.Close()
+					})
+				}
+				for _, f := range drop {
+					f()
+				}
+				until(t, "no allocation is left", func() bool { f := g.figures(); return f.TURN.Allocations == 0 && f.Media.Allocations == 0 })
+			}
+			until(t, "no descriptor is left", func() bool { return files() <= before+4 }) // of the test's own requests
 		})
 	}
 }

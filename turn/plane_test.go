@@ -76,6 +76,8 @@ type testPlane struct {
 	full  bool
 }
 
+func newTestPlane() *testPlane { return &testPlane{conns: map[netip.AddrPort]*memory{}} }
+
 func (p *testPlane) PacketConn(relay, client netip.AddrPort, by net.PacketConn, _ *net.UDPConn, meter func(in bool, size int) bool) (PacketConn, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -120,7 +122,7 @@ const mediaSeen = "192.0.2.1:40000"
 func openPlane(t *testing.T) (*Server, *testPlane, *talker) {
 	t.Helper()
 	in := newMemory("192.0.2.1:3478")
-	plane := &testPlane{conns: map[netip.AddrPort]*memory{}}
+	plane := newTestPlane()
 	s := open(t, func(c *Config) {
 		c.Listen = []Listen{{Network: "udp", Conn: in}}
 		c.Plane, c.Peers.Media = plane, []Media{same(mediaSeen)}

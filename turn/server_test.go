@@ -265,14 +265,18 @@ func TestQuotas(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		quota Quota
+		plane Plane
 		want  string
 	}{
-		"of a user": {Quota{User: 2}, RefusedQuota},
-		"in total":  {Quota{Total: 2}, RefusedTotal},
-		"rate":      {Quota{Rate: 2}, RefusedRate},
+		"of a user":              {Quota{User: 2}, nil, RefusedQuota},
+		"in total":               {Quota{Total: 2}, nil, RefusedTotal},
+		"rate":                   {Quota{Rate: 2}, nil, RefusedRate},
+		"of a user in the plane": {Quota{User: 2}, newTestPlane(), RefusedQuota},
+		"in total in the plane":  {Quota{Total: 2}, newTestPlane(), RefusedTotal},
+		"rate in the plane":      {Quota{Rate: 2}, newTestPlane(), RefusedRate},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := open(t, func(c *Config) { c.Quota = test.quota })
+			s := open(t, func(c *Config) { c.Quota, c.Plane = test.quota, test.plane })
 			cred := Issue(newSecret, "bob", time.Now().Add(time.Minute))
 			for i := range 3 {
 				_, err := newTestClient(t, s, "udp", cred.Username, cred.Password).Allocate()
@@ -311,9 +315,11 @@ func TestBandwidth(t *testing.T) {
 
 func TestLifetime(t *testing.T) {
 	t.Parallel()
-	s := open(t, func(c *Config) { c.Quota.Lifetime = 50 * time.Millisecond })
-	if _, err := newTestClient(t, s, "udp", "alice", "wonder").Allocate(); err != nil {
-		t.Fatal(err)
+	for _, plane := range []Plane{nil, newTestPlane()} {
+		s := open(t, func(c *Config) { c.Quota.Lifetime, c.Plane = 50*time.Millisecond, plane })
+		if _, err := newTestClient(t, s, "udp", "alice", "wonder").Allocate(); err != nil {
+			t.Fatal(err)
+		}
+		until(t, "the allocation's time is over", func() bool { return s.Stats().Opened == 1 && s.Stats().Allocations == 0 })
 	}
-	until(t, "the allocation's time is over", func() bool { return s.Stats().Opened == 1 && s.Stats().Allocations == 0 })
 }
