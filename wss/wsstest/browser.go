@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -60,6 +61,9 @@ func Dial(ctx context.Context, url string, opt Options) (*Browser, error) {
 		header.Set("Origin", opt.Origin)
 	}
 	dialer := websocket.Dialer{Subprotocols: opt.Subprotocols, TLSClientConfig: opt.TLS, HandshakeTimeout: 5 * time.Second}
+	if opt.From != nil {
+		dialer.NetDialContext = (&net.Dialer{LocalAddr: &net.TCPAddr{IP: opt.From}}).DialContext
+	}
 	ws, res, err := dialer.DialContext(ctx, url, header)
 	if err != nil {
 		return nil, handshakeError(res, err)

@@ -7,6 +7,7 @@ package wsstest
 import (
 	"crypto/tls"
 	"fmt"
+	"net"
 	"net/http"
 
 	"github.com/emiago/sipgo/sip"
@@ -20,6 +21,7 @@ type Options struct {
 	Subprotocols []string    // default {"sip"}
 	Header       http.Header // more headers of the handshake
 	TLS          *tls.Config // nil: the certificate is not verified
+	From         net.IP      // source address; nil: the system's choice
 	Binary       bool        // binary frames
 	Fragment     int         // > 0: frames of so many bytes
 	NoLength     bool        // without Content-Length
