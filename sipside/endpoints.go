@@ -68,7 +68,7 @@ type limits struct {
 	dial       time.Duration // to connect, TLS included; also an incoming TLS handshake
 	switchover time.Duration // how long a large request waits for TCP before it takes UDP
 	write      time.Duration // for one message
-	unacked    time.Duration // sent on a connection, and its peer's system does not say that it came
+	unacked    time.Duration // sent on a connection, and its peer's system does not say that it came: 64·T1, no transaction waits longer
 	message    time.Duration // from a message's first byte to its last
 	idle       time.Duration // a connection without a message
 	keepalive  time.Duration // between double CRLFs on a connection that we opened (RFC 5626 §3.5.1)
@@ -80,7 +80,7 @@ type limits struct {
 func defaultLimits() limits {
 	return limits{
 		head: 32 << 10, body: 60 << 10, queue: 256,
-		dial: 5 * time.Second, switchover: 500 * time.Millisecond, write: 5 * time.Second, unacked: 10 * time.Second,
+		dial: 5 * time.Second, switchover: 500 * time.Millisecond, write: 5 * time.Second, unacked: 32 * time.Second,
 		message: 10 * time.Second, idle: 10 * time.Minute, keepalive: 100 * time.Second, linger: time.Second,
 		lookUp: 2 * time.Second, names: 30 * time.Second,
 	}
