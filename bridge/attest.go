@@ -120,7 +120,7 @@ func (br *branch) identities(callers []string, callee string) (all []sip.Header)
 		}
 		holds = holds || slices.ContainsFunc(callers, is(p.Orig)) && slices.ContainsFunc(p.Dest, is(stir.Digits(callee)))
 	}
-	if !holds {
+	if shown := br.leg.veil().Headers(all); !holds || !slices.Equal(shown, all) { // what had to be hidden is signed
 		return nil
 	}
 	return all

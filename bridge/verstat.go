@@ -166,7 +166,7 @@ func (br *branch) tellVerstat(out *sip.Request) {
 	if v == nil {
 		return
 	}
-	for _, h := range v.headers() {
+	for _, h := range br.leg.veil().Headers(v.headers()) {
 		out.AppendHeader(h)
 	}
 	if v.tell != "" && v.tell != TellIdentity && v.tell != TellBoth {
@@ -183,8 +183,11 @@ func (br *branch) tellVerstat(out *sip.Request) {
 		return
 	}
 	if v.verstat == verstatPassed && br.leg.mayKnow(br.call.in.req.Headers()) && (br.leg.browser() || !br.leg.peering().rulesIdentity()) {
-		uri := sip.Uri{Scheme: "sip", User: "+" + v.proven.Number, Host: br.call.in.req.From().Address.Host}
-		out.AppendHeader(sip.NewHeader("P-Asserted-Identity", br.marked(v, "<"+uri.String()+">")))
+		uri := sip.Uri{Scheme: "sip", User: "+" + v.proven.Number, Host: out.From().Address.Host} // which is not hidden
+		proven := sip.NewHeader("P-Asserted-Identity", br.marked(v, "<"+uri.String()+">"))
+		for _, h := range br.leg.veil().Headers([]sip.Header{proven}) {
+			out.AppendHeader(h)
+		}
 	}
 }
 

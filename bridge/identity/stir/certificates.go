@@ -45,7 +45,7 @@ func newCertificates(cfg FetchConfig, now func() time.Time, log *slog.Logger) *c
 	return &certificates{cfg: cfg, now: now, log: log, fetches: make(chan struct{}, maxFetches), known: map[string]*certificate{}}
 }
 
-// get gives a chain, leaf first. One that has to be fetched is waited for.
+// get gives a chain, leaf first. One that has to be fetched is waited for as long as ctx lasts.
 func (c *certificates) get(ctx context.Context, url string) ([]*x509.Certificate, *Fault) {
 	if err := c.cfg.check(url); err != nil {
 		return nil, fault(Location, err.Error())
@@ -54,8 +54,6 @@ func (c *certificates) get(ctx context.Context, url string) ([]*x509.Certificate
 	if f != nil {
 		return nil, f
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
-	defer cancel()
 	select {
 	case <-one.ready:
 		return one.chain, one.fault

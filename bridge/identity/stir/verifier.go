@@ -17,8 +17,11 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// maxIdentities bounds the Identity headers of a request that are looked at.
-const maxIdentities = 8
+// Bounds of the Identity headers of a request: those that are read, and those whose certificates are asked for.
+const (
+	maxIdentities = 32
+	maxTried      = 4
+)
 
 // Config says what is verified, and how certificates are had.
 type Config struct {
@@ -74,16 +77,22 @@ type Verified struct {
 }
 
 // Verify looks for a PASSporT that proves who calls (RFC 8224 §6.2): of several one that holds is enough. It waits for a
-// certificate as long as FetchConfig.Timeout says, or ctx. Those of other types (div, RFC 8946) are not looked at.
+// certificates as long as FetchConfig.Timeout says, or ctx. Those of other types (div, RFC 8946) are not looked at.
 func (v *Verifier) Verify(ctx context.Context, r Request) (Verified, *Fault) {
 	if !slices.ContainsFunc(r.Callers, func(n string) bool { return n != "" }) {
 		return Verified{}, fault(NoNumber, "the caller has no number")
 	}
+	ctx, cancel := context.WithTimeout(ctx, v.cfg.Fetch.Timeout)
+	defer cancel()
 	var first *Fault
+	tried := 0
 	for _, value := range r.Identities[:min(len(r.Identities), maxIdentities)] {
 		h, err := ParseHeader(value)
 		if err == nil && h.PPT != "" && !strings.EqualFold(h.PPT, shaken) {
 			continue
+		}
+		if tried++; tried > maxTried {
+			break
 		}
 		var out Verified
 		var f *Fault

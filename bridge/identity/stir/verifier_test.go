@@ -34,10 +34,13 @@ func TestSignedIsVerified(t *testing.T) {
 	}
 	// another Identity header beside it does not matter, and the certificate is fetched once
 	div := strings.Replace(value, `ppt="shaken"`, "ppt=div", 1)
-	for _, r := range []Request{usual(div, value), usual("nonsense", value), usual(s.sign(func(p *Passport) { p.Orig = "1" }), value)} {
+	for _, r := range []Request{usual(div, div, div, div, div, value), usual("nonsense", value), usual(s.sign(func(p *Passport) { p.Orig = "1" }), value)} {
 		if _, f := v.Verify(t.Context(), r); f != nil {
 			t.Error(f)
 		}
+	}
+	if _, f := v.Verify(t.Context(), usual("a", "b", "c", "d", value)); f == nil || f.Reason != Malformed {
+		t.Errorf("after much nonsense: %v", f)
 	}
 	if n := s.asked.Load(); n != 1 {
 		t.Errorf("%d fetches", n)
