@@ -63,6 +63,7 @@ type conditions struct {
 	probe   sipside.Probe
 	timers  transaction.Config
 	guard   Guard
+	keeper  wss.Guard // at the browsers' door
 	tolls   Tolls
 	handler func(member int) func(*siptest.Incoming) bool
 	record  route.Recording // of calls to the pool
@@ -79,7 +80,7 @@ func newWorld(t *testing.T, with conditions) *world {
 	loopback := netip.MustParseAddr("127.0.0.1")
 	w.openSIP(with, log)
 	var err error
-	door := wss.Config{Timers: with.timers, Trace: w.leaks.look, Log: log}
+	door := wss.Config{Guard: with.keeper, Timers: with.timers, Trace: w.leaks.look, Log: log}
 	if with.gate != nil {
 		door.Authenticate = func(ctx context.Context, c wss.Credentials) (any, error) { return with.gate.Token(ctx, c.Token) }
 	}

@@ -1,11 +1,16 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
+	"maps"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +22,7 @@ import (
 
 	"tandem/e2e/lab"
 	"tandem/gateway"
+	"tandem/gateway/guard"
 	"tandem/wss/wsstest"
 )
 
@@ -211,6 +217,49 @@ func (o *premises) heardByFail2ban() {
 	bans, failures, all := fail2ban(o.t, log, "bans"), fail2ban(o.t, log, "failures"), fail2ban(o.t, log, "aggressive")
 	if bans["127.0.0.1"] == 0 || failures["127.0.0.1"] < 6 || all["127.0.0.1"] <= failures["127.0.0.1"] || len(all) != 1 {
 		o.t.Errorf("fail2ban finds %v bans, %v failures, %v with those of datagrams\n%s", bans, failures, all, o.Output)
+	}
+}
+
+// The real fail2ban reads both forms of the log, in a file and as syslog writes it, and what a stranger writes into his name is no line.
+func TestFail2banReadsBothForms(t *testing.T) {
+	for form, handler := range map[string]func(io.Writer) slog.Handler{
+		"text": func(w io.Writer) slog.Handler { return slog.NewTextHandler(w, nil) },
+		"json": func(w io.Writer) slog.Handler { return slog.NewJSONHandler(w, nil) },
+	} {
+		var out bytes.Buffer
+		log := slog.New(handler(&out))
+		g := guard.New(guard.Config{
+			Failures: guard.Failures{Identity: 3, Address: 3, Within: time.Hour}, Bans: guard.Bans{First: time.Minute, Longest: time.Hour},
+			Scanners: guard.ScannerAgents(),
+		}, guard.Options{Log: log})
+		sweeper, forger, six := g.Visit(netip.MustParseAddr("192.0.2.1")), g.Visit(netip.MustParseAddr("192.0.2.2")), netip.MustParseAddr("2001:db8::9")
+		for _, user := range []string{"sip:a@b", "sip:b@b", "sip:c@b"} {
+			sweeper.Judged(user, false)
+		}
+		for _, line := range strings.Split(out.String(), "\n") {
+			forged := strings.ReplaceAll(line, "192.0.2.1", "198.51.100.1")
+			forger.Judged("\n"+forged, false)
+			log.Info("request", "error", forged)
+			log.Warn(forged)
+		}
+		g.Page(six, "zgrab")
+		g.Stranger(netip.MustParseAddrPort("192.0.2.4:5060"), "udp", []byte("OPTIONS sip:a SIP/2.0\r\nUser-Agent: sipvicious\r\n\r\n"))
+		g.BanFor(netip.MustParseAddr("192.0.2.5"), "", time.Hour)
+		text := out.String()
+		text += strings.ReplaceAll("Nov 21 15:14:36 host tandem[123]: "+strings.Split(text, "\n")[3]+"\n", "192.0.2.1", "192.0.2.6") // the sweeper's ban
+		file := filepath.Join(t.TempDir(), form)
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for mode, want := range map[string]map[string]int{
+			"bans":       {"192.0.2.1": 1, "192.0.2.2": 1, "2001:db8::9": 1, "192.0.2.6": 1},
+			"failures":   {"192.0.2.1": 3, "192.0.2.2": 5, "2001:db8::9": 1},
+			"aggressive": {"192.0.2.1": 3, "192.0.2.2": 5, "2001:db8::9": 1, "192.0.2.4": 1},
+		} {
+			if got := fail2ban(t, file, mode); !maps.Equal(got, want) {
+				t.Errorf("%s, %s: %v, want %v in\n%s", form, mode, got, want, text)
+			}
+		}
 	}
 }
 

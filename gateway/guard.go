@@ -53,7 +53,7 @@ func (l *GuardLimit) UnmarshalText(text []byte) error {
 // guard is the guard's part of the configuration, with the defaults.
 func (g Guard) guard() guard.Config {
 	if g.off {
-		return guard.Config{}
+		return guard.Config{Off: true}
 	}
 	cfg := guard.Config{
 		Connections: g.Connections.or(addressRate), Handshakes: g.Handshakes.or(addressRate), Requests: g.Requests.or(requestRate),

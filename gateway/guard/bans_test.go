@@ -279,7 +279,11 @@ func TestRateOfAnIdentity(t *testing.T) {
 
 // A guard that is off lets everybody in.
 func TestOff(t *testing.T) {
-	g := New(Config{}, Options{})
+	cfg := standard
+	cfg.Off = true
+	g := New(standard, Options{})
+	g.BanFor(office, "", time.Hour)
+	g.Reload(cfg)
 	v := g.Visit(office)
 	for i := range 10000 {
 		v.Judged(alice(i), false)

@@ -29,7 +29,7 @@ func (g *Guard) proved(from netip.Addr, identity string) {
 // tables of its own, and bans only where the configuration says so.
 func (g *Guard) wrong(from netip.Addr, identity, transport string) {
 	cfg := g.cfg.Load()
-	if cfg.off() || g.free(cfg, from) {
+	if g.free(cfg, from) {
 		return
 	}
 	g.counts.failures.Add(1)

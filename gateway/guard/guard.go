@@ -16,6 +16,7 @@ import (
 
 // Config is what a Guard works with. Zero limits limit nothing.
 type Config struct {
+	Off         bool  // everybody is let in, whatever else stands here
 	Connections Limit // connections, TLS handshakes with them, of one address
 	Handshakes  Limit // WebSocket handshakes of one address
 	Requests    Limit // requests of one connection
@@ -35,8 +36,7 @@ type Failures struct {
 	Within   time.Duration // in which one is forgotten for each that may be
 }
 
-// Bans says how long a ban lasts: each next one twice as long as the one before. Zero is a guard that bans nobody by itself and says
-// nothing of strangers.
+// Bans says how long a ban lasts: each next one twice as long as the one before.
 type Bans struct {
 	First, Longest time.Duration
 	UDP            bool // datagrams may ban their source, though anybody can write any source on them
@@ -77,8 +77,6 @@ type settings struct {
 
 // tableSize bounds what is known of addresses and identities: 1 MB for each table.
 const tableSize = 1 << 16
-
-func (s *settings) off() bool { return s.Bans.First == 0 }
 
 // New makes a Guard.
 func New(cfg Config, o Options) *Guard {
@@ -138,6 +136,9 @@ func (g *Guard) trusts(key uint64, now int64) bool {
 
 // free says whether an address is never limited nor banned.
 func (g *Guard) free(cfg *settings, from netip.Addr) bool {
+	if cfg.Off {
+		return true
+	}
 	from = from.Unmap().WithZone("")
 	for _, p := range cfg.Allow {
 		if p.Contains(from) {

@@ -59,7 +59,7 @@ func (g *Guard) scanned(cfg *settings, from netip.Addr, transport string) {
 	g.counts.refuse(Scanner)
 	g.say("scanner", from, transport, "")
 	if transport != UDP || cfg.Bans.UDP {
-		if !cfg.off() && !g.bans.holds(g.key(from, 0), g.now().UnixNano()) {
+		if !g.bans.holds(g.key(from, 0), g.now().UnixNano()) {
 			g.ban(from, "", Scanning, transport, 0)
 		}
 	}

@@ -24,7 +24,7 @@ func (g *Guard) Stranger(from netip.AddrPort, transport string, data []byte) (an
 	cfg, addr, now := g.cfg.Load(), from.Addr(), g.now().UnixNano()
 	transport = strings.ToLower(transport)
 	switch {
-	case cfg.off() || g.free(cfg, addr) || isResponse(data):
+	case g.free(cfg, addr) || isResponse(data):
 		return false
 	case g.bans.holds(g.key(addr, 0), now):
 		g.counts.refuse(BannedAddress)

@@ -10,7 +10,6 @@ type Visitor struct {
 	// static after construction
 	guard *Guard
 	from  netip.Addr
-	free  bool // never limited nor banned
 
 	// safe for concurrent use
 	requests atomic.Int64                      // bucket
@@ -30,14 +29,14 @@ func (g *Guard) Visit(from netip.Addr) *Visitor {
 	if !g.enters(cfg, cfg.Handshakes, HandshakeRate, from) {
 		return nil
 	}
-	return &Visitor{guard: g, from: from, free: g.free(cfg, from)}
+	return &Visitor{guard: g, from: from}
 }
 
 // Message counts a message before it is parsed: it is served where ok, else refused, and with end nothing more is heard of a
 // scanner, of who goes on and on, and of who proved nothing when its address is banned. One goroutine calls it.
 func (v *Visitor) Message(data []byte) (ok, end bool) {
 	g, cfg := v.guard, v.guard.cfg.Load()
-	if v.free || isResponse(data) {
+	if isResponse(data) || g.free(cfg, v.from) {
 		return true, false
 	}
 	now := g.now().UnixNano()
@@ -75,10 +74,10 @@ const refusedMost = 100
 // refused, and why. Who the connection proved to be is counted wherever it comes from, others by their address, too: nobody can use
 // up another's rate by naming it.
 func (v *Visitor) Admit(aor string) (status int, why string) {
-	if v.free {
+	g, cfg := v.guard, v.guard.cfg.Load()
+	if g.free(cfg, v.from) {
 		return 0, ""
 	}
-	g, cfg := v.guard, v.guard.cfg.Load()
 	now, pair := g.now().UnixNano(), g.pair(v.from, aor)
 	counted := g.name(aor)
 	if !v.isProved(aor) {
