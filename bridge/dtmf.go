@@ -63,12 +63,15 @@ func (d digit) with(signal string) (digit, error) {
 	return d, nil
 }
 
+// trickled is what RFC 8840 §4.3 sends candidates in. Who talks to an ICE-lite agent needs none to be heard: its checks tell where it is.
+const trickled = "application/trickle-ice-sdpfrag"
+
 // onInfo is an INFO within the dialog: a digit becomes RFC 4733 towards the other side, and the peer hears 200 at once. Where the
-// other side has no telephone-event the INFO itself goes on.
+// other side has no telephone-event the INFO itself goes on. Trickled candidates are passed over.
 func (l *leg) onInfo(in inbound) {
 	kind, _ := contentType(in.req)
 	switch {
-	case len(in.req.Body()) == 0:
+	case len(in.req.Body()) == 0, kind == trickled:
 		l.call.respond(l, in.tx, reply{status: 200})
 		return
 	case kind != "application/dtmf-relay" && kind != "application/dtmf":

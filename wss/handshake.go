@@ -38,7 +38,17 @@ func (s *Server) admit(r *http.Request) *refusal {
 		return &refusal{http.StatusBadRequest, RefusedSubprotocol,
 			`the WebSocket subprotocol "sip" is required (RFC 7118): new WebSocket(url, "sip")`}
 	}
-	return s.origins.admit(r.Header["Origin"])
+	return s.comesFrom(r)
+}
+
+// comesFrom judges the origin. Who sends none where one is required may come by a token or certificate, which authenticate judges: no
+// page can have a browser send those for it.
+func (s *Server) comesFrom(r *http.Request) *refusal {
+	no := s.origins.admit(r.Header["Origin"])
+	if no != nil && no.reason == RefusedNoOrigin && s.cfg.Authenticate != nil && credentialsOf(r) != (Credentials{}) {
+		return nil
+	}
+	return no
 }
 
 // visit asks the guard about the client.
@@ -55,10 +65,7 @@ func (s *Server) visit(from netip.Addr) (Visitor, *refusal) {
 
 // authenticate has the credentials of a handshake judged, where it brings any.
 func (s *Server) authenticate(r *http.Request, visitor Visitor) (subject any, no *refusal) {
-	c := Credentials{Token: r.URL.Query().Get("access_token"), Certificate: certificateOf(r)}
-	if scheme, rest, _ := strings.Cut(r.Header.Get("Authorization"), " "); strings.EqualFold(scheme, "Bearer") {
-		c.Token = strings.TrimSpace(rest)
-	}
+	c := credentialsOf(r)
 	if c == (Credentials{}) || s.cfg.Authenticate == nil {
 		return nil, nil
 	}
@@ -74,6 +81,15 @@ func (s *Server) authenticate(r *http.Request, visitor Visitor) (subject any, no
 		return nil, &refusal{http.StatusUnauthorized, RefusedToken, "the access token is not good here"}
 	}
 	return subject, nil
+}
+
+// credentialsOf is what a handshake brings to show who the client is; zero where nothing.
+func credentialsOf(r *http.Request) Credentials {
+	c := Credentials{Token: r.URL.Query().Get("access_token"), Certificate: certificateOf(r)}
+	if scheme, rest, _ := strings.Cut(r.Header.Get("Authorization"), " "); strings.EqualFold(scheme, "Bearer") {
+		c.Token = strings.TrimSpace(rest)
+	}
+	return c
 }
 
 // certificateOf is the client's certificate; nil where there is none that TLS has verified.
@@ -104,7 +120,7 @@ func (no *refusal) challenge(w http.ResponseWriter) {
 // one that may connect, and its token, where it brings one, a good one, which gives the subject. Where it is not ok the request has
 // been answered (401, 403, 429, 503).
 func (s *Server) Admit(w http.ResponseWriter, r *http.Request) (subject any, ok bool) {
-	no := s.origins.admit(r.Header["Origin"])
+	no := s.comesFrom(r)
 	if len(r.Header["Origin"]) == 0 && r.Header.Get("Sec-Fetch-Site") == "same-origin" { // browsers leave their own origin out of a GET
 		if no = s.origins.admit([]string{"https://" + r.Host}); no != nil && r.TLS == nil {
 			no = s.origins.admit([]string{"http://" + r.Host})

@@ -1,6 +1,7 @@
 package wss_test
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strings"
@@ -14,6 +15,14 @@ func TestHandshake(t *testing.T) {
 	listed := wss.Config{Origins: []string{"https://phone.example.com", "http://127.0.0.1:8080", "https://[::1]:8443"}}
 	strict := listed
 	strict.OriginsRequired = true
+	byToken := strict
+	byToken.Authenticate = func(_ context.Context, c wss.Credentials) (any, error) {
+		if c.Token != "good" {
+			return nil, errors.New("not good")
+		}
+		return "alice", nil
+	}
+	bearer := func(token string) http.Header { return http.Header{"Authorization": {"Bearer " + token}} }
 	for _, tc := range []struct {
 		name   string
 		cfg    wss.Config
@@ -42,6 +51,12 @@ func TestHandshake(t *testing.T) {
 		{name: "native app", cfg: listed, opt: wsstest.Options{NoOrigin: true}},
 		{name: "native app, origins required", cfg: strict, opt: wsstest.Options{NoOrigin: true}, status: 403,
 			reason: wss.RefusedNoOrigin, says: "Origin header is required"},
+		{name: "native app, origins required, a token", cfg: byToken, opt: wsstest.Options{NoOrigin: true, Header: bearer("good")}},
+		{name: "native app, origins required, a token that is not good", cfg: byToken, opt: wsstest.Options{NoOrigin: true, Header: bearer("bad")},
+			status: 401, reason: wss.RefusedToken},
+		{name: "native app, origins required, no token", cfg: byToken, opt: wsstest.Options{NoOrigin: true}, status: 403, reason: wss.RefusedNoOrigin},
+		{name: "another page with a token", cfg: byToken, opt: wsstest.Options{Origin: "https://evil.test", Header: bearer("good")}, status: 403,
+			reason: wss.RefusedOrigin},
 		{name: "any origin", opt: wsstest.Options{Origin: "https://elsewhere.test"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -85,9 +85,13 @@ func Dial(ctx context.Context, url string, opt Options) (*Browser, error) {
 		dialogs: make(map[string]*Call),
 		user:    "anonymous@" + opt.Domain,
 	}
-	if opt.NoPong {
-		ws.SetPingHandler(func(string) error { return nil })
-	}
+	pong := ws.PingHandler()
+	ws.SetPingHandler(func(data string) error {
+		if opt.NoPong || b.deaf.Load() {
+			return nil
+		}
+		return pong(data)
+	})
 	go b.read()
 	return b, nil
 }

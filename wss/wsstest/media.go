@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pion/ice/v4"
@@ -14,7 +15,7 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// MediaOptions of one PeerConnection; UDP on 127.0.0.1.
+// MediaOptions of one PeerConnection; UDP on 127.0.0.1 until Roam.
 type MediaOptions struct {
 	Codecs           []string           // offered, in order; default opus, G722, PCMU, PCMA; telephone-event comes with them
 	Send             string             // codec sent if negotiated; default PCMU, else PCMA, else the first
@@ -22,6 +23,7 @@ type MediaOptions struct {
 	Payload          func(n int) []byte // payload of the n-th packet of other codecs; default: 40 bytes that carry n
 	Silent           bool               // sends nothing
 	WrongFingerprint bool               // the SDP's fingerprint is not that of the certificate
+	Trickle          bool               // SDP goes out without candidates; Candidates has them
 }
 
 // Media is a PeerConnection with one audio stream. It starts to send when it is connected. Directions (hold) are kept here and
@@ -35,6 +37,8 @@ type Media struct {
 	connected chan struct{}
 	failed    chan struct{}
 	closed    chan struct{}
+
+	address atomic.Pointer[net.IP] // where it gathers candidates
 
 	mu sync.Mutex
 	// guarded by mu
@@ -57,7 +61,10 @@ func NewMedia(opt MediaOptions) (*Media, error) {
 	if opt.Payload == nil {
 		opt.Payload = markedPayload
 	}
-	api, err := newAPI(opt.Codecs)
+	m := &Media{opt: opt, track: newTrack(opt), ear: newEar(), wanted: "sendrecv", before: "sendrecv", heard: "sendrecv",
+		connected: make(chan struct{}), failed: make(chan struct{}), closed: make(chan struct{})}
+	m.Roam(net.IPv4(127, 0, 0, 1))
+	api, err := newAPI(opt.Codecs, func(ip net.IP) bool { return ip.Equal(*m.address.Load()) })
 	if err != nil {
 		return nil, err
 	}
@@ -65,8 +72,7 @@ func NewMedia(opt MediaOptions) (*Media, error) {
 	if err != nil {
 		return nil, fmt.Errorf("wsstest: PeerConnection: %w", err)
 	}
-	m := &Media{opt: opt, pc: pc, track: newTrack(opt), ear: newEar(), wanted: "sendrecv", before: "sendrecv", heard: "sendrecv",
-		connected: make(chan struct{}), failed: make(chan struct{}), closed: make(chan struct{})}
+	m.pc = pc
 	sender, err := pc.AddTrack(m.track)
 	if err != nil {
 		_ = pc.Close()
@@ -78,8 +84,8 @@ func NewMedia(opt MediaOptions) (*Media, error) {
 	return m, nil
 }
 
-// newAPI has Chrome's codecs with Chrome's payload types, and UDP on 127.0.0.1 alone.
-func newAPI(codecs []string) (*webrtc.API, error) {
+// newAPI has Chrome's codecs with Chrome's payload types, and UDP on the addresses asked for.
+func newAPI(codecs []string, here func(net.IP) bool) (*webrtc.API, error) {
 	engine := &webrtc.MediaEngine{}
 	for _, codec := range chromeCodecs(codecs) {
 		if err := engine.RegisterCodec(codec, webrtc.RTPCodecTypeAudio); err != nil {
@@ -92,7 +98,7 @@ func newAPI(codecs []string) (*webrtc.API, error) {
 	}
 	var set webrtc.SettingEngine
 	set.SetIncludeLoopbackCandidate(true)
-	set.SetIPFilter(func(ip net.IP) bool { return ip.Equal(net.IPv4(127, 0, 0, 1)) })
+	set.SetIPFilter(here)
 	set.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
 	set.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
 	set.SetHostAcceptanceMinWait(0)
@@ -199,12 +205,13 @@ func (m *Media) local(ctx context.Context, d webrtc.SessionDescription) ([]byte,
 	if err := m.pc.SetLocalDescription(d); err != nil {
 		return nil, err
 	}
-	select {
-	case <-gathered:
-	case <-ctx.Done():
-		return nil, fmt.Errorf("wsstest: candidates: %w", ctx.Err())
+	text := d.SDP
+	if !m.opt.Trickle {
+		if err := await(ctx, gathered); err != nil {
+			return nil, err
+		}
+		text = m.pc.LocalDescription().SDP
 	}
-	text := m.pc.LocalDescription().SDP
 	m.mu.Lock()
 	said := m.wanted
 	if d.Type == webrtc.SDPTypeAnswer {
