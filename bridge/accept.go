@@ -80,11 +80,11 @@ func (c *call) answerCaller() error {
 	l := c.caller
 	switch {
 	case l.neg.Pending == sdp.HeardOffer:
-		neg, _, err := l.ready(c.callee.neg.Heard).Answer(c.callee.neg.Heard)
+		neg, text, err := l.ready(c.callee.neg.Heard).Answer(c.callee.neg.Heard)
 		if err != nil {
 			return err
 		}
-		l.neg = neg
+		l.neg, l.incoming.said = neg, text
 		l.media.SetRemote(neg.Remote()) // less is heard where the answer refused a stream
 	case l.neg.Heard != nil:
 		if c.heir == nil && !c.covered() { // who picked up mends it
@@ -95,11 +95,11 @@ func (c *call) answerCaller() error {
 		if err := l.openMedia(c.in.reached(), nil); err != nil {
 			return err
 		}
-		neg, _, err := l.ready(c.callee.neg.Heard).Offer(c.callee.neg.Heard)
+		neg, text, err := l.ready(c.callee.neg.Heard).Offer(c.callee.neg.Heard)
 		if err != nil {
 			return err
 		}
-		l.neg = neg
+		l.neg, l.incoming.said = neg, text
 	}
 	return nil
 }
@@ -123,7 +123,10 @@ func (c *call) covered() bool {
 // accept sends the caller's 200, and again and again until its ACK.
 func (l *leg) accept() {
 	in := l.incoming
-	r := reply{status: 200, body: l.neg.Repeat()}
+	r := reply{status: 200, body: in.said}
+	if r.body == nil {
+		r.body = l.neg.Repeat()
+	}
 	if l.provisional.answered && in.delayed {
 		r.body = nil // it would be an offer
 	}

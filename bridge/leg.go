@@ -62,6 +62,7 @@ type incomingInvite struct {
 	key initialKey
 
 	delayed bool         // it made no offer
+	said    []byte       // the session of our 2xx where it is new; nil: the latest said
 	headers []sip.Header // what crosses from the callee's 2xx
 }
 

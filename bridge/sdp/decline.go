@@ -25,7 +25,7 @@ func (l Leg) Decline(text []byte) (Leg, []byte, error) {
 		said.Streams = append(said.Streams, s.rejected())
 	}
 	next := l
-	next.Version, next.Text, next.Resting = l.Version+1, write(l.Profile, said), true
+	next.Version, next.Text, next.Resting = l.Version+1, string(write(l.Profile, said)), true
 	next.Said = l.Said.resting(said.Streams)
 	next.Heard = l.Heard.resting(said.Streams)
 	return next, next.Repeat(), nil

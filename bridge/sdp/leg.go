@@ -117,7 +117,7 @@ func (l Leg) Repeat() []byte {
 	case l.Said == nil:
 		return nil
 	}
-	return []byte(write(l.Profile, l.Said)) // kept it would be a good part of what a call holds
+	return write(l.Profile, l.Said) // kept it would be a good part of what a call holds
 }
 
 // Rollback forgets an open offer (RFC 3264 §4: a refused offer leaves the session as it was). Version and payload types

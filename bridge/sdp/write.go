@@ -6,12 +6,15 @@ import (
 	"strings"
 )
 
+// textSize is room for a description of one stream without candidates; others grow.
+const textSize = 512
+
 // write is the text of a description of ours. Of header extensions and rtcp-fb lines there are those that mean something at
 // the far end: the others' meaning ends at a hop (mid names this leg's m-line, ids differ per leg), and what is not negotiated
 // is not sent. The direction never stands at session level, where SIP.js would find it first.
-func write(profile Profile, d *Description) string {
-	var b strings.Builder
-	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\r\n", args...) }
+func write(profile Profile, d *Description) []byte {
+	b := make([]byte, 0, textSize)
+	line := func(format string, args ...any) { b = append(fmt.Appendf(b, format, args...), "\r\n"...) }
 	line("v=0")
 	line("o=%s", d.Origin)
 	line("s=-")
@@ -36,7 +39,7 @@ func write(profile Profile, d *Description) string {
 			writeStream(line, profile, s)
 		}
 	}
-	return b.String()
+	return b
 }
 
 // address is where the streams are; invalid where there is none.
