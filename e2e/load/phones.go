@@ -60,6 +60,17 @@ func (p *Phones) Open() int {
 	return len(p.dialogs)
 }
 
+// Answers are the 200s of those calls, of which who listens on the wire could copy Call-ID and tags.
+func (p *Phones) Answers() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var all []string
+	for _, d := range p.dialogs {
+		all = append(all, string(d.answer))
+	}
+	return all
+}
+
 // Close waits until nothing of it runs. Once only.
 func (p *Phones) Close() {
 	close(p.done)
