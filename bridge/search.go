@@ -32,7 +32,7 @@ func (c *call) search(t *transfer, in inbound, to referTo) (*call, *notRouted) {
 	}
 	s := b.newCall(b.ids.call())
 	s.in, s.uri, s.stages, s.state = in, to.bare(), stages, callSeeking
-	s.searching, s.user = &search{origin: c, t: t}, t.user()
+	s.searching, s.user = &search{origin: c, t: t}, c.userOf(t)
 	s.caller = s.void(byCaller)
 	s.caller.resemble(t.kept)
 	s.sessions = sessionIDs{Caller: c.sessionOf(t.kept), Callee: nilSessionID}

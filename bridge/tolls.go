@@ -63,10 +63,15 @@ func (l *leg) meter(t Toll) *TollRefusal {
 	return no
 }
 
-// user is whom a transfer's call is counted as: who asked for it, else who is transferred.
-func (t *transfer) user() string {
-	if t.by.aor != "" {
-		return t.by.aor
+// userOf is whom a transfer's call is counted as: who asked for it, else who is transferred.
+func (c *call) userOf(t *transfer) string {
+	for _, l := range []*leg{t.by, t.kept} {
+		if l == c.caller && c.user != "" {
+			return c.user
+		}
+		if l.aor != "" {
+			return l.aor
+		}
 	}
-	return t.kept.aor
+	return ""
 }

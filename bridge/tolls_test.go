@@ -159,3 +159,25 @@ func TestTollsAfterRestore(t *testing.T) {
 	w.check(d.Bye(w.ctx()))
 	w.until("no calls", func() bool { return w.bridge.Stats().Admission.Calls == 0 })
 }
+
+// What a transfer costs is its referrer's, and goes on counting when the referrer is gone; a stop ends the call of those who are left.
+func TestTollsFollowATransfer(t *testing.T) {
+	t.Parallel()
+	book := &tollBook{}
+	w := newWorld(t, conditions{other: true, tolls: book})
+	b := w.registered("alice", wsstest.Options{})
+	call, bob := w.dialled(b, "600", w.agents[0], 1000)
+	w.refer(call, "<sip:700@example.com>")
+	carol := w.pickUp(w.other, 1500)
+	w.told(call, 200)
+	w.check(call.Bye(w.ctx()))
+	bob.hears(1500)
+	w.until("one call", func() bool { return w.bridge.Stats().Calls == 1 })
+	if got := book.String(); !book.has("place sip:alice@example.com 700 by other, running false") || !book.has("700 answered") || strings.Contains(got, "ended") {
+		t.Errorf("%s", got)
+	}
+	book.stop() // of bob's leg, which is in another call now
+	bob.hungUp()
+	carol.hungUp()
+	w.until("both ends", func() bool { return book.has("600 ended") && book.has("700 ended") })
+}

@@ -56,6 +56,9 @@ func TestCapsAndTollFraud(t *testing.T) {
 	if len(alarms) != 1 || alarms[0].User != "sip:sipp@127.0.0.40" || alarms[0].Calls != 3 || !alarms[0].Active {
 		t.Fatalf("%+v", alarms)
 	}
+	if heard := <-s.alarms; heard.ID != alarms[0].ID || heard.Spending != "exotic" || heard.Action != "end" {
+		t.Errorf("the event: %+v", heard)
+	}
 	s.lastRecord(t, func(r record) error {
 		if r.Reason != "toll-stopped" {
 			return fmt.Errorf("ended as %s", r.Reason)

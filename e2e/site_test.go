@@ -62,7 +62,8 @@ routes:
 type site struct {
 	*gateway.Gateway
 	ladder   ladder
-	answered chan string   // ids of calls as they are answered
+	answered chan string // ids of calls as they are answered
+	alarms   chan bridge.Alarm
 	records  string        // file
 	asterisk *lab.Asterisk // where a test keeps one
 }
@@ -79,7 +80,7 @@ func newSiteWith(t testing.TB, text, keys string) *site {
 	if keys != "" {
 		keys = ", " + keys
 	}
-	s := &site{records: filepath.Join(t.TempDir(), "calls.jsonl"), answered: make(chan string, 1000)}
+	s := &site{records: filepath.Join(t.TempDir(), "calls.jsonl"), answered: make(chan string, 1000), alarms: make(chan bridge.Alarm, 10)}
 	text += "\nrecords: {file: " + s.records + keys + "}\nshutdown-timeout: 1s\n"
 	cfg, err := gateway.Parse("e2e.yaml", []byte(text), os.LookupEnv)
 	if err != nil {
@@ -112,10 +113,13 @@ var (
 	_ bridge.Events     = (*site)(nil)
 )
 
-// CallEvent notes the calls that are answered.
+// CallEvent notes the calls that are answered, and alarms.
 func (s *site) CallEvent(e bridge.Event) {
 	if e.Answered != nil {
 		s.answered <- e.Call
+	}
+	if e.Alarm != nil {
+		s.alarms <- *e.Alarm
 	}
 }
 

@@ -15,14 +15,17 @@ import (
 	"tandem/gateway/guard"
 )
 
+// Alarm is somebody who spent too much, as /api/alarms has it.
+type Alarm = guard.Alarm
+
 // alarmed is whose alarms the operator's listener tells and releases.
 type alarmed interface {
-	Alarms() []guard.Alarm
+	Alarms() []Alarm
 	Release(alarm uint64) int
 }
 
 // Alarms are the newest alarms of toll fraud, the newest first.
-func (g *Gateway) Alarms() []guard.Alarm { return g.tolls.Alarms() }
+func (g *Gateway) Alarms() []Alarm { return g.tolls.Alarms() }
 
 // Release ends the stop of an alarm, or with 0 all; it says how many ended.
 func (g *Gateway) Release(alarm uint64) int { return g.tolls.Release(alarm) }

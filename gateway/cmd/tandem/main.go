@@ -47,8 +47,9 @@ type commands struct {
 	Reload struct {
 		Operator
 	} `cmd:"" help:"Have a running gateway read its configuration anew."`
-	Bans    bansCommand `cmd:"" help:"List whom a running gateway keeps out, or let somebody in again."`
-	Version struct{}    `cmd:"" help:"Print the version."`
+	Bans    bansCommand   `cmd:"" help:"List whom a running gateway keeps out, or let somebody in again."`
+	Alarms  alarmsCommand `cmd:"" help:"List the alarms of toll fraud of a running gateway, or release who is stopped."`
+	Version struct{}      `cmd:"" help:"Print the version."`
 }
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -90,6 +91,8 @@ func run(args []string, out, errs io.Writer) (code int) {
 			err = cmd.Reload.post("/api/reload", "", nil)
 		case "bans":
 			err = cmd.Bans.run(out)
+		case "alarms":
+			err = cmd.Alarms.run(out)
 		case "demo":
 			err = demo(cmd.Demo.Listen, out)
 		}
