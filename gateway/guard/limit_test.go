@@ -164,3 +164,29 @@ func BenchmarkConnection(b *testing.B) {
 		}
 	})
 }
+
+// Letting in and keeping out allocate nothing, whoever comes.
+func TestDecisionsAllocateNothing(t *testing.T) {
+	cfg := standard
+	cfg.Connections, cfg.Requests, cfg.Identity = Limit{Rate: 1, Burst: 50}, Limit{Rate: 1, Burst: 50}, Limit{Rate: 1, Burst: 50}
+	cfg.Unproven, cfg.Answer = Limit{Rate: 1, Burst: 50}, true
+	g := New(cfg, Options{})
+	banned := netip.MustParseAddr("203.0.113.1")
+	g.BanFor(banned, "", time.Hour)
+	v, aor := g.Visit(office), alice(1)
+	scan := []byte("OPTIONS sip:a SIP/2.0\r\nUser-Agent: friendly-scanner\r\n\r\n")
+	for what, decide := range map[string]func(){
+		"a connection":             func() { g.Connection(office) },
+		"a banned connection":      func() { g.Connection(banned) },
+		"a message":                func() { v.Message(request) },
+		"a request":                func() { v.Admit(aor) },
+		"a stranger's datagram":    func() { g.Stranger(netip.AddrPortFrom(office, 5060), "UDP", request) },
+		"a scanner's datagram":     func() { g.Stranger(netip.AddrPortFrom(office, 5060), "UDP", scan) },
+		"a banned one's datagram":  func() { g.Stranger(netip.AddrPortFrom(banned, 5060), "UDP", scan) },
+		"a response to a stranger": func() { g.Stranger(netip.AddrPortFrom(office, 5060), "UDP", []byte("SIP/2.0 200 OK\r\n")) },
+	} {
+		if n := testing.AllocsPerRun(300, decide); n != 0 {
+			t.Errorf("%s costs %v allocations", what, n)
+		}
+	}
+}

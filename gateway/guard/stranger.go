@@ -8,6 +8,8 @@ import (
 // The transports in log lines and bans. A datagram's source may be anybody's.
 const (
 	UDP       = "udp"
+	TCP       = "tcp"
+	TLS       = "tls"
 	WebSocket = "websocket"
 	HTTP      = "http"
 )
@@ -22,7 +24,7 @@ var (
 // with 403. It meets sipside.Guard.
 func (g *Guard) Stranger(from netip.AddrPort, transport string, data []byte) (answer bool) {
 	cfg, addr, now := g.cfg.Load(), from.Addr(), g.now().UnixNano()
-	transport = strings.ToLower(transport)
+	transport = lower(transport)
 	switch {
 	case g.free(cfg, addr) || isResponse(data):
 		return false
@@ -44,6 +46,16 @@ func (g *Guard) Stranger(from netip.AddrPort, transport string, data []byte) (an
 		g.say("stranger", addr, transport, "")
 	}
 	return cfg.Answer && answersEach.take(g.forged, g.key(addr, answering), now) && answersAll.fill(&g.answers, now)
+}
+
+// lower is strings.ToLower of a transport as Via writes it, without allocating.
+func lower(transport string) string {
+	for _, known := range [...]string{UDP, TCP, TLS} {
+		if strings.EqualFold(transport, known) {
+			return known
+		}
+	}
+	return strings.ToLower(transport)
 }
 
 // answering tells the bucket of answers from those of failures.
