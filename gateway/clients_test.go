@@ -147,7 +147,7 @@ func TestCertificateIsAnIdentity(t *testing.T) {
 	t.Parallel()
 	ca := newAuthority(t)
 	cfg, err := parse(t, strings.NewReplacer(
-		"https: {listen: 127.0.0.1:0}", "https: {listen: 127.0.0.1:0, clients: {ca: "+ca.file+", identity: true}}",
+		"https: {listen: 127.0.0.1:0}", "https: {listen: 127.0.0.1:0, clients: {ca: "+ca.file+", identity: true}, limits: {per-user: 1}}",
 		"{from: browsers, to: pbx}", "{from: browsers, to: pbx, register: local}", "42000-42099", "42100-42199",
 	).Replace(small+"call: {try-timeout: 50ms}\n"))
 	if err != nil {
@@ -189,8 +189,22 @@ func TestCertificateIsAnIdentity(t *testing.T) {
 			t.Errorf("%s: %v %v, want %d\n%s", tc.user, res, err, tc.status, log)
 		}
 	}
+	first := dial(ca.user("alice@example.com"))
+	if _, err := first.Register(t.Context(), "alice", ""); err != nil {
+		t.Fatal(err)
+	}
 	b := dial(ca.user("alice@example.com"))
-	b.SetUser("alice", "")
+	if _, err := b.Register(t.Context(), "alice", ""); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "her first connection is one too many", func() bool {
+		select {
+		case <-first.Done():
+			return true
+		default:
+			return false
+		}
+	})
 	call, err := b.Invite(t.Context(), "600", wsstest.InviteOptions{Session: wsstest.FixedAudio()})
 	if err != nil {
 		t.Fatal(err)

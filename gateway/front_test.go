@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/tls"
 	"io"
 	"net"
@@ -195,4 +196,26 @@ func TestSlowBody(t *testing.T) {
 	io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\nx")
 	until(t, "it is in", func() bool { return f.crowd.Len() == 1 })
 	until(t, "it is closed", func() bool { return f.crowd.Len() == 0 })
+}
+
+// Whatever a proxy writes, the parser takes it for a header of bounded length or refuses it, and knows both ends of what it took.
+func FuzzProxyHeader(f *testing.F) {
+	f.Add([]byte(v1v4))
+	f.Add([]byte(v1v6))
+	f.Add([]byte("PROXY UNKNOWN\r\n"))
+	f.Add([]byte(v2("198.51.100.7:4711", "203.0.113.1:443")))
+	f.Add([]byte(v2("[2001:db8::7]:4711", "[2001:db8::1]:443")))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		in := bytes.NewReader(text)
+		header, err := proxyproto.Read(bufio.NewReaderSize(in, 512))
+		if err != nil {
+			return
+		}
+		if taken := len(text) - in.Len(); taken > 16+4096+512 {
+			t.Errorf("%d bytes were read", taken)
+		}
+		if remote, ok := header.SourceAddr.(*net.TCPAddr); ok && (!addrOf(remote).IsValid() || header.DestinationAddr == nil) {
+			t.Errorf("%v %v", header.SourceAddr, header.DestinationAddr)
+		}
+	})
 }

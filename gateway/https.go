@@ -93,7 +93,7 @@ func (v *validator) https(h HTTPS) {
 	}
 	for i, origin := range h.FrameAncestors {
 		u, err := url.Parse(origin)
-		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || origin != u.Scheme+"://"+u.Host || strings.ContainsAny(origin, " ;,'\"") {
+		if wss.CheckOrigin(origin) != nil || err != nil || u.Scheme != "http" && u.Scheme != "https" || strings.ContainsAny(origin, " ;,'\"") {
 			v.fail(indexed("https.frame-ancestors", i), "%q is not an origin, such as https://crm.example.com", origin)
 		}
 	}
