@@ -86,7 +86,7 @@ func TestSchedulerDelay(t *testing.T) {
 	deadline := time.Now().Add(time.Minute)
 	var waited time.Duration
 	for known := false; waited < time.Millisecond && time.Now().Before(deadline); {
-		pause := time.NewTimer(50 * time.Millisecond)
+		pause := time.NewTimer(500 * time.Millisecond) // long enough for many waits on a machine that others starve
 		<-pause.C
 		if waited, known = s.since(); !known {
 			waited = 0
