@@ -55,24 +55,27 @@ func TestLimitOfUsers(t *testing.T) {
 	}
 }
 
-// Calls of a backend count by its address and in the process; nothing but the limit of the process stops a browser there.
+// Calls count by the address that they come from, whoever makes them there, and those of backends and browsers together in the process.
 func TestLimitOfProcessAndSource(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, conditions{bridge: Config{Limits: admission.Limits{
 		Process: admission.Cap{Calls: 2}, Source: admission.Cap{Calls: 1},
 	}}})
-	alice := w.registered("alice", wsstest.Options{})
+	alice, bob := w.registered("alice", wsstest.Options{}), w.registered("bob", wsstest.Options{})
 	w.up(alice, "600", w.agents[0])
-	incoming, err := w.agents[0].Invite(siptest.Call{To: w.toBrowser("alice"), SDP: w.rtp().Offer("sendrecv")})
-	w.check(err)
-	if res, err := incoming.Final(w.ctx()); err != nil || res.StatusCode != 503 { // both are at 127.0.0.1
-		t.Errorf("the backend's call got %v, %v", res, err)
+	if res := w.refusedAtOnce(bob, "601"); res.StatusCode != 503 {
+		t.Errorf("from one address there came %s", res.StartLine())
 	}
 	w.bridge.Reload(nil, nil, admission.Limits{Process: admission.Cap{Calls: 1}, Except: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
-	if res := w.refusedAtOnce(alice, "601"); res.StatusCode != 503 {
+	if res := w.refusedAtOnce(bob, "601"); res.StatusCode != 503 {
 		t.Errorf("the process takes %s", res.StartLine())
 	}
-	if s := w.bridge.Stats().Admission; s.Refused[admission.SourceCalls] != 1 || s.Refused[admission.ProcessCalls] != 1 || s.Calls != 1 {
+	incoming, err := w.agents[0].Invite(siptest.Call{To: w.toBrowser("alice"), SDP: w.rtp().Offer("sendrecv")})
+	w.check(err)
+	if res, err := incoming.Final(w.ctx()); err != nil || res.StatusCode != 503 {
+		t.Errorf("the backend's call got %v, %v", res, err)
+	}
+	if s := w.bridge.Stats().Admission; s.Refused[admission.SourceCalls] != 1 || s.Refused[admission.ProcessCalls] != 2 || s.Calls != 1 {
 		t.Errorf("%+v", s)
 	}
 }
