@@ -18,6 +18,7 @@ const (
 // One browser and one Asterisk: each row is a call by each library.
 func TestCalls(t *testing.T) {
 	s := newSite(t, onePBX)
+	s.hiding(t)
 	s.asterisk = lab.StartAsterisk(t, "127.0.0.10")
 	chromium := lab.StartChromium(t)
 	rows := []struct {

@@ -15,6 +15,7 @@ var bothLibraries = []lab.Library{lab.JsSIP, lab.SIPJS}
 // What Asterisk tells phones outside calls, and they each other through it.
 func TestOutsideCalls(t *testing.T) {
 	s := newSite(t, onePBX)
+	s.hiding(t)
 	s.asterisk = lab.StartAsterisk(t, "127.0.0.10", lab.AsteriskConfig{Mailboxes: true})
 	chromium := lab.StartChromium(t)
 	for i, library := range bothLibraries {

@@ -10,6 +10,7 @@ import (
 // Asterisk calls a browser.
 func TestIncoming(t *testing.T) {
 	s := newSite(t, onePBX)
+	s.hiding(t)
 	asterisk := lab.StartAsterisk(t, "127.0.0.10")
 	chromium := lab.StartChromium(t)
 	for _, library := range []lab.Library{lab.JsSIP, lab.SIPJS} {

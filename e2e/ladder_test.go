@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"testing"
 	"time"
 
 	"tandem/sipside/transaction"
@@ -15,6 +16,38 @@ type ladder struct {
 	mu    sync.Mutex
 	start time.Time
 	lines []string
+	leaks []string // what browsers were told of the backends, by hiding
+}
+
+// hiding fails the test where a browser was told a backend's address or what software it runs. A challenge's realm is the backend's own.
+func (s *site) hiding(t testing.TB) {
+	t.Cleanup(func() {
+		s.ladder.mu.Lock()
+		defer s.ladder.mu.Unlock()
+		for _, leak := range s.ladder.leaks {
+			t.Errorf("a leak: %s", leak)
+		}
+	})
+}
+
+// search notes the lines of a message to a browser that name a backend, but those that a response repeats from its request.
+func (l *ladder) search(m transaction.Traced) {
+	if !m.Sent || !strings.HasPrefix(m.Transport, "WS") {
+		return
+	}
+	response := bytes.HasPrefix(m.Data, []byte("SIP/2.0 "))
+	for line := range strings.SplitSeq(string(m.Data), "\r\n") {
+		name, _, _ := strings.Cut(line, ":")
+		switch {
+		case strings.HasSuffix(name, "-Authenticate"), response && (name == "Via" || name == "From" || name == "To"):
+			continue
+		}
+		for _, word := range []string{"127.0.0.10", "127.0.0.30", "sterisk"} {
+			if strings.Contains(line, word) && len(l.leaks) < 10 {
+				l.leaks = append(l.leaks, fmt.Sprintf("%q in %q", word, m.Data))
+			}
+		}
+	}
 }
 
 func (l *ladder) add(m transaction.Traced) {
@@ -29,6 +62,7 @@ func (l *ladder) add(m transaction.Traced) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.search(m)
 	if l.start.IsZero() {
 		l.start = m.At
 	}

@@ -10,6 +10,7 @@ import (
 // sipp as callee is a pool member of the gateway; as caller it reaches the browser through Asterisk. Its tone is 700 Hz.
 func TestSipp(t *testing.T) {
 	s := newSite(t, withSipp)
+	s.hiding(t)
 	lab.StartAsterisk(t, "127.0.0.10")
 	chromium := lab.StartChromium(t)
 	for domain, transport := range map[string]string{"udp.example": "u1", "tcp.example": "t1"} {
