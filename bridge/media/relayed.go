@@ -85,11 +85,8 @@ func (w *worker) relayedBatch(a *allocation, at, end int) (next int) {
 	defer w.contain()
 	for next < end {
 		var d datagram
-		whole := w.in.load(next, &d)
 		next++
-		w.pacer.packets++
-		if !whole {
-			w.drop(nil, DropOversize)
+		if !w.take(next-1, &d, nil) {
 			continue
 		}
 		w.fromPeer(a, &d)

@@ -98,11 +98,8 @@ func (w *worker) sharedBatch(s *sharedSocket, at, end int) (next int) {
 	defer w.contain()
 	for next < end {
 		d := datagram{via: uint8(w.id), rtcp: s.rtcp}
-		whole := w.in.load(next, &d)
 		next++
-		w.pacer.packets++
-		if !whole {
-			w.drop(nil, DropOversize)
+		if !w.take(next-1, &d, nil) {
 			continue
 		}
 		w.demuxShared(s, &d)

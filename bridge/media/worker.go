@@ -185,11 +185,8 @@ func (w *worker) browserBatch(listen uint8, at, end int) (next int) {
 	defer w.contain()
 	for next < end {
 		d := datagram{listen: listen, via: uint8(w.id)}
-		whole := w.in.load(next, &d)
 		next++
-		w.pacer.packets++
-		if !whole {
-			w.drop(nil, DropOversize)
+		if !w.take(next-1, &d, nil) {
 			continue
 		}
 		if first := len(w.engine.listens); int(listen) >= first {
@@ -247,17 +244,23 @@ func (w *worker) portError(errno syscall.Errno) {
 	}
 }
 
+// take gives the packet at a place of the batch, which is l's if that is known; a cut one is dropped.
+func (w *worker) take(at int, d *datagram, l *Leg) (whole bool) {
+	w.pacer.packets++
+	if whole = w.in.load(at, d); !whole {
+		w.drop(l, DropOversize)
+	}
+	return whole
+}
+
 func (w *worker) portBatch(s *portSocket, at, end int) (next int) {
 	next = at
 	defer w.contain()
 	w.current = s.leg
 	for next < end {
 		var d datagram
-		whole := w.in.load(next, &d)
 		next++
-		w.pacer.packets++
-		if !whole {
-			w.drop(s.leg, DropOversize)
+		if !w.take(next-1, &d, s.leg) {
 			continue
 		}
 		w.receivePort(s, &d)
