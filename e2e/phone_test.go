@@ -12,21 +12,32 @@ import (
 
 func loud(level int) bool { return level > 20 }
 
-// office is the demo with people at phones of 360 pixels' width.
+// office is the demo with people at phones.
 func office(t *testing.T, names ...string) map[string]*lab.Person {
 	t.Helper()
 	url := lab.StartTandem(t, "demo").Find(t, `(http://127\.0\.0\.1:\d+/)`)
 	chromium := lab.StartChromium(t)
 	people := map[string]*lab.Person{}
 	for _, name := range names {
-		tab := chromium.Visit(t, url)
-		act(t, tab, chromedp.EmulateViewport(360, 740))
-		people[name] = tab.Person(t)
-		people[name].Write("User", name)
-		people[name].Press("button", "Register")
-		people[name].Reads("status", "Registration", name)
+		people[name] = sitsDown(t, chromium, url)
+		registers(people[name], name)
 	}
 	return people
+}
+
+// sitsDown opens a phone of 360 pixels' width, whose page keeps to its own security policy until the test ends.
+func sitsDown(t *testing.T, chromium *lab.Chromium, url string) *lab.Person {
+	t.Helper()
+	tab := chromium.Visit(t, url)
+	tab.Faultless(t)
+	act(t, tab, chromedp.EmulateViewport(360, 740))
+	return tab.Person(t)
+}
+
+func registers(p *lab.Person, name string) {
+	p.Write("User", name)
+	p.Press("button", "Register")
+	p.Reads("status", "Registration", name)
 }
 
 func call(from, to *lab.Person, name string) {

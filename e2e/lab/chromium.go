@@ -5,6 +5,7 @@ import (
 	"embed"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -82,7 +83,7 @@ func (c *Chromium) Visit(t testing.TB, url string) *Tab {
 	if err := chromedp.Do(tab.ctx); err != nil {
 		t.Fatalf("chromium: %v", err)
 	}
-	go tab.listen()
+	go tab.listen(chromedp.Console(tab.ctx))
 	if err := chromedp.Do(tab.ctx, chromedp.Navigate(url)); err != nil {
 		t.Fatalf("chromium: %s: %v", url, err)
 	}
@@ -95,8 +96,8 @@ func (c *Chromium) Visit(t testing.TB, url string) *Tab {
 }
 
 // listen collects the console until the tab closes.
-func (tab *Tab) listen() {
-	for message, err := range chromedp.Console(tab.ctx) {
+func (tab *Tab) listen(messages iter.Seq2[chromedp.ConsoleMessage, error]) {
+	for message, err := range messages {
 		if err != nil {
 			return
 		}
@@ -111,6 +112,26 @@ func (tab *Tab) Console() string {
 	tab.mu.Lock()
 	defer tab.mu.Unlock()
 	return strings.Join(tab.console, "\n")
+}
+
+// Faults are the lines of the console that no good page has: breaches of its Content-Security-Policy, and exceptions.
+func (tab *Tab) Faults() (lines []string) {
+	for line := range strings.Lines(tab.Console()) {
+		if strings.Contains(line, "Content Security Policy") || strings.HasPrefix(line, string(chromedp.ConsoleException)+":") {
+			lines = append(lines, strings.TrimSpace(line))
+		}
+	}
+	return lines
+}
+
+// Faultless fails the test at its end if the tab had faults.
+func (tab *Tab) Faultless(t testing.TB) {
+	t.Helper()
+	t.Cleanup(func() {
+		if faults := tab.Faults(); len(faults) > 0 {
+			t.Errorf("console:\n%s", strings.Join(faults, "\n"))
+		}
+	})
 }
 
 // Reload loads the page anew, as a user would: what ran in it is gone without a word.

@@ -19,6 +19,8 @@ export class Account {
     window.addEventListener('pageshow', () => session.removeItem('instance'));
     return instance;
   }
+  // online says whether there is a connection to the server
+  get online() { return Boolean(this.ua && this.ua.isConnected()); }
   get remembered() {
     try {
       return JSON.parse(this.storage.getItem('accounts')) || [];
@@ -49,23 +51,24 @@ export class Account {
       ...(this.instance ? { instance_id: this.instance } : {}),
     });
     this.ua = ua;
-    ua.on('connecting', () => this.events.state('wait', 'Connecting…'));
-    ua.on('disconnected', () => {
+    const on = (event, act) => ua.on(event, (e) => { if (this.ua === ua) act(e); }); // one that was stopped has no say
+    on('connecting', () => this.events.state('wait', 'Connecting…'));
+    on('disconnected', () => {
       this.events.state('failed', 'No connection');
-      if (this.ua === ua) this.events.lost();
+      this.events.lost();
     });
-    ua.on('connected', () => this.events.state('wait', 'Registering…'));
-    ua.on('registered', () => {
+    on('connected', () => this.events.state('wait', 'Registering…'));
+    on('registered', () => {
       this.events.state('on', user);
       this.remember({ user, domain, password: keep ? password : undefined });
       this.events.registered();
     });
-    ua.on('unregistered', () => { if (ua.isConnected()) this.events.state('off', 'Not registered'); });
-    ua.on('registrationFailed', ({ response, cause }) => {
+    on('unregistered', () => { if (ua.isConnected()) this.events.state('off', 'Not registered'); });
+    on('registrationFailed', ({ response, cause }) => {
       this.events.state('failed', 'Not registered');
       this.events.refused(response ? response.status_code : 0, cause);
     });
-    ua.on('newRTCSession', ({ session }) => this.events.session(session));
+    on('newRTCSession', ({ session }) => this.events.session(session));
     ua.start();
   }
   // address makes a SIP address of what a person typed

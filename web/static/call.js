@@ -1,14 +1,15 @@
 // Call is one call as a person sees it, on top of a JsSIP session.
-// States: incoming, calling, ringing, connecting, talking, ended.
+// States: incoming, calling, ringing, connecting, talking, ending (hung up without a connection to the server), ended.
 import { Quality } from './quality.js';
 
 const again = 200; // ms until a change that the session could not take yet is tried again
 const broken = 3000; // ms without ICE connectivity after which a new path is looked for
 
 export class Call {
-  // changed() is called after every change, finished({originator, cause}) once, failed(error) when there is no microphone
-  constructor(session, { changed, finished, failed }) {
-    Object.assign(this, { session, changed });
+  // changed() is called after every change, finished({originator, cause}) once, failed(error) when there is no microphone; online() says
+  // whether the server can be told
+  constructor(session, { changed, finished, failed, online }) {
+    Object.assign(this, { session, changed, online });
     this.incoming = session.direction === 'incoming';
     this.name = session.remote_identity.display_name || decodeURIComponent(session.remote_identity.uri.user || '');
     this.target = session.remote_identity.uri.toAor();
@@ -30,8 +31,14 @@ export class Call {
     // the gateway learns every address from the checks: the description waits for no server that cannot be reached
     session.on('icecandidate', ({ ready }) => ready());
     for (const event of ['failed', 'ended']) session.on(event, (e) => { this.over(); finished(e); });
+    this.survive(session);
     if (session.connection) this.listen(session.connection);
     else session.on('peerconnection', ({ peerconnection }) => this.listen(peerconnection));
+  }
+  // survive keeps a call whose change or refresh is lost with the connection, where JsSIP would end it; the change is made again
+  survive(session) {
+    const end = session.onTransportError.bind(session);
+    session.onTransportError = () => { if (session.isEstablished()) this.restart = true; else end(); };
   }
   enter(state) {
     if (this.state === state || this.state === 'ended') return;
@@ -65,18 +72,19 @@ export class Call {
       if (connection.iceConnectionState === 'disconnected') this.outage = setTimeout(() => this.recover(), broken);
     });
   }
-  // recover looks for a new path when the old one is broken (RFC 8839 §4.4.1.1.1): the network changed
+  // recover does what waited for the server, and looks for a new path when the old one is broken (RFC 8839 §4.4.1.1.1)
   recover() {
-    const { connection } = this.session;
-    if (this.state !== 'talking' || !['disconnected', 'failed'].includes(connection.iceConnectionState)) return;
-    this.restart = true;
+    if (this.state === 'ending') this.end();
+    if (this.state !== 'talking') return;
+    if (['disconnected', 'failed'].includes(this.session.connection.iceConnectionState)) this.restart = true;
     this.settle();
   }
-  // settle brings the session to what the user wants. A session in the middle of another change takes none: then it is tried again.
+  // settle brings the session to what the user wants. A session in the middle of another change takes none: then it is tried again;
+  // without a connection, recover does.
   settle() {
     clearTimeout(this.timer);
     const { session } = this;
-    if (!session.isEstablished()) return;
+    if (!session.isEstablished() || !this.online()) return;
     if (this.restart) this.restart = !session.renegotiate({ rtcOfferConstraints: { iceRestart: true } });
     else if (session.isOnHold().local !== this.held) {
       if (this.held) session.hold(); else session.unhold();
@@ -119,7 +127,15 @@ export class Call {
       });
     });
   }
+  // end hangs up. Without a connection nobody is heard any more at once, and the far side is told later; asked again, it waits for nothing.
   end() {
-    if (!this.session.isEnded()) this.session.terminate(this.state === 'incoming' ? { status_code: 603 } : {});
+    if (this.session.isEnded()) return;
+    if (this.state === 'talking' && !this.online()) {
+      this.mute(true);
+      this.stream = null;
+      this.enter('ending');
+      return;
+    }
+    this.session.terminate(this.state === 'incoming' ? { status_code: 603 } : {});
   }
 }

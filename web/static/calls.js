@@ -2,9 +2,10 @@
 import { Call } from './call.js';
 
 export class Calls {
-  // events: {changed(), began(call), finished(call, {originator, cause}), failed(error)}
-  constructor(events) {
+  // events: {changed(), began(call), finished(call, {originator, cause}), failed(error)}; online() says whether the server can be told
+  constructor(events, online) {
     this.events = events;
+    this.online = online;
     this.all = [];
     this.current = null;
     this.consulting = null; // the call whose heir is dialled next
@@ -14,6 +15,7 @@ export class Calls {
       changed: () => this.events.changed(),
       finished: (why) => this.remove(call, why),
       failed: (error) => this.events.failed(error),
+      online: this.online,
     });
     this.all.push(call);
     if (!call.incoming) {
@@ -48,5 +50,6 @@ export class Calls {
   get talking() { return this.all.some((c) => c.state === 'talking'); }
   // ringing is the call that wants to be answered, undefined when there is none
   get ringing() { return this.all.find((c) => c.state === 'incoming'); }
+  // recover is called when the connection is back
   recover() { for (const call of this.all) call.recover(); }
 }

@@ -4,7 +4,7 @@ import * as words from './words.js';
 
 export const $ = (id) => document.getElementById(id);
 const keys = [['1', ''], ['2', 'ABC'], ['3', 'DEF'], ['4', 'GHI'], ['5', 'JKL'], ['6', 'MNO'], ['7', 'PQRS'], ['8', 'TUV'], ['9', 'WXYZ'], ['*', ''], ['0', '+'], ['#', '']];
-const titles = { incoming: 'is calling', calling: 'Calling…', ringing: 'Ringing…', connecting: 'Connecting…' };
+const titles = { incoming: 'is calling', calling: 'Calling…', ringing: 'Ringing…', connecting: 'Connecting…', ending: 'Hanging up when the connection is back…' };
 const views = ['dialer', 'history', 'settings'];
 const parts = ['account', ...views, 'call'];
 

@@ -13,12 +13,13 @@ const ring = new Ring();
 const levels = new Levels({ out: $('level-out'), into: $('level-in'), test: $('level-test') });
 const history = new History(localStorage);
 const devices = new Devices(localStorage, { microphone: $('microphone'), speaker: $('speaker') }, [$('far'), ring]);
-const calls = new Calls({ changed: draw, began, finished, failed: (error) => notice(words.microphone(error), 'error') });
+const calls = new Calls({ changed: draw, began, finished, failed: (error) => notice(words.microphone(error), 'error') }, () => account.online);
 const account = new Account(localStorage, sessionStorage, {
   state: registration,
   registered,
   refused(status, cause) {
     notice(words.refusal(status, cause), 'error');
+    calls.recover();
     if (calls.all.length === 0) show('account');
   },
   lost() { if (calls.talking) notice('The connection to the server is lost; the call goes on. Trying again…', 'error'); },

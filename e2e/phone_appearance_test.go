@@ -1,0 +1,57 @@
+package e2e
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"tandem/e2e/lab"
+)
+
+// Every part of the phone, light and dark, at 360 pixels' width: it can be read, nothing is off the side, every control is reached.
+func TestPhoneLooks(t *testing.T) {
+	url := lab.StartTandem(t, "demo").Find(t, `(http://127\.0\.0\.1:\d+/)`)
+	chromium := lab.StartChromium(t)
+	breach := chromium.Visit(t, url)
+	breach.Do(t, nil, "(() => document.body.setAttribute('style', 'color: red'))")
+
+	wire := lab.LayWire(t, strings.Trim(strings.TrimPrefix(url, "http:"), "/")) // of another origin: with a history of his own
+	alice, bob := sitsDown(t, chromium, url), sitsDown(t, chromium, "http://"+wire.Addr+"/")
+	alice.Press("DisclosureTriangle", "Domain")
+	alice.Looks("account")
+	registers(alice, "alice")
+	registers(bob, "bob")
+	alice.Write("Number or name", "sip:@@")
+	alice.Press("button", "Call")
+	alice.Reads("status", "", "cannot be called")
+	alice.Looks("dial")
+	alice.Press("button", "Settings")
+	alice.Looks("settings")
+	alice.Press("button", "Dial")
+
+	alice.Press("button", "600")
+	alice.Press("DisclosureTriangle", "Connection…")
+	alice.Reads("status", "Quality", "good")
+	alice.Press("button", "Keypad")
+	alice.Press("button", "Transfer")
+	alice.Press("button", "Mute")
+	alice.Looks("call")
+	bob.Write("Number or name", "alice")
+	bob.Press("button", "Call")
+	alice.Press("button", "bob, is calling")
+	alice.Looks("calls")
+	alice.Press("button", "Decline")
+	bob.Reads("status", "", "declined")
+	alice.Press("button", "Hang up")
+	alice.Press("button", "History")
+	alice.Reads("list", "Past calls", "missed")
+	alice.Looks("history")
+
+	lab.Eventually(t, 30*time.Second, "an inline style is seen as a fault", func() error {
+		if len(breach.Faults()) == 0 {
+			return errors.New("the console is empty")
+		}
+		return nil
+	})
+}
