@@ -71,8 +71,10 @@ func attack(t *testing.T, answers []string) *attackers {
 
 func (a *attackers) every(pace time.Duration, name string, once func(i int)) {
 	a.running.Go(func() {
-		runtime.LockOSThread()                                     // for good: what is left of the thread is not used again
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()                             // a thread that ends takes the processes along that it started
 		_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), 15) // on machines of their own they would cost the gateway nothing
+		defer unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), 0)
 		tick := time.NewTicker(pace)
 		defer tick.Stop()
 		for i := 0; ; i++ {

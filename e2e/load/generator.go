@@ -137,6 +137,7 @@ func (g *Generator) Session(number int) *Session {
 func (g *Generator) loop() {
 	defer close(g.stopped)
 	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()                     // a thread that ends takes the processes along that it started
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0) // a quantum is to be one
 	for {
 		select {

@@ -35,8 +35,11 @@ export class Call {
     if (session.connection) this.listen(session.connection);
     else session.on('peerconnection', ({ peerconnection }) => this.listen(peerconnection));
   }
-  // survive keeps a call whose change or refresh is lost with the connection, where JsSIP would end it; the change is made again
+  // survive keeps a call whose change or refresh is lost with the connection, where JsSIP would end it; the change is made again. Of a change
+  // that is refused because the call is over JsSIP would end the call, too, and throw.
   survive(session) {
+    const terminate = session.terminate.bind(session);
+    session.terminate = (options) => { if (!session.isEnded()) terminate(options); };
     const end = session.onTransportError.bind(session);
     session.onTransportError = () => { if (session.isEstablished()) this.restart = true; else end(); };
   }
