@@ -31,6 +31,7 @@ type Generator struct {
 	runs               chan *run
 
 	sessions [maxSessions]atomic.Pointer[Session] // by number, from 1
+	ended    [maxSessions]atomic.Int64            // when a number was given back, Unix ns
 	faults   faults
 	reports  reports
 
@@ -123,7 +124,10 @@ func (g *Generator) register(s *Session) error {
 	return errors.New("load: no number is free")
 }
 
-func (g *Generator) forget(s *Session) { g.sessions[s.number].CompareAndSwap(s, nil) }
+func (g *Generator) forget(s *Session) {
+	g.ended[s.number].Store(time.Now().UnixNano())
+	g.sessions[s.number].CompareAndSwap(s, nil)
+}
 
 // Session finds a session by its number.
 func (g *Generator) Session(number int) *Session {
@@ -234,7 +238,11 @@ func (g *Generator) fromPhoneSide(a *arrival) {
 }
 
 func (g *Generator) arrivedFor(a *arrival, network byte) *Session {
-	s := g.Session(int(a.to[2])<<8 | int(a.to[3]))
+	number := int(a.to[2])<<8 | int(a.to[3])
+	s := g.Session(number)
+	if s == nil && a.to[1] == network && number < maxSessions && a.at < g.ended[number].Load()+int64(time.Second) {
+		return nil // it was on its way when the call ended
+	}
 	if s == nil || a.to[1] != network {
 		g.faults.note(&g.faults.foreign, fmt.Errorf("load: a packet to %v, which has no session", a.to))
 		return nil
