@@ -159,6 +159,19 @@ func TestPickupCrossesAnswer(t *testing.T) {
 	alice.ended()
 }
 
+// transferRings has alice send 600, whom she talks with, to 700, who rings, and hear so.
+func (w *world) transferRings() (call *wsstest.Call, sent *phone, target *siptest.Incoming) {
+	w.t.Helper()
+	b := w.registered("alice", wsstest.Options{})
+	call, sent = w.dialled(b, "600", w.agents[0], 1000)
+	w.refer(call, "<sip:700@example.com>")
+	target, err := w.other.Expect(w.ctx(), sip.INVITE)
+	w.check(err)
+	w.check(target.Respond(siptest.Reply{Status: 180}))
+	w.told(call, 180)
+	return call, sent, target
+}
+
 // Alice, at a browser, sends Bob to Dave, and Carol picks up while Dave rings: Bob talks with Carol, and Alice hears of the success.
 func TestPickupOfATransfer(t *testing.T) {
 	t.Parallel()
@@ -166,13 +179,7 @@ func TestPickupOfATransfer(t *testing.T) {
 		t.Run(at, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, conditions{other: true})
-			b := w.registered("alice", wsstest.Options{})
-			call, bob := w.dialled(b, "600", w.agents[0], 1000)
-			w.refer(call, "<sip:700@example.com>")
-			in, err := w.other.Expect(w.ctx(), sip.INVITE)
-			w.check(err)
-			w.check(in.Respond(siptest.Reply{Status: 180}))
-			w.told(call, 180)
+			call, bob, in := w.transferRings()
 			carol := w.party(at, "carol", 1500)
 			carol.calls("700", replacing(namingDialog(in.Early())))
 			cancel, err := w.other.Expect(w.ctx(), sip.CANCEL)
@@ -203,13 +210,7 @@ func TestPickupOfATransfer(t *testing.T) {
 func TestPickupOfATransferThatIsOver(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, conditions{other: true})
-	b := w.registered("alice", wsstest.Options{})
-	call, bob := w.dialled(b, "600", w.agents[0], 1000)
-	w.refer(call, "<sip:700@example.com>")
-	in, err := w.other.Expect(w.ctx(), sip.INVITE)
-	w.check(err)
-	w.check(in.Respond(siptest.Reply{Status: 180}))
-	w.told(call, 180)
+	_, bob, in := w.transferRings()
 	named := replacing(namingDialog(in.Early()))
 	w.check(bob.dialog.Bye(w.ctx()))
 	cancel, err := w.other.Expect(w.ctx(), sip.CANCEL)

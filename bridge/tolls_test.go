@@ -106,16 +106,23 @@ func TestTollsAreAsked(t *testing.T) {
 	}
 }
 
-// A call that is stopped ends on both sides, with the reason; its meter heard of the answer and of the end.
-func TestTollStopEndsTheCall(t *testing.T) {
-	t.Parallel()
-	book := &tollBook{}
-	w := newWorld(t, conditions{tolls: book})
+// metered is alice's call to 600, answered.
+func (w *world) metered() (*wsstest.Call, *siptest.Dialog) {
+	w.t.Helper()
 	alice := w.registered("alice", wsstest.Options{})
 	call, err := alice.Invite(w.ctx(), "600", wsstest.InviteOptions{})
 	w.check(err)
 	d := w.answered(w.agents[0], w.rtp(), 440)
 	w.check(call.Wait(w.ctx(), wsstest.Confirmed))
+	return call, d
+}
+
+// A call that is stopped ends on both sides, with the reason; its meter heard of the answer and of the end.
+func TestTollStopEndsTheCall(t *testing.T) {
+	t.Parallel()
+	book := &tollBook{}
+	w := newWorld(t, conditions{tolls: book})
+	call, d := w.metered()
 	w.until("the answer", func() bool { return book.has("600 answered") })
 	book.stop()
 	bye, err := d.Expect(w.ctx(), sip.BYE)
@@ -136,13 +143,10 @@ func TestTollsAfterRestore(t *testing.T) {
 	t.Parallel()
 	book := &tollBook{}
 	w := newWorld(t, conditions{tolls: book})
-	alice := w.registered("alice", wsstest.Options{})
-	call, err := alice.Invite(w.ctx(), "600", wsstest.InviteOptions{})
-	w.check(err)
-	d := w.answered(w.agents[0], w.rtp(), 440)
-	w.check(call.Wait(w.ctx(), wsstest.Confirmed))
+	_, d := w.metered()
 	id := w.events.call()
 	var snapshot Snapshot
+	var err error
 	w.until("a snapshot", func() bool { snapshot, err = w.bridge.Snapshot(id); return err == nil })
 	text, err := json.Marshal(snapshot)
 	w.check(err)

@@ -18,25 +18,24 @@ import (
 
 // veilFor is what hides the other side's network from a peer; nil from one inside. aor is a browser's own address of record.
 func (b *Bridge) veilFor(p peer, aor string) *hiding.Veil {
-	ours := ""
-	v := &hiding.Veil{Strip: hiding.Vendors()}
-	pool := ""
-	switch p := p.(type) {
-	case *sipside.Backend:
-		peering := b.peering(p.Name())
+	var v *hiding.Veil
+	ours, pool := "", ""
+	if member, ok := p.(*sipside.Backend); ok {
+		peering := b.peering(member.Name())
 		if !peering.Hide {
 			return nil
 		}
-		pool = p.Pool()
-		ours = p.Contact("").Host
-		v.Domain = ours
-		v.Strip = peering.Strip
+		ours, pool = member.Contact("").Host, member.Pool()
+		v = &hiding.Veil{Domain: ours, Strip: peering.Strip}
 		if written := peering.Presentation; written != nil {
 			v.Domain = cmp.Or(written.Caller.Domain, written.Domain, ours)
 			v.Number = written.Numbers.Written
 		}
-	case *wss.Conn:
-		ours = p.Contact("").Host
+	} else {
+		v = &hiding.Veil{Strip: hiding.Vendors()}
+		if browser, ok := p.(*wss.Conn); ok {
+			ours = browser.Contact("").Host
+		}
 	}
 	if v.Domain == "" {
 		v.Domain = cmp.Or(hostOf(aor), hiding.Nowhere)

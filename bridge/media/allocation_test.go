@@ -334,19 +334,7 @@ func TestTURNPacketsAllocateNothing(t *testing.T) {
 func BenchmarkRelayFromTURN(b *testing.B) {
 	x := newBench(b, 7)
 	x.turned()
-	const chunk = 8192
-	first := uint16(0)
-	b.ReportAllocs()
-	for b.Loop() {
-		b.StopTimer()
-		list := channelData(x.sealed(b, first, chunk, voice))
-		first += chunk
-		b.StartTimer()
-		for _, p := range list {
-			x.fromTURN(p)
-		}
-	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*chunk), "ns/packet")
+	x.measured(b, channelData, x.fromTURN)
 }
 
 func BenchmarkRelayToTURN(b *testing.B) {
