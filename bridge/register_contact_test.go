@@ -81,6 +81,11 @@ func TestTokens(t *testing.T) {
 			t.Errorf("%d: %s and %s", i, pair[0], pair[1])
 		}
 	}
+	for i := range 100 {
+		if s := mint.token(fmt.Sprintf("sip:%d@x", i), "urn:1", "1", ""); s[0] < 'a' {
+			t.Errorf("%s begins as a number does", s)
+		}
+	}
 	different := []string{
 		mint.token("sip:a@x", "urn:1", "1", ""), mint.token("sip:b@x", "urn:1", "1", ""), mint.token("sip:a@x", "urn:1", "2", ""),
 		mint.token("sip:a@x", "urn:2", "1", ""), mint.token("sip:a@x", "", "1", "u"), mint.token("sip:a@x", "", "1", "v"),

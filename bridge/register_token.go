@@ -24,12 +24,13 @@ func newTokenMint(node string, secret []byte) tokenMint {
 }
 
 // token names a binding by address of record, instance and reg-id, or by the Contact's user part where no instance is given: so
-// a client that comes back replaces its own binding, and nobody can guess a token. The node follows the 26 letters of the hash.
+// a client that comes back replaces its own binding, and nobody can guess a token. It begins with a letter, so that no rule for
+// numbers takes it for one. The node follows the 26 letters and digits.
 func (m tokenMint) token(aor, instance, regID, user string) string {
 	if instance != "" {
 		user = ""
 	}
-	return m.hash("token", aor, instance, regID, user) + m.node
+	return "b" + m.hash("token", aor, instance, regID, user)[1:] + m.node
 }
 
 // callID names our leg of a registration, the same over refreshes and members.

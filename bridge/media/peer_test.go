@@ -446,24 +446,28 @@ func sendTo(t testing.TB, c *net.UDPConn, to netip.AddrPort, d []byte) {
 	}
 }
 
-// receive reads one datagram.
-func receive(t testing.TB, c *net.UDPConn) []byte {
-	t.Helper()
+// receive reads one datagram of the leg's: the port may have been another test's, whose leg sends on.
+func (f *phone) receive() []byte {
+	f.t.Helper()
 	b := make([]byte, 2048)
-	if err := c.SetReadDeadline(time.Now().Add(patience)); err != nil {
-		t.Fatal(err)
+	if err := f.rtp.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		f.t.Fatal(err)
 	}
-	n, _, err := c.ReadFromUDPAddrPort(b)
-	if err != nil {
-		t.Fatal(err)
+	for {
+		n, from, err := f.rtp.ReadFromUDPAddrPort(b)
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		if from == f.to {
+			return b[:n]
+		}
 	}
-	return b[:n]
 }
 
 func (f *phone) receiveRTP() *rtp.Packet {
 	f.t.Helper()
 	for {
-		if d := receive(f.t, f.rtp); !isRTCP(d) { // reports may be muxed
+		if d := f.receive(); !isRTCP(d) { // reports may be muxed
 			return parse(f.t, d)
 		}
 	}

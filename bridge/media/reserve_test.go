@@ -60,7 +60,7 @@ func TestFaxIsRelayed(t *testing.T) {
 		for from := range 2 {
 			for _, p := range []string{"\x00\x01\x01\x00", "\x80\xc8\x00\x07 not RTCP"} {
 				sendTo(t, phones[from].rtp, phones[from].to, []byte(p))
-				if got := string(receive(t, phones[1-from].rtp)); got != p {
+				if got := string(phones[1-from].receive()); got != p {
 					t.Fatalf("got %q, want %q", got, p)
 				}
 			}
