@@ -160,7 +160,7 @@ func (b *Bridge) challenging(in inbound, v identity.Verdict) reply {
 	if in.req.Method == sip.REGISTER {
 		status, name = 401, "WWW-Authenticate"
 	}
-	r := reply{status: status, headers: []sip.Header{sip.NewHeader(name, v.Challenge)}}
+	r := reply{status: status, headers: challengesOf(name, v)}
 	if !errors.Is(v.Err, identity.ErrNoCredentials) && !errors.Is(v.Err, identity.ErrStale) {
 		b.log.Warn("credentials refused", "conn", in.browser.Name(), "remote", in.browser.Remote(), "method", in.req.Method, "error", v.Err)
 	}

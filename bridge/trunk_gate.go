@@ -32,6 +32,14 @@ func (b *Bridge) challenged(in inbound) bool {
 	if !errors.Is(v.Err, identity.ErrNoCredentials) && !errors.Is(v.Err, identity.ErrStale) {
 		b.log.Warn("credentials refused", "backend", in.backend.Name(), "remote", attempt.Remote, "method", in.req.Method, "error", v.Err)
 	}
-	b.respond(in.tx, reply{status: 401, headers: []sip.Header{sip.NewHeader("WWW-Authenticate", v.Challenge)}})
+	b.respond(in.tx, reply{status: 401, headers: challengesOf("WWW-Authenticate", v)})
 	return true
+}
+
+// challengesOf are a verdict's, a header each (RFC 3261 §7.3.1: they do not stand in one list).
+func challengesOf(name string, v identity.Verdict) (all []sip.Header) {
+	for _, value := range v.Challenges {
+		all = append(all, sip.NewHeader(name, value))
+	}
+	return all
 }

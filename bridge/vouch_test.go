@@ -33,7 +33,7 @@ func (p passwords) HA1(ctx context.Context, l identity.Login) (string, bool, err
 	if !ok {
 		return "", false, identity.ErrWrong
 	}
-	return identity.HA1(l.User, l.Realm, password), false, nil
+	return identity.MD5.HA1(l.User, l.Realm, password), false, nil
 }
 
 const tokenSecret = "a secret of thirty-two characters"

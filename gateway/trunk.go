@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -41,6 +42,8 @@ type Authenticate struct {
 	Username string `yaml:"username"`
 	Password string `yaml:"password"`
 	Realm    string `yaml:"realm"` // default: the host of the Request-URI
+	// Algorithms are those that are offered, the strongest first, whatever their order here; default: all, SHA-512-256, SHA-256, MD5.
+	Algorithms []string `yaml:"algorithms"`
 }
 
 // Numbers is how a trunk writes telephone numbers; the gateway itself has them with + and country code.
@@ -111,13 +114,27 @@ func (t Trunk) tls(c SIP) (*sipside.TLS, error) {
 	return out, nil
 }
 
+// gate judges who has to prove what Authenticate says.
+func (a Authenticate) gate(log *slog.Logger) *identity.Gate {
+	algorithms := identity.Algorithms()
+	if len(a.Algorithms) > 0 {
+		algorithms = nil
+	}
+	for _, name := range a.Algorithms {
+		algorithms = append(algorithms, identity.Algorithm(name))
+	}
+	return identity.NewGate(identity.GateConfig{
+		Realm: a.Realm, Secrets: identity.OneUser{Username: a.Username, Password: a.Password}, Algorithms: algorithms, Log: log,
+	})
+}
+
 // bridge is the trunk as the bridge wants it.
 func (t Trunk) bridge(media RTP, log *slog.Logger) bridge.Peering {
 	p := media.peering(t.Peering, bridge.ReferLocal)
 	p.Username, p.Password, p.Own = t.Username, t.Password, t.Username != ""
 	p.STIR = t.STIR.bridge(log)
 	if a := t.Authenticate; a != nil {
-		p.Gate = identity.NewGate(identity.GateConfig{Realm: a.Realm, Secrets: identity.OneUser{Username: a.Username, Password: a.Password}, Log: log})
+		p.Gate = a.gate(log)
 	}
 	if t.Domain == "" && t.Numbers == nil && t.Caller == nil {
 		return p
@@ -263,12 +280,7 @@ func (v *validator) account(path string, t Trunk) {
 	if t.Password != "" && t.Username == "" {
 		v.fail(path+".password", "username and password stand together")
 	}
-	if a := t.Authenticate; a != nil && (a.Username == "" || a.Password == "") {
-		v.fail(path+".authenticate", "has no username or no password")
-	}
-	if a := t.Authenticate; a != nil && strings.ContainsAny(a.Realm+a.Username, "\r\n\"\\") {
-		v.fail(path+".authenticate", "realm and username have no quotes, backslashes and line breaks")
-	}
+	v.authenticate(path+".authenticate", t.Authenticate)
 	if t.Register && t.Username == "" {
 		v.fail(path+".register", "a registration needs a username")
 	}
@@ -281,6 +293,28 @@ func (v *validator) account(path string, t Trunk) {
 		v.fail(path+".expires", "is for trunks that say register: true")
 	default:
 		v.within(path+".expires", *t.Expires, 30*time.Second, 24*time.Hour)
+	}
+}
+
+func (v *validator) authenticate(path string, a *Authenticate) {
+	if a == nil {
+		return
+	}
+	if a.Username == "" || a.Password == "" {
+		v.fail(path, "has no username or no password")
+	}
+	if strings.ContainsAny(a.Realm+a.Username, "\r\n\"\\") {
+		v.fail(path, "realm and username have no quotes, backslashes and line breaks")
+	}
+	for i, name := range a.Algorithms {
+		at := indexed(path+".algorithms", i)
+		if slices.Contains(a.Algorithms[:i], name) {
+			v.fail(at, "%s is said twice", name)
+		}
+		if name == "" {
+			v.fail(at, "is empty")
+		}
+		v.oneOf(at, name, string(identity.SHA512256), string(identity.SHA256), string(identity.MD5))
 	}
 }
 

@@ -105,6 +105,8 @@ func TestFaultsOfTheMeaning(t *testing.T) {
 		{add("trunks: {t: {uri: sip:a, username: 'a b', password: x, caller: {from: account}}}"), `trunks.t.username: "a b" cannot be the user of a caller`},
 		{add("trunks: {t: {uri: sip:a, emergency: [sos]}}"), `trunks.t.emergency[0]: "sos" is not a number`},
 		{add("trunks: {t: {uri: sip:a, authenticate: {username: x}}}"), `trunks.t.authenticate: has no username or no password`},
+		{add("trunks: {t: {uri: sip:a, authenticate: {username: x, password: y, algorithms: [SHA-1]}}}"), `trunks.t.authenticate.algorithms[0]: "SHA-1"`},
+		{add("trunks: {t: {uri: sip:a, authenticate: {username: x, password: y, algorithms: [MD5, MD5]}}}"), `trunks.t.authenticate.algorithms[1]: MD5 is said twice`},
 		{add("trunks: {t: {uri: sip:a, authenticate: {username: x, password: y, realm: 'a\"b'}}}"), `trunks.t.authenticate: realm and username have no quotes`},
 		{add("trunks: {t: {uri: sip:a, stir: {}}}"), `trunks.t.stir: has neither sign nor verify`},
 		{add("trunks: {t: {uri: sip:a, stir: {sign: {key: DIR/a.key, certificate: 'http://a/c'}}}}"), `trunks.t.stir.sign.certificate: "http://a/c" is not where`},

@@ -125,13 +125,5 @@ func strength(c *digest.Challenge) int {
 	if c == nil || c.Nonce == "" || len(c.QOP) > 0 && !c.SupportsQOP("auth") && !c.SupportsQOP("auth-int") {
 		return 0
 	}
-	switch strings.ToUpper(c.Algorithm) {
-	case "", "MD5":
-		return 1
-	case "SHA-256":
-		return 2
-	case "SHA-512-256":
-		return 3
-	}
-	return 0
+	return algorithmOf(c.Algorithm).strength()
 }

@@ -11,6 +11,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,7 +19,7 @@ import (
 	"github.com/icholy/digest"
 )
 
-// digestCheck verifies MD5 digests (RFC 7616), the only ones that browsers' libraries compute. A nonce needs no memory before it
+// digestCheck verifies digests (RFC 7616). A nonce needs no memory before it
 // was used with success: it carries its time of birth and a keyed hash.
 type digestCheck struct {
 	cfg    GateConfig
@@ -67,14 +68,18 @@ func (d *digestCheck) born(nonce, realm, flow string) (time.Time, bool) {
 	return time.Unix(0, int64(binary.BigEndian.Uint64(text))), true
 }
 
-// challenge is a Digest challenge as JsSIP and SIP.js can answer it.
-func (d *digestCheck) challenge(a Attempt, stale bool) string {
+// challenges are one for each algorithm, as JsSIP and SIP.js can answer that of MD5. The nonce is the same in all: its count is.
+func (d *digestCheck) challenges(a Attempt, stale bool) (all []string) {
 	realm := d.cfg.realm(a)
-	text := fmt.Sprintf(`Digest realm=%s, nonce="%s", algorithm=MD5, qop="auth"`, quoted(realm), d.nonce(d.cfg.Now(), realm, a.Flow))
-	if stale {
-		text += ", stale=true"
+	nonce := d.nonce(d.cfg.Now(), realm, a.Flow)
+	for _, algorithm := range d.cfg.Algorithms {
+		text := fmt.Sprintf(`Digest realm=%s, nonce="%s", algorithm=%s, qop="auth"`, quoted(realm), nonce, algorithm)
+		if stale {
+			text += ", stale=true"
+		}
+		all = append(all, text)
 	}
-	return text
+	return all
 }
 
 // check verifies credentials. The uri parameter is taken as it is: proxies may rewrite the Request-URI (RFC 3261 §22.4), and the
@@ -89,10 +94,10 @@ func (d *digestCheck) check(ctx context.Context, a Attempt, c challenge) (Subjec
 	l := Login{
 		User: c.value("username"), Realm: realm, AOR: a.AOR, Method: a.Method, Remote: a.Remote, URI: c.value("uri"),
 		Nonce: c.value("nonce"), NC: c.value("nc"), CNonce: c.value("cnonce"), QOP: strings.ToLower(c.value("qop")),
-		Response: strings.ToLower(c.value("response")),
+		Response: strings.ToLower(c.value("response")), Algorithm: algorithmOf(c.value("algorithm")),
 	}
 	count, err := countOf(l)
-	if err != nil || c.value("realm") != realm || !isMD5(c.value("algorithm")) {
+	if err != nil || c.value("realm") != realm || !slices.Contains(d.cfg.Algorithms, l.Algorithm) {
 		return Subject{}, fmt.Errorf("%w: not what was asked for", ErrWrong)
 	}
 	asked := d.cfg.Now()
@@ -126,11 +131,9 @@ func subjectName(user string) string {
 	return user
 }
 
-func isMD5(algorithm string) bool { return algorithm == "" || strings.EqualFold(algorithm, "MD5") }
-
-// countOf is the nonce count; 0 for RFC 2069's credentials without qop, whose nonce is good once.
+// countOf is the nonce count; 0 for RFC 2069's credentials without qop, which knows MD5 alone, and whose nonce is good once.
 func countOf(l Login) (uint64, error) {
-	if l.QOP == "" {
+	if l.QOP == "" && l.Algorithm == MD5 {
 		return 0, nil
 	}
 	if l.QOP != "auth" || l.CNonce == "" || len(l.NC) != 8 {
@@ -145,7 +148,7 @@ func countOf(l Login) (uint64, error) {
 
 // responseOf is the response that the secret calls for.
 func responseOf(l Login, ha1 string, count uint64) string {
-	ch := &digest.Challenge{Realm: l.Realm, Nonce: l.Nonce, Algorithm: "MD5"}
+	ch := &digest.Challenge{Realm: l.Realm, Nonce: l.Nonce, Algorithm: string(l.Algorithm)}
 	if l.QOP != "" {
 		ch.QOP = []string{l.QOP}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 )
@@ -44,18 +45,18 @@ var (
 	ErrUnavailable   = errors.New("identity: whoever knows the users does not answer")
 )
 
-// Verdict is what a Gate says of an Attempt: a Subject, or Err and the challenge to answer it with, which is one, for browsers'
-// libraries read the first alone.
+// Verdict is what a Gate says of an Attempt: a Subject, or Err and the challenges to answer it with, one for each algorithm of the Gate,
+// the strongest first (RFC 8760 §2.3).
 type Verdict struct {
-	Subject   Subject
-	Err       error
-	Challenge string // value for WWW-Authenticate or Proxy-Authenticate; "" with ErrUnavailable
+	Subject    Subject
+	Err        error
+	Challenges []string // values for WWW-Authenticate or Proxy-Authenticate, a header each; none with ErrUnavailable
 }
 
 // Secrets knows the users' secrets. Safe for concurrent use.
 type Secrets interface {
-	// HA1 gives the hex MD5 of user:realm:password (RFC 7616 §3.4.2). A user that is not known has ErrWrong; ErrUnavailable
-	// is that nobody could say. Where allowed is true the asked one has checked the credentials itself.
+	// HA1 gives the hex hash of user:realm:password (RFC 7616 §3.4.2) by the login's algorithm. A user that is not known has ErrWrong;
+	// ErrUnavailable is that nobody could say. Where allowed is true the asked one has checked the credentials itself.
 	HA1(ctx context.Context, l Login) (ha1 string, allowed bool, err error)
 }
 
@@ -72,6 +73,8 @@ type Login struct {
 	CNonce   string `json:"cnonce,omitempty"`
 	QOP      string `json:"qop,omitempty"`
 	Response string `json:"response"`
+
+	Algorithm Algorithm `json:"-"` // one of the Gate's: callbacks and password files are asked for MD5 alone
 }
 
 // GateConfig is what a Gate works with. Without Secrets it takes no digest, without Tokens no token.
@@ -79,11 +82,14 @@ type GateConfig struct {
 	Realm   string // "": the domain of the address of record
 	Secrets Secrets
 	Waits   bool // Secrets may take its time: HA1 asks over the network
-	Tokens  *Tokens
-	Key     []byte        // keys the nonces
-	Age     time.Duration // of a nonce; default 5 min
-	Now     func() time.Time
-	Log     *slog.Logger
+	// Algorithms are offered the strongest first; default MD5 alone, for browsers' libraries know no other and read the first challenge
+	// alone.
+	Algorithms []Algorithm
+	Tokens     *Tokens
+	Key        []byte        // keys the nonces
+	Age        time.Duration // of a nonce; default 5 min
+	Now        func() time.Time
+	Log        *slog.Logger
 }
 
 // Gate judges who a request comes from. Safe for concurrent use.
@@ -100,6 +106,10 @@ func NewGate(cfg GateConfig) *Gate {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	if len(cfg.Algorithms) == 0 {
+		cfg.Algorithms = []Algorithm{MD5}
+	}
+	cfg.Algorithms = slices.SortedFunc(slices.Values(cfg.Algorithms), func(a, b Algorithm) int { return b.strength() - a.strength() })
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
@@ -145,11 +155,11 @@ func (g *Gate) verdict(a Attempt, s Subject, err error, byToken bool) Verdict {
 	realm := g.cfg.realm(a)
 	switch {
 	case byToken: // RFC 8898 §4, RFC 6750 §3
-		v.Challenge = "Bearer realm=" + quoted(realm) + `, error="invalid_token"`
+		v.Challenges = []string{"Bearer realm=" + quoted(realm) + `, error="invalid_token"`}
 	case g.cfg.Secrets != nil:
-		v.Challenge = g.digest.challenge(a, errors.Is(err, ErrStale))
+		v.Challenges = g.digest.challenges(a, errors.Is(err, ErrStale))
 	default:
-		v.Challenge = "Bearer realm=" + quoted(realm)
+		v.Challenges = []string{"Bearer realm=" + quoted(realm)}
 	}
 	return v
 }

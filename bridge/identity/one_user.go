@@ -9,7 +9,7 @@ var _ Secrets = OneUser{}
 
 // HA1 implements Secrets.
 func (u OneUser) HA1(_ context.Context, l Login) (string, bool, error) {
-	ha1 := HA1(u.Username, l.Realm, u.Password)
+	ha1 := l.Algorithm.HA1(u.Username, l.Realm, u.Password)
 	if l.User != u.Username {
 		return "", false, ErrWrong
 	}

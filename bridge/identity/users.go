@@ -2,8 +2,6 @@ package identity
 
 import (
 	"context"
-	"crypto/md5"
-	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"os"
@@ -67,7 +65,7 @@ func (u *Users) HA1(_ context.Context, l Login) (string, bool, error) {
 	if !hasPassword {
 		password = "nobody's"
 	}
-	made := HA1(l.User, l.Realm, password)
+	made := MD5.HA1(l.User, l.Realm, password)
 	switch {
 	case isKept:
 		return kept, false, nil
@@ -75,12 +73,6 @@ func (u *Users) HA1(_ context.Context, l Login) (string, bool, error) {
 		return made, false, nil
 	}
 	return "", false, ErrWrong
-}
-
-// HA1 is the hex MD5 of user:realm:password (RFC 7616 §3.4.2).
-func HA1(user, realm, password string) string {
-	sum := md5.Sum([]byte(user + ":" + realm + ":" + password))
-	return hex.EncodeToString(sum[:])
 }
 
 // refresh reads the file again where it changed; one that cannot be read leaves what was known. The caller holds mu.

@@ -48,7 +48,8 @@ type AsteriskConfig struct {
 	Mailboxes bool     // users have mailboxes: NOTIFY unasked until a phone subscribes
 
 	STIR     *AsteriskSTIR // of the endpoint "tandem"
-	PeerAuth string        // the password with which "tandem" answers the gateway\'s challenges; its user name is lab
+	PeerAuth string        // the password with which "tandem" answers the gateway's challenges; its user name is lab
+	PeerHash string        // the only algorithm with which it does: "SHA-256" or the like; default: MD5
 
 	TLS     *AsteriskTLS // port 5061, too
 	Keeping int          // users' max_contacts, and a further contact is refused; default: 1, and the newest replaces the oldest

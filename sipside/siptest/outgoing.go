@@ -24,6 +24,7 @@ type Call struct {
 	Headers   []sip.Header
 	User      string // answers a challenge, where set
 	Password  string
+	Algorithm string // of the challenge that is answered; default: the first that can be
 }
 
 // Outgoing is a request of the agent while it runs.
@@ -193,7 +194,7 @@ func (o *Outgoing) challenged(req *sip.Request, res *sip.Response) bool {
 		again.CSeq().SeqNo = o.within.take()
 	}
 	again.Via().Params.Add("branch", sip.GenerateBranch())
-	if err := authorize(again, res, o.call.User, o.call.Password); err != nil {
+	if err := authorize(again, res, o.call); err != nil {
 		return false
 	}
 	return o.send(again) == nil

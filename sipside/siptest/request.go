@@ -64,19 +64,19 @@ func (a *Agent) Register(ctx context.Context, c Call, expires time.Duration) (*s
 	return a.Do(ctx, sip.REGISTER, c)
 }
 
-// authorize answers the first challenge that digest can answer (RFC 3261 §22).
-func authorize(req *sip.Request, res *sip.Response, user, password string) error {
+// authorize answers the first challenge that digest can answer (RFC 3261 §22), or that of the call's algorithm.
+func authorize(req *sip.Request, res *sip.Response, by Call) error {
 	challenge, credentials := "WWW-Authenticate", "Authorization"
 	if res.StatusCode == sip.StatusProxyAuthRequired {
 		challenge, credentials = "Proxy-Authenticate", "Proxy-Authorization"
 	}
 	for _, h := range res.GetHeaders(challenge) {
 		c, err := digest.ParseChallenge(h.Value())
-		if err != nil || !digest.CanDigest(c) {
+		if err != nil || !digest.CanDigest(c) || by.Algorithm != "" && by.Algorithm != c.Algorithm {
 			continue
 		}
 		answer, err := digest.Digest(c, digest.Options{
-			Method: string(req.Method), URI: req.Recipient.String(), Username: user, Password: password, Count: 1,
+			Method: string(req.Method), URI: req.Recipient.String(), Username: by.User, Password: by.Password, Count: 1,
 		})
 		if err != nil {
 			continue
