@@ -1,62 +1,73 @@
 package transaction
 
 import (
+	"iter"
 	"strings"
 
 	"github.com/emiago/sipgo/sip"
 )
 
-// address is what From, To, Contact, Route and their like hold (RFC 3261 §20.10).
+// address is what From, To, Contact, Route and their like hold (RFC 3261 §20.10): a From, To, Contact or Referred-By header of
+// sipgo's but for the name.
 type address struct {
-	display string // without its quotes, escapes kept
-	uri     sip.Uri
-	params  sip.HeaderParams
+	DisplayName string // without its quotes, escapes kept
+	Address     sip.Uri
+	Params      sip.HeaderParams
+}
+
+func (a *address) header(f field) sip.Header {
+	switch f {
+	case from:
+		return (*sip.FromHeader)(a)
+	case to:
+		return (*sip.ToHeader)(a)
+	case contact:
+		return (*sip.ContactHeader)(a)
+	case route:
+		return &sip.RouteHeader{Address: a.Address}
+	case recordRoute:
+		return &sip.RecordRouteHeader{Address: a.Address}
+	case referTo:
+		return &sip.ReferToHeader{Address: a.Address}
+	}
+	return (*sip.ReferredByHeader)(a)
 }
 
 // parseAddress reads one name-addr or addr-spec with the header's parameters.
-func parseAddress(s string) (address, bool) {
-	s = strings.Trim(s, " \t")
-	var a address
-	before, behind, bracketed := cutBracket(s)
+func parseAddress(s string) (*address, bool) {
+	s = trim(s)
+	a := new(address)
+	before, behind, bracketed := cut(s, '<')
 	if !bracketed {
 		// Without brackets what follows the URI is the header's (§20: then the URI holds no comma, semicolon or question mark).
 		spec, params, _ := strings.Cut(s, ";")
-		spec = strings.Trim(spec, " \t")
-		if strings.ContainsAny(spec, "?,") || !parseURI(spec, &a.uri) {
+		spec = trim(spec)
+		if strings.ContainsAny(spec, "?,") || !parseURI(spec, &a.Address) {
 			return a, false
 		}
 		var ok bool
-		a.params, ok = parseParams(params)
+		a.Params, ok = parseParams(params)
 		return a, ok
 	}
 	spec, params, closed := strings.Cut(behind, ">")
 	var ok bool
-	if a.display, ok = displayName(before); !ok || !closed || !parseURI(spec, &a.uri) {
+	if a.DisplayName, ok = displayName(before); !ok || !closed || !parseURI(spec, &a.Address) {
 		return a, false
 	}
-	params = strings.Trim(params, " \t")
+	params = trim(params)
 	if params == "" {
 		return a, true
 	}
 	if params, ok = strings.CutPrefix(params, ";"); !ok {
 		return a, false
 	}
-	a.params, ok = parseParams(params)
+	a.Params, ok = parseParams(params)
 	return a, ok
-}
-
-// cutBracket finds the "<" that is no part of a quoted display name.
-func cutBracket(s string) (before, behind string, ok bool) {
-	at := scan(s, func(c byte) bool { return c == '<' })
-	if at < 0 {
-		return s, "", false
-	}
-	return s[:at], s[at+1:], true
 }
 
 // displayName takes a quoted string, or words; beyond the grammar's tokens what is clear is let through.
 func displayName(s string) (string, bool) {
-	s = strings.Trim(s, " \t")
+	s = trim(s)
 	if quoted(s) {
 		return s[1 : len(s)-1], true
 	}
@@ -81,64 +92,58 @@ func endOfQuote(s string) int {
 	return -1
 }
 
-// scan is the index of the first byte outside quoted strings that stop wants; -1 where there is none.
-func scan(s string, stop func(byte) bool) int {
+// cut cuts a header's value where separator first stands outside quotes and angle brackets.
+func cut(s string, separator byte) (item, rest string, found bool) {
+	bracketed := false
 	for i := 0; i < len(s); i++ {
-		if s[i] == '"' {
+		switch c := s[i]; {
+		case c == separator && !bracketed:
+			return s[:i], s[i+1:], true
+		case c == '<':
+			bracketed = true
+		case c == '>':
+			bracketed = false
+		case c == '"':
 			end := endOfQuote(s[i:])
 			if end < 0 {
-				return -1
+				return s, "", false
 			}
 			i += end - 1
-			continue
-		}
-		if stop(s[i]) {
-			return i
 		}
 	}
-	return -1
+	return s, "", false
 }
 
-// split cuts a header's value where separator stands outside quotes and angle brackets.
-func split(s string, separator byte) []string {
-	var items []string
-	for {
-		inside := false
-		at := scan(s, func(c byte) bool {
-			switch c {
-			case '<':
-				inside = true
-			case '>':
-				inside = false
+// split gives the items of a header's value between separators that stand outside quotes and angle brackets.
+func split(s string, separator byte) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for more := true; more; {
+			var item string
+			if item, s, more = cut(s, separator); !yield(item) {
+				return
 			}
-			return c == separator && !inside
-		})
-		if at < 0 {
-			return append(items, s)
 		}
-		items = append(items, s[:at])
-		s = s[at+1:]
 	}
 }
 
 // parseParams reads a header's parameters (§7.3.1). A quoted value keeps its quotes, unless it holds white space: sipgo's
 // writer puts quotes around that.
 func parseParams(s string) (sip.HeaderParams, bool) {
-	if strings.Count(s, ";") > maxParams {
+	if s == "" {
+		return nil, true
+	}
+	n := 1 + strings.Count(s, ";")
+	if n > maxParams {
 		return nil, false
 	}
-	var params sip.HeaderParams
-	for _, item := range split(s, ';') {
+	params := make(sip.HeaderParams, 0, n)
+	for item := range split(s, ';') {
 		name, value, _ := strings.Cut(item, "=")
-		name, value = strings.Trim(name, " \t"), strings.Trim(value, " \t")
+		name, value = trim(name), trim(value)
 		if name == "" && value == "" {
 			continue
 		}
-		for _, known := range []string{"tag", "branch", "rport", "received"} {
-			if strings.EqualFold(name, known) {
-				name = known
-			}
-		}
+		name = paramName(name)
 		switch {
 		case !isToken(name):
 			return nil, false
@@ -154,6 +159,16 @@ func parseParams(s string) (sip.HeaderParams, bool) {
 	return params, true
 }
 
+// paramName gives those whose value is asked for in the spelling by which it is.
+func paramName(name string) string {
+	for _, known := range [...]string{"tag", "branch", "rport", "received"} {
+		if len(name) == len(known) && strings.EqualFold(name, known) {
+			return known
+		}
+	}
+	return name
+}
+
 // parseVia reads one Via value (§20.42). What names another protocol or version comes back with false, but whole, so that
 // the request can be answered.
 func parseVia(s string) (*sip.ViaHeader, bool) {
@@ -165,14 +180,14 @@ func parseVia(s string) (*sip.ViaHeader, bool) {
 	if v.ProtocolVersion, s, ok = strings.Cut(s, "/"); !ok {
 		return nil, false
 	}
-	v.ProtocolName, v.ProtocolVersion = strings.Trim(v.ProtocolName, " \t"), strings.Trim(v.ProtocolVersion, " \t")
-	sent, params, _ := strings.Cut(strings.Trim(s, " \t"), ";")
+	v.ProtocolName, v.ProtocolVersion = trim(v.ProtocolName), trim(v.ProtocolVersion)
+	sent, params, _ := strings.Cut(trim(s), ";")
 	space := strings.IndexAny(sent, " \t")
 	if space < 0 || !isToken(sent[:space]) {
 		return nil, false
 	}
 	v.Transport = sent[:space]
-	if v.Host, v.Port, ok = cutPort(strings.Trim(sent[space:], " \t")); !ok {
+	if v.Host, v.Port, ok = cutPort(trim(sent[space:])); !ok {
 		return nil, false
 	}
 	if v.Params, ok = parseParams(params); !ok {

@@ -7,22 +7,21 @@ import "github.com/emiago/sipgo/sip"
 func NewResponse(req *sip.Request, status int, reason string) *sip.Response {
 	res := sip.NewResponse(status, reason)
 	for _, h := range req.Headers() {
-		switch sip.HeaderToLower(h.Name()) {
-		case "via", "from", "call-id", "cseq":
+		switch fieldOf(h.Name()) {
+		case via, from, callID, cseq:
 			res.AppendHeader(h)
-		case "to":
+		case to:
 			res.AppendHeader(sip.HeaderClone(h))
-		case "timestamp":
+		case timestamp:
 			if status == sip.StatusTrying {
 				res.AppendHeader(h)
 			}
-		case "record-route":
+		case recordRoute:
 			if status > sip.StatusTrying && status < 300 && req.Method != sip.REGISTER {
 				res.AppendHeader(h)
 			}
 		}
 	}
-	res.SetBody(nil)
 	return res
 }
 
@@ -45,7 +44,9 @@ func newCancel(invite Outbound, extra []sip.Header) Outbound {
 func within(invite Outbound, method sip.RequestMethod, to *sip.ToHeader) Outbound {
 	req := sip.NewRequest(method, *invite.Recipient.Clone())
 	req.AppendHeader(invite.Via().Clone())
-	sip.CopyHeaders("Route", invite.Request, req)
+	for h := range Named(invite, "Route") {
+		req.AppendHeader(sip.HeaderClone(h))
+	}
 	maxForwards := sip.MaxForwardsHeader(70)
 	req.AppendHeader(&maxForwards)
 	req.AppendHeader(sip.HeaderClone(invite.From()))
@@ -55,7 +56,6 @@ func within(invite Outbound, method sip.RequestMethod, to *sip.ToHeader) Outboun
 	req.AppendHeader(sip.HeaderClone(to))
 	req.AppendHeader(sip.HeaderClone(invite.CallID()))
 	req.AppendHeader(&sip.CSeqHeader{SeqNo: invite.CSeq().SeqNo, MethodName: method})
-	req.SetBody(nil)
 	return Outbound{Request: req, RequestURI: invite.RequestURI}
 }
 
@@ -63,8 +63,8 @@ func within(invite Outbound, method sip.RequestMethod, to *sip.ToHeader) Outboun
 func essence(invite Outbound) Outbound {
 	req := sip.NewRequest(invite.Method, invite.Recipient)
 	for _, h := range invite.Headers() {
-		switch sip.HeaderToLower(h.Name()) {
-		case "via", "route", "from", "to", "call-id", "cseq":
+		switch fieldOf(h.Name()) {
+		case via, route, from, to, callID, cseq:
 			req.AppendHeader(sip.HeaderClone(h))
 		}
 	}

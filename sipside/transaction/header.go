@@ -1,6 +1,7 @@
 package transaction
 
 import (
+	"iter"
 	"strconv"
 	"strings"
 
@@ -55,113 +56,185 @@ func longName(name string) string {
 	return name
 }
 
-// single names the headers that a message carries once: two of them mean two things to two elements.
-func single(lower string) bool {
-	switch lower {
-	case "from", "to", "call-id", "cseq", "max-forwards", "content-length", "content-type":
-		return true
+// Named gives a message's headers of a name, whatever its case, one after another. Compact names are not meant: Parse expands them.
+// It makes nothing; sipgo's GetHeader and GetHeaders make strings of all names that they pass by.
+func Named(msg interface{ Headers() []sip.Header }, name string) iter.Seq[sip.Header] {
+	return func(yield func(sip.Header) bool) {
+		for _, h := range msg.Headers() {
+			if strings.EqualFold(h.Name(), name) && !yield(h) {
+				return
+			}
+		}
 	}
-	return false
 }
 
-// listed names the headers whose values are parted at commas, each of them a header.
-func listed(lower string) bool {
-	switch lower {
-	case "via", "contact", "route", "record-route":
-		return true
-	}
-	return false
-}
+// field is a header that is known here; all others are kept as they are.
+type field uint8
 
-// parseHeader reads one header line's values into sipgo's types. ok is false where something of it is malformed; list then
-// holds what could be read, and a header that a response must echo as it stands.
-func parseHeader(name, lower, value string) (list []sip.Header, ok bool) {
-	value = strings.Trim(value, " \t")
-	switch lower {
+const (
+	other field = iota
+	via
+	from
+	to
+	callID
+	cseq
+	contact
+	maxForwards
+	contentLength
+	contentType
+	route
+	recordRoute
+	referTo
+	referredBy
+	timestamp
+)
+
+// fieldOf tells which header a name means, whatever its case.
+func fieldOf(name string) field {
+	var lower [len("content-length")]byte
+	if len(name) > len(lower) {
+		return other
+	}
+	for i := range len(name) {
+		lower[i] = name[i] | 0x20 // a token's hyphen has the bit
+	}
+	switch string(lower[:len(name)]) {
 	case "via":
-		return parseVias(value)
-	case "contact", "route", "record-route", "refer-to", "referred-by", "from", "to":
-		return parseAddresses(name, lower, value)
+		return via
+	case "from":
+		return from
+	case "to":
+		return to
 	case "call-id":
-		id := sip.CallIDHeader(value)
-		return []sip.Header{&id}, value != "" && !strings.ContainsAny(value, " \t")
+		return callID
 	case "cseq":
-		return parseCSeq(value)
+		return cseq
+	case "contact":
+		return contact
 	case "max-forwards":
+		return maxForwards
+	case "content-length":
+		return contentLength
+	case "content-type":
+		return contentType
+	case "route":
+		return route
+	case "record-route":
+		return recordRoute
+	case "refer-to":
+		return referTo
+	case "referred-by":
+		return referredBy
+	case "timestamp":
+		return timestamp
+	}
+	return other
+}
+
+// single says whether a message carries the header once: two of them mean two things to two elements.
+func (f field) single() bool {
+	switch f {
+	case from, to, callID, cseq, maxForwards, contentLength, contentType:
+		return true
+	}
+	return false
+}
+
+// listed says whether its values are parted at commas, each of them a header.
+func (f field) listed() bool {
+	switch f {
+	case via, contact, route, recordRoute:
+		return true
+	}
+	return false
+}
+
+// read takes one header line's values into the message, by sipgo's types. It is false where something of it is malformed; taken
+// is then what could be read, and a header that a response must echo as it stands.
+func (p *headParser) read(f field, name, value string) bool {
+	switch f {
+	case via:
+		return p.vias(value)
+	case contact, route, recordRoute:
+		return p.addresses(f, value)
+	case from, to, referTo, referredBy:
+		return p.address(f, name, value)
+	case callID:
+		id := sip.CallIDHeader(value)
+		p.add(&id)
+		return value != "" && !strings.ContainsAny(value, " \t")
+	case cseq:
+		return p.cseq(value)
+	case maxForwards:
 		n, err := strconv.ParseUint(value, 10, 8) // 0 to 255 (RFC 3261 §20.22)
 		hops := sip.MaxForwardsHeader(n)
-		return []sip.Header{&hops}, err == nil
-	case "content-length":
+		p.add(&hops)
+		return err == nil
+	case contentLength:
 		n, err := strconv.ParseUint(value, 10, 32)
 		length := sip.ContentLengthHeader(n)
-		return []sip.Header{&length}, err == nil
-	case "content-type":
+		p.add(&length)
+		return err == nil
+	case contentType:
+		typ := sip.ContentTypeHeader(value)
+		p.add(&typ)
 		media, _, _ := strings.Cut(value, ";")
 		kind, sub, _ := strings.Cut(media, "/")
-		typ := sip.ContentTypeHeader(value)
-		return []sip.Header{&typ}, isToken(strings.Trim(kind, " \t")) && isToken(strings.Trim(sub, " \t"))
+		return isToken(trim(kind)) && isToken(trim(sub))
 	}
-	return []sip.Header{sip.NewHeader(name, value)}, true
+	p.add(sip.NewHeader(name, value))
+	return true
 }
 
-func parseVias(value string) (list []sip.Header, ok bool) {
-	ok = true
-	for _, item := range split(value, ',') {
-		v, sound := parseVia(item)
+func (p *headParser) vias(value string) bool {
+	sound := true
+	for item := range split(value, ',') {
+		v, ok := parseVia(item)
 		if v != nil {
-			list = append(list, v)
+			p.add(v)
 		}
-		ok = ok && sound
+		sound = sound && ok
 	}
-	return list, ok
+	return sound
 }
 
-// parseCSeq reads number and method; the number is below 2^31 (RFC 3261 §8.1.1.5).
-func parseCSeq(value string) ([]sip.Header, bool) {
-	number, method, _ := strings.Cut(strings.ReplaceAll(value, "\t", " "), " ")
-	method = strings.Trim(method, " ")
+// cseq reads number and method; the number is below 2^31 (RFC 3261 §8.1.1.5).
+func (p *headParser) cseq(value string) bool {
+	number, method := value, ""
+	if i := strings.IndexAny(value, " \t"); i >= 0 {
+		number, method = value[:i], trim(value[i:])
+	}
 	n, err := strconv.ParseUint(number, 10, 31)
 	if err != nil || !isToken(method) {
-		return []sip.Header{sip.NewHeader("CSeq", value)}, false
+		p.add(sip.NewHeader("CSeq", value))
+		return false
 	}
-	return []sip.Header{&sip.CSeqHeader{SeqNo: uint32(n), MethodName: sip.RequestMethod(method)}}, true
+	p.add(&sip.CSeqHeader{SeqNo: uint32(n), MethodName: sip.RequestMethod(method)})
+	return true
 }
 
-func parseAddresses(name, lower, value string) (list []sip.Header, ok bool) {
-	if lower == "contact" && value == "*" {
-		return []sip.Header{&sip.ContactHeader{Address: sip.Uri{Wildcard: true, Host: "*"}}}, true
+func (p *headParser) addresses(f field, value string) bool {
+	if f == contact && value == "*" {
+		p.add(&sip.ContactHeader{Address: sip.Uri{Wildcard: true, Host: "*"}})
+		return true
 	}
-	items := []string{value}
-	if lower == "contact" || lower == "route" || lower == "record-route" {
-		items = split(value, ',')
-	}
-	for _, item := range items {
-		a, sound := parseAddress(item)
-		if !sound {
-			if lower == "from" || lower == "to" {
-				list = append(list, sip.NewHeader(name, value))
-			}
-			return list, false
+	for item := range split(value, ',') {
+		a, ok := parseAddress(item)
+		if !ok {
+			return false
 		}
-		list = append(list, a.header(lower))
+		p.add(a.header(f))
 	}
-	return list, true
+	return true
 }
 
-func (a address) header(lower string) sip.Header {
-	switch lower {
-	case "from":
-		return &sip.FromHeader{DisplayName: a.display, Address: a.uri, Params: a.params}
-	case "to":
-		return &sip.ToHeader{DisplayName: a.display, Address: a.uri, Params: a.params}
-	case "contact":
-		return &sip.ContactHeader{DisplayName: a.display, Address: a.uri, Params: a.params}
-	case "route":
-		return &sip.RouteHeader{Address: a.uri}
-	case "record-route":
-		return &sip.RecordRouteHeader{Address: a.uri}
-	case "refer-to":
-		return &sip.ReferToHeader{Address: a.uri}
+func (p *headParser) address(f field, name, value string) bool {
+	a, ok := parseAddress(value)
+	switch {
+	case ok:
+		p.add(a.header(f))
+	case f == from || f == to:
+		p.add(sip.NewHeader(name, value))
 	}
-	return &sip.ReferredByHeader{DisplayName: a.display, Address: a.uri, Params: a.params}
+	return ok
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -96,9 +97,16 @@ func (l *Layer) receiveResponse(res *sip.Response) {
 	c := l.clients[responseKey(res)]
 	l.mu.Unlock()
 	// A second Via would mean that the response is another element's (RFC 3261 §8.1.3.3).
-	if c == nil || len(res.GetHeaders("Via")) > 1 || !c.respond(res) {
+	if c == nil || severalVias(res) || !c.respond(res) {
 		l.counters.strays.Add(1)
 	}
+}
+
+func severalVias(res *sip.Response) bool {
+	return slices.ContainsFunc(res.Headers(), func(h sip.Header) bool {
+		via, ok := h.(*sip.ViaHeader)
+		return ok && via != res.Via()
+	})
 }
 
 func (l *Layer) receiveRequest(msg Message, req *sip.Request, flow Flow, serve Handler) {
@@ -128,10 +136,9 @@ func (l *Layer) receiveRequest(msg Message, req *sip.Request, flow Flow, serve H
 
 // isOurs finds a running request of ours by a lower Via. Called with mu held.
 func (l *Layer) isOurs(msg Message, req *sip.Request) bool {
-	vias := req.GetHeaders("Via")
-	for _, h := range vias[1:] {
+	for _, h := range req.Headers() {
 		via, ok := h.(*sip.ViaHeader)
-		if !ok {
+		if !ok || via == req.Via() {
 			continue
 		}
 		if c := l.clients[clientKey{branch: via.Params.GetOr("branch", ""), method: req.Method}]; c != nil && c.asks(msg.RequestURI) {

@@ -74,17 +74,17 @@ func cutPort(s string) (host string, port int, ok bool) {
 			return "", 0, false
 		}
 		host, digits = s[:end+1], s[end+1:]
-		if digits, has = strings.CutPrefix(strings.TrimLeft(digits, " \t"), ":"); !has && digits != "" {
+		if digits, has = strings.CutPrefix(trim(digits), ":"); !has && digits != "" {
 			return "", 0, false
 		}
 	} else {
 		host, digits, has = strings.Cut(s, ":")
 	}
-	host = strings.TrimRight(host, " \t")
+	host = trimRight(host)
 	if !has {
 		return host, 0, soundHost(host)
 	}
-	n, err := strconv.ParseUint(strings.Trim(digits, " \t"), 10, 16)
+	n, err := strconv.ParseUint(trim(digits), 10, 16)
 	return host, int(n), err == nil && soundHost(host)
 }
 
@@ -92,10 +92,11 @@ func uriParams(s, separator string) (sip.HeaderParams, bool) {
 	if s == "" {
 		return nil, true
 	}
-	if strings.Count(s, separator) > maxParams {
+	n := 1 + strings.Count(s, separator)
+	if n > maxParams {
 		return nil, false
 	}
-	var params sip.HeaderParams
+	params := make(sip.HeaderParams, 0, n)
 	for item := range strings.SplitSeq(s, separator) {
 		name, value, _ := strings.Cut(item, "=")
 		if name == "" && value == "" {

@@ -81,9 +81,9 @@ func knownExtension(req *sip.Request, s Served) *Fault {
 	default:
 		return nil
 	}
-	have := elements(s.Extensions)
 	var unknown []string
-	for _, h := range req.GetHeaders("Require") {
+	for h := range Named(req, "Require") {
+		have := elements(s.Extensions)
 		for _, option := range elements(h.Value()) {
 			if !slices.Contains(have, option) {
 				unknown = append(unknown, option)
@@ -99,7 +99,7 @@ func knownExtension(req *sip.Request, s Served) *Fault {
 
 // knownEncoding is §8.2.3: nothing is decompressed here.
 func knownEncoding(req *sip.Request, _ Served) *Fault {
-	for _, h := range req.GetHeaders("Content-Encoding") {
+	for h := range Named(req, "Content-Encoding") {
 		for _, coding := range elements(h.Value()) {
 			if coding != "identity" {
 				return &Fault{Status: 415, Why: "body is encoded by " + coding, Headers: []sip.Header{sip.NewHeader("Accept-Encoding", "identity")}}
@@ -128,17 +128,21 @@ func namedBody(req *sip.Request, _ Served) *Fault {
 
 // wantedAnswer is §21.4.7: who takes no session description in answer to an INVITE gets none.
 func wantedAnswer(req *sip.Request, _ Served) *Fault {
-	accept := req.GetHeaders("Accept")
-	if req.Method != sip.INVITE || len(accept) == 0 {
+	if req.Method != sip.INVITE {
 		return nil
 	}
-	for _, h := range accept {
-		for _, item := range split(h.Value(), ',') {
+	asked := false
+	for h := range Named(req, "Accept") {
+		asked = true
+		for item := range split(h.Value(), ',') {
 			switch mediaType(item) {
 			case sdpType, "application/*", "*/*":
 				return nil
 			}
 		}
+	}
+	if !asked {
+		return nil
 	}
 	return &Fault{Status: 406, Why: "an answer is application/sdp", Headers: []sip.Header{sip.NewHeader("Accept", sdpType)}}
 }
@@ -161,14 +165,14 @@ const sdpType = "application/sdp"
 // mediaType is the type without parameters, in lower case.
 func mediaType(value string) string {
 	kind, _, _ := strings.Cut(value, ";")
-	return strings.ToLower(strings.Join(strings.Fields(kind), ""))
+	return strings.ToLower(strings.ReplaceAll(strings.ReplaceAll(kind, " ", ""), "\t", ""))
 }
 
 // elements are the tokens of a list, in lower case.
 func elements(value string) []string {
 	var list []string
 	for item := range strings.SplitSeq(value, ",") {
-		if item = strings.ToLower(strings.Trim(item, " \t")); item != "" {
+		if item = strings.ToLower(trim(item)); item != "" {
 			list = append(list, item)
 		}
 	}

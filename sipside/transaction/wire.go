@@ -47,7 +47,7 @@ func Parse(data []byte) (msg Message, err error) {
 		return Message{}, perr
 	}
 	first, rest, _ := strings.Cut(string(head), "\r\n")
-	p := headParser{lines: unfold(rest)}
+	var p headParser
 	p.firstLine(first)
 	if !ok {
 		p.fail(bad("No Empty Line After The Headers"))
@@ -55,7 +55,7 @@ func Parse(data []byte) (msg Message, err error) {
 	if p.msg == nil {
 		return Message{}, p.err
 	}
-	p.headers()
+	p.headers(rest)
 	p.check()
 	p.body(body)
 	if p.err == nil {
@@ -74,6 +74,7 @@ func checkHead(head []byte) *ParseError {
 	}
 	for i, c := range head {
 		switch {
+		case c > '\r':
 		case c == '\n' && (i == 0 || head[i-1] != '\r'):
 			return bad("Line Feed Without Carriage Return")
 		case c == '\r' && (i+1 == len(head) || head[i+1] != '\n'):
@@ -85,33 +86,30 @@ func checkHead(head []byte) *ParseError {
 	return nil
 }
 
-// unfold joins continuation lines (§7.3.1).
-func unfold(head string) []string {
-	var lines []string
-	var folded strings.Builder // the last line, where it has a continuation
-	for line := range strings.SplitSeq(head, "\r\n") {
-		if len(lines) > 0 && line != "" && (line[0] == ' ' || line[0] == '\t') {
-			last := len(lines) - 1
-			if folded.Len() == 0 {
-				folded.WriteString(strings.TrimRight(lines[last], " \t"))
-			}
-			folded.WriteString(" " + strings.Trim(line, " \t"))
-			lines[last] = folded.String() // no copy
-			continue
-		}
-		if line != "" {
-			folded.Reset()
-			lines = append(lines, line)
-		}
+// nextLine cuts the first header line off, and joins to it the lines that continue it (§7.3.1).
+func nextLine(head string) (line, rest string) {
+	line, rest, _ = strings.Cut(head, "\r\n")
+	if !continues(rest) {
+		return line, rest
 	}
-	return lines
+	var folded strings.Builder
+	folded.WriteString(trimRight(line))
+	for continues(rest) {
+		line, rest, _ = strings.Cut(rest, "\r\n")
+		folded.WriteByte(' ')
+		folded.WriteString(trim(line))
+	}
+	return folded.String(), rest
 }
+
+func continues(line string) bool { return line != "" && isBlank(line[0]) }
 
 // headParser reads first line and headers, and goes on after a bad one so that the request can be answered.
 type headParser struct {
-	lines []string
 	msg   sip.Message
 	uri   string
+	seen  uint32      // which headers that a message carries once, a bit for each field
+	count int         // headers in msg
 	err   *ParseError // the first
 }
 
@@ -163,67 +161,95 @@ func (p *headParser) requestLine(method, uri, version string) {
 		p.fail(bad("Malformed Request Line"))
 		return
 	}
-	var recipient sip.Uri
-	if !parseURI(uri, &recipient) || len(recipient.Headers) > 0 { // §19.1.1: a Request-URI has no headers
+	req := sip.NewRequest(sip.RequestMethod(method), sip.Uri{})
+	if !parseURI(uri, &req.Recipient) || len(req.Recipient.Headers) > 0 { // §19.1.1: a Request-URI has no headers
 		p.fail(bad("Malformed Request-URI"))
-		recipient = sip.Uri{}
+		req.Recipient = sip.Uri{}
 	}
 	if !strings.EqualFold(version, "SIP/2.0") {
 		p.fail(&ParseError{Status: sip.StatusVersionNotSupported, Reason: "Version Not Supported"})
 	}
-	p.uri = uri
-	p.msg = sip.NewRequest(sip.RequestMethod(method), recipient)
+	p.uri, p.msg = uri, req
 }
 
 func isToken(s string) bool {
 	for i := range len(s) {
-		c := s[i]
-		if c <= ' ' || c >= 0x7f || strings.IndexByte("()<>@,;:\\\"/[]?={}", c) >= 0 {
+		switch c := s[i]; c {
+		case '(', ')', '<', '>', '@', ',', ';', ':', '\\', '"', '/', '[', ']', '?', '=', '{', '}':
 			return false
+		default:
+			if c <= ' ' || c >= 0x7f {
+				return false
+			}
 		}
 	}
 	return s != ""
 }
 
-func (p *headParser) headers() {
-	if len(p.lines) > maxHeaders {
-		p.fail(bad("Too Many Headers"))
-		p.lines = p.lines[:maxHeaders]
+// trim cuts white space off both ends.
+func trim(s string) string {
+	for s != "" && isBlank(s[0]) {
+		s = s[1:]
 	}
-	seen := make(map[string]bool, 8)
-	count := 0
-	for _, line := range p.lines {
-		name, value, ok := strings.Cut(line, ":")
-		name = strings.TrimRight(name, " \t")
-		if !ok || !isToken(name) {
-			p.fail(bad("Malformed Header Line"))
+	return trimRight(s)
+}
+
+func trimRight(s string) string {
+	for s != "" && isBlank(s[len(s)-1]) {
+		s = s[:len(s)-1]
+	}
+	return s
+}
+
+func isBlank(c byte) bool { return c == ' ' || c == '\t' }
+
+func (p *headParser) headers(head string) {
+	for lines := 0; head != "" && p.count <= maxHeaders; {
+		var line string
+		if line, head = nextLine(head); line == "" {
 			continue
 		}
-		name = longName(name)
-		lower := strings.ToLower(name)
-		if single(lower) {
-			if seen[lower] {
-				p.fail(bad("%s Appears Twice", name))
-				continue
-			}
-			seen[lower] = true
-		}
-		if listed(lower) && strings.Count(value, ",") > maxHeaders {
+		if lines++; lines > maxHeaders {
 			p.fail(bad("Too Many Headers"))
 			return
 		}
-		list, ok := parseHeader(name, lower, value)
-		if !ok {
-			p.fail(bad("Malformed %s", name))
-		}
-		if count += len(list); count > maxHeaders {
-			p.fail(bad("Too Many Headers"))
-			return
-		}
-		for _, h := range list {
-			p.msg.AppendHeader(h)
-		}
+		p.header(line)
 	}
+}
+
+// header reads one line.
+func (p *headParser) header(line string) {
+	name, value, ok := strings.Cut(line, ":")
+	name = trimRight(name)
+	if !ok || !isToken(name) {
+		p.fail(bad("Malformed Header Line"))
+		return
+	}
+	name = longName(name)
+	f := fieldOf(name)
+	if f.single() {
+		if p.seen&(1<<f) != 0 {
+			p.fail(bad("%s Appears Twice", name))
+			return
+		}
+		p.seen |= 1 << f
+	}
+	if f.listed() && strings.Count(value, ",") > maxHeaders {
+		p.fail(bad("Too Many Headers"))
+		return
+	}
+	if !p.read(f, name, trim(value)) {
+		p.fail(bad("Malformed %s", name))
+	}
+}
+
+// add takes a header into the message.
+func (p *headParser) add(h sip.Header) {
+	if p.count++; p.count > maxHeaders {
+		p.fail(bad("Too Many Headers"))
+		return
+	}
+	p.msg.AppendHeader(h)
 }
 
 func (p *headParser) check() {
@@ -249,7 +275,7 @@ func (p *headParser) check() {
 // (RFC 4475 §3.3.1).
 func (p *headParser) answerable() bool {
 	req, ok := p.msg.(*sip.Request)
-	return ok && req.Method != sip.ACK && len(req.GetHeaders("Via")) > 0
+	return ok && req.Method != sip.ACK && req.Via() != nil
 }
 
 func (p *headParser) body(body []byte) {
