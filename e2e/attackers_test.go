@@ -8,32 +8,22 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"testing"
 	"time"
 
 	"github.com/gorilla/websocket"
-	"golang.org/x/sys/unix"
-
-	"tandem/e2e/lab"
 )
 
-// attackers are who wants a gateway no good. Each attack comes from an address range of its own, at a pace of its own, until all stop.
+// attackers are who wants a gateway no good. Each attack comes from an address range of its own, at a pace of its own, while they are on.
 type attackers struct {
-	t       *testing.T
-	ctx     context.Context
-	stop    context.CancelFunc
-	running sync.WaitGroup
 	answers []string // 200s of calls that are up, copied from the wire
+	on      atomic.Bool
 
-	mu    sync.Mutex
-	tries map[string]int // guarded by mu
-	held  []net.Conn     // guarded by mu
-
-	answered, admitted atomic.Int64 // datagrams that strangers got, passwords that were taken
+	mu   sync.Mutex
+	told attackReport // guarded by mu
+	held []net.Conn   // guarded by mu
 }
 
 const (
@@ -42,19 +32,18 @@ const (
 	attackedMedia = "127.0.0.20:40000"
 )
 
-// attack begins them all.
-func attack(t *testing.T, answers []string) *attackers {
-	a := &attackers{t: t, answers: answers, tries: map[string]int{}}
-	a.ctx, a.stop = context.WithCancel(context.Background())
-	t.Cleanup(a.end)
+// begin starts them all; they do nothing before they are on.
+func (a *attackers) begin() error {
 	torture, err := filepath.Glob("../sipside/transaction/testdata/rfc4475/*.dat")
 	if err != nil || len(torture) < 40 {
-		t.Fatalf("%d messages of RFC 4475: %v", len(torture), err)
+		return fmt.Errorf("%d messages of RFC 4475: %w", len(torture), err)
 	}
 	var texts [][]byte
 	for _, file := range torture {
 		data, err := os.ReadFile(file)
-		must(t, err)
+		if err != nil {
+			return err
+		}
 		texts = append(texts, data)
 	}
 	a.every(4*time.Millisecond, "scanner sweep", a.scan)
@@ -66,41 +55,27 @@ func attack(t *testing.T, answers []string) *attackers {
 	a.every(10*time.Millisecond, "malformed", func(i int) { a.malformed(i, texts) })
 	a.every(2*time.Millisecond, "RTP injection", a.inject)
 	a.every(10*time.Millisecond, "spoofed backend", a.spoof)
-	return a
+	return nil
 }
 
 func (a *attackers) every(pace time.Duration, name string, once func(i int)) {
-	a.running.Go(func() {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()                             // a thread that ends takes the processes along that it started
-		_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), 15) // on machines of their own they would cost the gateway nothing
-		defer unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), 0)
-		tick := time.NewTicker(pace)
-		defer tick.Stop()
-		for i := 0; ; i++ {
-			select {
-			case <-a.ctx.Done():
-				return
-			case <-tick.C:
-				once(i)
-				a.mu.Lock()
-				a.tries[name]++
-				a.mu.Unlock()
+	a.told.Tries[name] = 0
+	go func() {
+		i, before := 0, time.Now()
+		for now := range time.Tick(pace) {
+			since := now.Sub(before)
+			before = now
+			if !a.on.Load() {
+				continue
 			}
+			once(i)
+			i++
+			a.mu.Lock()
+			a.told.Tries[name]++
+			a.told.Due += float64(since) / float64(pace)
+			a.mu.Unlock()
 		}
-	})
-}
-
-// end waits until they are gone, and closes what they held open.
-func (a *attackers) end() {
-	a.stop()
-	a.running.Wait()
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for _, c := range a.held {
-		c.Close()
-	}
-	a.held = nil
+	}()
 }
 
 // hold keeps a connection open until the end, two hundred of them at most.
@@ -114,9 +89,15 @@ func (a *attackers) hold(c net.Conn) {
 	a.held = append(a.held, c)
 }
 
+func (a *attackers) note(count *int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	*count++
+}
+
 // tcp connects from an address; nil where the gateway keeps it out.
 func (a *attackers) tcp(from, to string) net.Conn {
-	ctx, stop := context.WithTimeout(a.ctx, 2*time.Second)
+	ctx, stop := context.WithTimeout(context.Background(), 2*time.Second)
 	defer stop()
 	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
 	c, err := d.DialContext(ctx, "tcp4", to)
@@ -129,7 +110,7 @@ func (a *attackers) tcp(from, to string) net.Conn {
 
 // websocket connects as a browser would; nil where the gateway keeps it out.
 func (a *attackers) websocket(from string) *websocket.Conn {
-	ctx, stop := context.WithTimeout(a.ctx, 2*time.Second)
+	ctx, stop := context.WithTimeout(context.Background(), 2*time.Second)
 	defer stop()
 	d := websocket.Dialer{
 		Subprotocols: []string{"sip"}, TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
@@ -163,7 +144,7 @@ func (a *attackers) udp(from, to string, data []byte, listen bool) {
 	}
 	_ = c.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
 	if n, _ := c.Read(make([]byte, 2048)); n > 0 {
-		a.answered.Add(1)
+		a.note(&a.told.Answered)
 	}
 }
 
@@ -214,7 +195,7 @@ func (a *attackers) guess(i int) {
 			return
 		}
 		if strings.HasPrefix(string(answer), "SIP/2.0 200") {
-			a.admitted.Add(1)
+			a.note(&a.told.Admitted)
 		}
 	}
 }
@@ -308,22 +289,4 @@ func (a *attackers) spoof(i int) {
 			c.Close()
 		}
 	}
-}
-
-// made waits until each attack was made so often.
-func (a *attackers) made(least int) {
-	a.t.Helper()
-	lab.Eventually(a.t, time.Minute, "all attacks have been made", func() error {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		for name, n := range a.tries {
-			if n < least {
-				return fmt.Errorf("%s: %d times", name, n)
-			}
-		}
-		if len(a.tries) != 9 {
-			return fmt.Errorf("%d attacks", len(a.tries))
-		}
-		return nil
-	})
 }

@@ -17,5 +17,12 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	if os.Getenv(asAttackers) != "" {
+		if err := serveAttackers(os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, "attackers:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	os.Exit(lab.Isolate(m))
 }

@@ -26,6 +26,7 @@ const (
 	refusedAddress = "address"      // as many as there may be from one address
 	refusedHeader  = "proxy-header" // a proxy's connection that does not begin with the PROXY protocol
 	refusedNoProxy = "no-proxy"     // somebody who is no proxy begins with it
+	refusedBusy    = "busy"         // more TLS handshakes than can be computed beside the calls
 )
 
 // frontStats are the figures of the browsers' listeners, before anybody is a WebSocket.
@@ -42,21 +43,23 @@ type front struct {
 	by         []string     // ClientAddress
 	crowd      *guard.Crowd // of connections that are no WebSocket, or not yet
 	webSockets webSocketCrowd
+	handshakes *handshakes
 	log        *slog.Logger
 
 	mu      sync.Mutex
 	refused map[string]uint64 // guarded by mu
 }
 
-func newFront(h HTTPS, admits func(netip.Addr) bool, log *slog.Logger) *front {
+func newFront(h HTTPS, admits, known func(netip.Addr) bool, log *slog.Logger) *front {
 	f := &front{by: h.clientAddress(), admits: admits, log: log, refused: map[string]uint64{
-		refusedFull: 0, refusedAddress: 0, refusedHeader: 0, refusedNoProxy: 0,
+		refusedFull: 0, refusedAddress: 0, refusedHeader: 0, refusedNoProxy: 0, refusedBusy: 0,
 	}}
 	for _, n := range h.Proxies {
 		f.proxies = append(f.proxies, n.Prefix)
 	}
 	limits := h.Limits.withDefaults()
 	f.crowd = guard.NewCrowd(limits.Handshakes, limits.HandshakesPerAddress, f.isProxy)
+	f.handshakes = newHandshakes(known)
 	f.webSockets = webSocketCrowd{guard.NewCrowd(limits.Connections, limits.PerAddress, f.isProxy)}
 	return f
 }

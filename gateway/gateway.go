@@ -120,7 +120,7 @@ func New(cfg Config, o Options) (_ *Gateway, err error) {
 	}
 	g.guard = guard.New(cfg.Guard.guard(), guard.Options{Friend: g.spared, Log: g.log})
 	browsers := cfg.wss(o, browserGuard{g.guard}, g.log)
-	g.front = newFront(cfg.HTTPS, g.guard.Connection, g.log)
+	g.front = newFront(cfg.HTTPS, g.guard.Connection, g.guard.Known, g.log)
 	browsers.Authenticate, browsers.Crowd = cfg.authenticate(gate), g.front.webSockets
 	if g.wss, err = wss.New(browsers); err != nil {
 		return nil, err

@@ -56,17 +56,43 @@ func (l sharedListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &sharedConn{clientConn: conn.(*clientConn), ice: l.ice}, nil
+	return &sharedConn{clientConn: conn.(*clientConn), ice: l.ice, shaking: &handshakeTurn{of: l.front.handshakes}}, nil
 }
 
 // sharedConn is a connection before its first byte; from then on it is TLS's or ICE's for good.
 type sharedConn struct {
 	*clientConn
-	ice iceDoor // nil once it is decided; read by one goroutine at a time, as Read is
+	// read by one goroutine at a time, as Read is
+	ice     iceDoor        // nil once it is decided
+	shaking *handshakeTurn // nil once TLS's handshake is over
 }
 
-// Read gives TLS its bytes; where they are not TLS's it gives the connection away and ends.
+// Read gives TLS its bytes; where they are not TLS's it gives the connection away and ends. A handshake waits here for its client, and
+// then for its turn to go on.
 func (c *sharedConn) Read(b []byte) (int, error) {
+	if c.shaking == nil {
+		return c.clientConn.Read(b)
+	}
+	c.shaking.end()
+	n, err := c.first(b)
+	if n == 0 {
+		return n, err
+	}
+	if busy := c.shaking.begin(addrOf(c.RemoteAddr())); busy != nil {
+		c.front.refuse(refusedBusy, c.RemoteAddr())
+		return 0, busy
+	}
+	return n, err
+}
+
+// shaken is called when the handshake is over, well or not.
+func (c *sharedConn) shaken() {
+	c.shaking.end()
+	c.shaking = nil
+}
+
+// first reads while it is not decided whose the connection is.
+func (c *sharedConn) first(b []byte) (int, error) {
 	n, err := c.clientConn.Read(b)
 	if c.ice == nil || n == 0 {
 		return n, err
@@ -81,7 +107,7 @@ func (c *sharedConn) Read(b []byte) (int, error) {
 	return 0, io.EOF
 }
 
-// secureListener puts TLS on connections, and lets TURN in by its first byte within: a network with nothing but 443 open passes it,
+// secureListener puts TLS on the connections of a sharedListener, and lets TURN in by its first byte within: a network with nothing but 443 open passes it,
 // and nobody can tell it from a web page.
 type secureListener struct {
 	net.Listener
@@ -95,19 +121,22 @@ func (l secureListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &secureConn{Conn: tls.Server(conn, l.config), relay: l.relay, client: clientOf(conn)}, nil
+	return &secureConn{Conn: tls.Server(conn, l.config), relay: l.relay, below: conn.(*sharedConn)}, nil
 }
 
 // secureConn is a connection with TLS before its first byte; from then on it is HTTP's or the relay's for good.
 type secureConn struct {
 	*tls.Conn
-	client *clientConn
-	relay  relayDoor   // nil once it is decided; read by one goroutine at a time, as Read is
-	given  atomic.Bool // to the relay: what HTTP still does to it is without effect
+	below *sharedConn
+	relay relayDoor   // nil once it is decided; read by one goroutine at a time, as Read is
+	given atomic.Bool // to the relay: what HTTP still does to it is without effect
 }
 
 // Read gives HTTP its bytes; where they are not HTTP's it gives the connection away and ends.
 func (c *secureConn) Read(b []byte) (int, error) {
+	if c.below.shaking != nil {
+		c.shake()
+	}
 	n, err := c.Conn.Read(b)
 	if wrong := (tls.RecordHeaderError{}); errors.As(err, &wrong) && wrong.Conn != nil && string(wrong.RecordHeader[:3]) == "GET" {
 		io.WriteString(wrong.Conn, "HTTP/1.0 400 Bad Request\r\n\r\nThis port speaks HTTPS.\n")
@@ -122,9 +151,15 @@ func (c *secureConn) Read(b []byte) (int, error) {
 	}
 	c.given.Store(true)
 	c.Conn.SetDeadline(time.Time{})
-	c.client.leave()
+	c.below.leave()
 	relay(c.Conn, b[:n])
 	return 0, io.EOF
+}
+
+// shake makes the handshake; what went wrong tls.Conn.Read says again.
+func (c *secureConn) shake() {
+	defer c.below.shaken()
+	_ = c.Conn.Handshake()
 }
 
 // Close implements net.Conn.
@@ -164,7 +199,7 @@ func clientOf(conn net.Conn) *clientConn {
 	case *sharedConn:
 		return c.clientConn
 	case *secureConn:
-		return c.client
+		return c.below.clientConn
 	}
 	return nil
 }

@@ -107,6 +107,11 @@ func (g *Guard) Connection(from netip.Addr) bool {
 	return g.enters(cfg, cfg.Connections, ConnectionRate, from)
 }
 
+// Known says whether somebody proved himself from an address lately, or it is one that is never limited.
+func (g *Guard) Known(from netip.Addr) bool {
+	return g.free(g.cfg.Load(), from) || g.trusts(g.key(from, 0), g.now().UnixNano())
+}
+
 // enters says whether an address is let in once more by what a limit bounds.
 func (g *Guard) enters(cfg *settings, l Limit, kind Refusal, from netip.Addr) bool {
 	now := g.now().UnixNano()
