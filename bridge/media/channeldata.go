@@ -67,15 +67,7 @@ func (w *worker) fromClient(p *clientPort, d *datagram) {
 // toClient sends a packet of our media to a TURN client; l is whose packet is counted, nil for none.
 func (w *worker) toClient(by *detour, l *Leg, p []byte) {
 	a := by.allocation
-	switch {
-	case a.ended():
-		w.drop(l, DropAllocation)
-		return
-	case !by.permitted.Load():
-		w.drop(l, DropPermission)
-		return
-	case !a.meter(true, len(p)):
-		w.drop(l, DropMeter)
+	if !w.mayPass(by, l, len(p)) {
 		return
 	}
 	if a.port == nil {
@@ -87,9 +79,7 @@ func (w *worker) toClient(by *detour, l *Leg, p []byte) {
 		w.counters.detoured[1].Add(1)
 		return
 	}
-	if !by.far.known() {
-		w.counters.detoured[1].Add(1)
-	}
+	w.counters.detoured[1].Add(1)
 	if w.out.count == batchSize {
 		w.out.flush(w)
 	}
@@ -102,6 +92,21 @@ func (w *worker) toClient(by *detour, l *Leg, p []byte) {
 	}
 	size := by.dataHeader(w.out.frame(frameMost), len(p))
 	w.out.addFramed(fd, l, &a.client, size, p, -len(p)&3)
+}
+
+// mayPass says whether a packet of so many bytes may go to a detour's client; what may not is counted.
+func (w *worker) mayPass(by *detour, l *Leg, size int) bool {
+	switch {
+	case by.allocation.ended():
+		w.drop(l, DropAllocation)
+	case !by.permitted.Load():
+		w.drop(l, DropPermission)
+	case !by.allocation.meter(true, size):
+		w.drop(l, DropMeter)
+	default:
+		return true
+	}
+	return false
 }
 
 // dataHeader writes what stands before the packet in a Data indication (RFC 8656 §11.5), and gives its length.

@@ -112,6 +112,7 @@ func (e *Engine) openWorkers() error {
 func (e *Engine) watch(fds []int, number int32) error {
 	for i, w := range e.workers {
 		w.browsers = append(w.browsers, fds[i])
+		w.out.trains.open(fds[i])
 	}
 	for i, w := range e.workers {
 		if err := w.poller.add(fds[i], forBrowser, number); err != nil {

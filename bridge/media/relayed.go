@@ -89,17 +89,19 @@ func (w *worker) relayedBatch(a *allocation, at, end int) (next int) {
 		if !w.take(next-1, &d, nil) {
 			continue
 		}
-		w.fromPeer(a, &d)
+		w.fromPeer(a, &d, next-1)
 	}
 	return next
 }
 
-// fromPeer sends a peer's packet to the client by its channel; without one the control plane looks for a permission.
-func (w *worker) fromPeer(a *allocation, d *datagram) {
+// fromPeer sends a peer's packet, the at-th in hand, to the client by its channel; without one the control plane looks for a permission.
+func (w *worker) fromPeer(a *allocation, d *datagram, at int) {
 	key := d.from.source(0)
 	for _, by := range a.all() {
 		if by.farKey == key && by.far.known() && by.channel.Load() != 0 && len(d.data) > 0 {
-			w.toClient(by, nil, d.data)
+			if w.mayPass(by, nil, len(d.data)) {
+				w.queue(w.browsers[a.port.listen], nil, &a.client, w.in.asChannelData(at, by.channel.Load(), len(d.data)))
+			}
 			return
 		}
 	}

@@ -162,7 +162,7 @@ func TestRelayedPacketsAllocateNothing(t *testing.T) {
 	if n := testing.AllocsPerRun(1000, func() {
 		b.w.in.next = 0
 		d := datagram{data: b.w.in.copyIn(in), from: &from}
-		b.w.fromPeer(a, &d)
+		b.w.fromPeer(a, &d, 0)
 		b.w.out.count = 0
 	}); n != 0 {
 		t.Errorf("%v allocations for a packet of the peer", n)

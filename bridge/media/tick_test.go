@@ -27,12 +27,14 @@ func TestPacer(t *testing.T) {
 		packets int // in a window
 		want    time.Duration
 	}{
-		"adaptive, idle":  {adaptive, 0, 0},
-		"adaptive, quiet": {adaptive, 31, 0},
-		"adaptive, busy":  {adaptive, 32, adaptiveTick},
-		"none":            {0, 1000, 0},
-		"fixed, idle":     {time.Millisecond, 0, 0},
-		"fixed":           {time.Millisecond, 1, time.Millisecond},
+		"adaptive, idle":   {adaptive, 0, 0},
+		"adaptive, quiet":  {adaptive, 31, 0},
+		"adaptive, busy":   {adaptive, 32, adaptiveLong},
+		"adaptive, busier": {adaptive, 159, adaptiveLong},
+		"adaptive, many":   {adaptive, 160, adaptiveTick},
+		"none":             {0, 1000, 0},
+		"fixed, idle":      {time.Millisecond, 0, 0},
+		"fixed":            {time.Millisecond, 1, time.Millisecond},
 	} {
 		p := pacer{setting: c.setting, packets: c.packets}
 		if got := p.tick(window); got != c.want {
