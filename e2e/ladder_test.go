@@ -16,7 +16,8 @@ type ladder struct {
 	mu    sync.Mutex
 	start time.Time
 	lines []string
-	leaks []string // what browsers were told of the backends, by hiding
+	leaks []string     // what browsers were told of the backends, by hiding
+	rings *earlyDialog // the dialog that rang last
 }
 
 // hiding fails the test where a browser was told a backend's address or what software it runs. A challenge's realm is the backend's own.
@@ -63,6 +64,7 @@ func (l *ladder) add(m transaction.Traced) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.search(m)
+	l.listen(m)
 	if l.start.IsZero() {
 		l.start = m.At
 	}
@@ -73,7 +75,7 @@ func (l *ladder) add(m transaction.Traced) {
 func (l *ladder) reset() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.start, l.lines = time.Time{}, nil
+	l.start, l.lines, l.rings = time.Time{}, nil, nil
 }
 
 // count counts the lines with a text.

@@ -92,6 +92,14 @@ func (p *Phone) Call(target string) *Call {
 	return c
 }
 
+// PickUp dials with a Replaces header (RFC 3891).
+func (p *Phone) PickUp(target, replaces string) *Call {
+	p.t.Helper()
+	c := &Call{phone: p}
+	p.Tab.Do(p.t, &c.id, "lab.call", p.name, target, replaces)
+	return c
+}
+
 // Incoming waits for a call to this phone.
 func (p *Phone) Incoming() *Call {
 	p.t.Helper()

@@ -80,7 +80,7 @@ const lab = {
   // how many REGISTERs were accepted
   registered(name) { return agents[name].registered; },
   stop(name) { return agents[name].stop(); },
-  call(name, target) { return agents[name].call(target).id; },
+  call(name, target, replaces) { return agents[name].call(target, replaces).id; },
   answer(name, id) { return agents[name].answer(agents[name].calls.all[id]); },
   hangup(name, id) { return agents[name].hangup(agents[name].calls.all[id]); },
   hold(name, id) { return agents[name].hold(agents[name].calls.all[id], true); },

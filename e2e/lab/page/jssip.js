@@ -53,11 +53,12 @@ class JsSIPAgent {
     if (session.connection) watchTracks(call, session.connection);
     else session.on('peerconnection', ({ peerconnection }) => watchTracks(call, peerconnection));
   }
-  call(target) {
+  call(target, replaces) {
     const call = this.calls.add('out', null);
     // the clock starts when the INVITE leaves, for gathering candidates before it is the browser's own time
     const handlers = { sending: () => { call.startedAt = performance.now(); }, peerconnection: ({ peerconnection }) => watchTracks(call, peerconnection) };
-    call.session = this.ua.call(target, { mediaStream: this.tone.stream, eventHandlers: handlers, pcConfig: { iceServers: [] } });
+    call.session = this.ua.call(target, { mediaStream: this.tone.stream, eventHandlers: handlers, pcConfig: { iceServers: [] },
+      extraHeaders: replaces ? ['Replaces: ' + replaces] : [] });
     this.watch(call, call.session);
     return call;
   }

@@ -65,9 +65,9 @@ class SIPJSAgent {
       if (state === SIP.SessionState.Terminated) call.state = 'ended';
     });
   }
-  call(target) {
+  call(target, replaces) {
     const { SIP } = libs;
-    const inviter = new SIP.Inviter(this.agent, SIP.UserAgent.makeURI(target), { earlyMedia: true, inviteWithoutSdp: this.options.delayed, sessionDescriptionHandlerOptions: { constraints: { audio: true, video: false } } });
+    const inviter = new SIP.Inviter(this.agent, SIP.UserAgent.makeURI(target), { earlyMedia: true, extraHeaders: replaces ? ['Replaces: ' + replaces] : [], inviteWithoutSdp: this.options.delayed, sessionDescriptionHandlerOptions: { constraints: { audio: true, video: false } } });
     const call = this.calls.add('out', inviter);
     this.watch(call, inviter);
     inviter.invite({ requestDelegate: {
