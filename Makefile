@@ -29,9 +29,11 @@ test: lab
 	$(MAKE) fuzz-media FUZZTIME=10000x MINIMIZE=0x
 	go test -race -timeout 20m ./e2e/...
 
-# Ten thousand calls of mixed kinds, after which nothing may be left; make test has some hundreds.
+# Ten thousand calls of mixed kinds, after which nothing may be left; make test has some hundreds. And a quarter of an hour with Asterisk,
+# whose session timers cannot be shortened.
 soak: lab
 	SOAK=10000 go test -run '^TestNothingIsLeft$$' -timeout 40m -v ./e2e
+	go test -run '^$$' -bench '^BenchmarkAsteriskSessions$$' -benchtime 1x -timeout 30m -v ./e2e
 
 # Every fuzz target whose name matches FUZZ for FUZZTIME: a duration, or a count as 20000x. Each folder's binary is built once.
 fuzz:

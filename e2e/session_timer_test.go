@@ -56,3 +56,81 @@ func TestSessionIsRefreshed(t *testing.T) {
 	out.Wait("ended", 10*time.Second)
 	s.quiet(t)
 }
+
+const betweenSipps = `
+https: {listen: "https://127.0.0.20:0"}
+sip: {listen: ["udp://127.0.0.20:5060"]}
+media: {listen: "127.0.0.20:0", rtp: {ports: 30000-30999}}
+pools:
+  callee: {members: ["sip:127.0.0.30:5060"], probe: {every: 0s}}
+  caller: {members: ["sip:127.0.0.31:5060"], probe: {every: 0s}}
+routes: [{from: caller, to: callee}]
+`
+
+// Two sipps have a timer each with the gateway: the caller's of 90 s after 60 were refused, the callee's of an hour, for it refused
+// less. Each refreshes its own ten times, well before its time, and would fail if it heard the other's.
+func TestSippsRefreshTheirOwnSessions(t *testing.T) {
+	s := newSite(t, betweenSipps)
+	s.ladderOnFailure(t)
+	callee := lab.StartSipp(t, "refreshing-callee", "127.0.0.30", "", 1)
+	caller := lab.StartSipp(t, "refreshing-caller", "127.0.0.31", "127.0.0.20:5060", 1, "-s", "600")
+	caller.Wait(t)
+	callee.Wait(t)
+	s.quiet(t)
+	if n := s.ladder.count("UPDATE sip:"); n != 10 {
+		t.Errorf("%d UPDATEs", n)
+	}
+}
+
+// BenchmarkAsteriskSessions holds a call of each direction for ten intervals of Asterisk's own timer, which are 90 s at least, with no
+// clock but the wall's: make soak. The calls are refreshed by whoever agreed to, and go on talking.
+func BenchmarkAsteriskSessions(b *testing.B) {
+	const intervals, interval = 10, 90 * time.Second
+	s := newSite(b, onePBX)
+	asterisk := lab.StartAsterisk(b, "127.0.0.10", lab.AsteriskConfig{Timers: true})
+	s.ladderOnFailure(b)
+	p := lab.StartChromium(b).Open(b).Phone(b, lab.SIPJS, s.account("alice", aliceTone)) // has no timer of its own
+	if status := p.Register(); status != 200 {
+		b.Fatalf("REGISTER: %d", status)
+	}
+	out := p.Call("sip:600@example.com")
+	out.Wait("answered", 30*time.Second)
+	if _, err := asterisk.CLI("channel originate PJSIP/alice extension 601@lab"); err != nil {
+		b.Fatal(err)
+	}
+	in := p.Incoming()
+	in.Answer()
+	in.Wait("answered", 30*time.Second)
+
+	start := time.Now()
+	refresh := regexp.MustCompile(`UDP .* (->|<-) .* (?:UPDATE|INVITE) sip:\S+ SIP/2.0.*\[(.*)\]`)
+	lab.Eventually(b, (intervals+1)*interval, "ten intervals are over", func() error {
+		if out.State().State != "answered" || in.State().State != "answered" {
+			b.Fatalf("a call ended after %v: %+v, %+v", time.Since(start), out.State(), in.State())
+		}
+		if past := time.Since(start); past < intervals*interval {
+			return fmt.Errorf("%v so far", past)
+		}
+		return nil
+	})
+	times := map[string]int{}
+	for _, m := range refresh.FindAllStringSubmatch(s.ladder.String(), -1) {
+		times[m[2]+" "+m[1]]++
+	}
+	b.Logf("UPDATEs and INVITEs of each call within %v: %v", time.Since(start), times)
+	refreshed := 0
+	for _, n := range times {
+		if n > intervals { // with the INVITE that began it
+			refreshed++
+		}
+	}
+	if refreshed != 2 {
+		b.Errorf("%d calls were refreshed in each interval", refreshed)
+	}
+	out.Hears(aliceTone)
+	in.Hears(milliwatt)
+	out.Hangup()
+	in.Hangup()
+	out.Wait("ended", 30*time.Second)
+	s.quiet(b)
+}

@@ -32,7 +32,7 @@ func StartSipp(t testing.TB, scenario, addr, remote string, calls int, args ...s
 		t.Fatal(err)
 	}
 	s.file(t, "tone.alaw", string(toneALaw()))
-	file := s.file(t, scenario+".xml", strings.ReplaceAll(string(text), "@TONE@", filepath.Join(s.dir, "tone.alaw")))
+	file := s.file(t, scenario+".xml", strings.ReplaceAll(tenTimes(string(text)), "@TONE@", filepath.Join(s.dir, "tone.alaw")))
 	words := []string{"-sf", file, "-i", addr, "-p", "5060", "-mi", addr, "-m", strconv.Itoa(calls), "-nostdin",
 		"-trace_stat", "-stf", filepath.Join(s.dir, "counts.csv"), "-fd", "200ms", "-trace_err", "-error_file", filepath.Join(s.dir, "errors")}
 	words = append(words, args...)
@@ -47,6 +47,19 @@ func StartSipp(t testing.TB, scenario, addr, remote string, calls int, args ...s
 	}
 	t.Cleanup(func() { _ = s.cmd.Process.Kill() })
 	return s
+}
+
+// tenTimes writes out what a scenario marks so, with @N@ from 0 to 9: sipp's own loops send each message with the same branch.
+func tenTimes(scenario string) string {
+	before, rest, marked := strings.Cut(scenario, "<!-- ten times -->")
+	if !marked {
+		return scenario
+	}
+	again, after, _ := strings.Cut(rest, "<!-- end -->")
+	for n := range 10 {
+		before += strings.ReplaceAll(again, "@N@", strconv.Itoa(n))
+	}
+	return before + after
 }
 
 func (s *Sipp) file(t testing.TB, name, text string) string {
