@@ -2,7 +2,6 @@ package bridge
 
 import (
 	"crypto/rand"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -14,7 +13,6 @@ import (
 	"tandem/bridge/identity"
 	"tandem/bridge/location"
 	"tandem/bridge/route"
-	"tandem/sipside"
 	"tandem/sipside/transaction"
 	"tandem/wss"
 )
@@ -92,30 +90,19 @@ func (r *registrar) carryOn(in inbound, wish registration, to route.Decision) {
 		r.local(in, wish, to.Tenant)
 		return
 	}
-	pools := r.registrars(to)
-	if len(pools) == 0 {
-		r.answer(in.tx, registerRejected, reply{status: 501, why: fmt.Sprintf("%q is no pool or trunk that could be a registrar", to.To)})
+	x := &exchange{r: r, conn: in.browser, tx: in.tx, wish: wish, in: in}
+	var no reply
+	if x.members, x.here, no = r.registrars(in, wish.aor, to); no.status != 0 {
+		r.answer(in.tx, registerRejected, no)
 		return
 	}
-	r.assignTokens(&wish)
-	x := &exchange{r: r, conn: in.browser, tx: in.tx, wish: wish, tenant: to.Tenant, in: in, change: to.Change}
-	x.choose(pools)
 	if len(x.members) == 0 {
-		r.release(wish)
-		r.answer(in.tx, registerRejected, reply{status: 504, why: fmt.Sprintf("%q has no members", to.To)})
+		r.carryOnHere(in, wish, *x.here)
 		return
 	}
+	r.assignTokens(&x.wish)
+	x.credentials()
 	x.try()
-}
-
-// registrars are the pools and trunks of a rule, in the order in which to try them.
-func (r *registrar) registrars(d route.Decision) (pools []*sipside.Pool) {
-	for _, t := range d.Targets {
-		if pool := r.b.with.Backends.Pool(t.Name); pool != nil {
-			pools = append(pools, pool)
-		}
-	}
-	return pools
 }
 
 // open checks a REGISTER and decides where it goes; no says why it goes nowhere.

@@ -10,13 +10,12 @@ import (
 	"tandem/bridge/hiding"
 	"tandem/bridge/identity"
 	"tandem/bridge/location"
-	"tandem/sipside"
 )
 
 // The final responses of a REGISTER to the browser. A backend's 503 is about itself and never shown: refusalOf.
 
 // challenge passes a 401 or 407 on, as far as the browser can answer it.
-func (x *exchange) challenge(member *sipside.Backend, res *sip.Response) {
+func (x *exchange) challenge(member registrarAt, res *sip.Response) {
 	headers, err := challengeOf(x.r.b.with.Nonces, res, identity.Issuer{Backend: member.Name()})
 	if err != nil {
 		x.log(slog.LevelWarn, "unusable challenge", member, "error", err)
@@ -32,7 +31,7 @@ func (x *exchange) challenge(member *sipside.Backend, res *sip.Response) {
 
 // accept stores what the backend granted, and answers with the browser's own Contacts. Contacts of other clients, the
 // backend's Service-Route and its Path are not the browser's.
-func (x *exchange) accept(member *sipside.Backend, res *sip.Response) {
+func (x *exchange) accept(member registrarAt, res *sip.Response) {
 	x.keepNonce(member)
 	now := x.r.now()
 	var headers []sip.Header
@@ -71,16 +70,16 @@ func (x *exchange) accept(member *sipside.Backend, res *sip.Response) {
 func (x *exchange) veil() *hiding.Veil { return x.r.b.veilFor(x.conn, x.wish.aor) }
 
 // keepNonce lets a nonce that was good live on: the client may use it again (RFC 7616 §3.4.3).
-func (x *exchange) keepNonce(member *sipside.Backend) {
+func (x *exchange) keepNonce(member registrarAt) {
 	if nonce := identity.NonceOf(x.tx.Request()); nonce != "" && !x.bare {
 		x.r.b.with.Nonces.Put(nonce, identity.Issuer{Backend: member.Name()})
 	}
 }
 
-func (x *exchange) binding(c contact, member *sipside.Backend, expires time.Time) location.Binding {
+func (x *exchange) binding(c contact, member registrarAt, expires time.Time) location.Binding {
 	return location.Binding{
 		AOR: x.wish.aor, Token: c.token, Contact: c.uri, ContactParams: c.params, Instance: c.instance, RegID: c.regID,
-		Flow: x.conn.Flow(), Backend: member.Name(), Tenant: x.tenant, Expires: expires, CallID: x.wish.callID, CSeq: x.wish.seq,
+		Flow: x.conn.Flow(), Backend: member.Name(), Tenant: member.tenant, Expires: expires, CallID: x.wish.callID, CSeq: x.wish.seq,
 	}
 }
 
@@ -127,7 +126,7 @@ func (x *exchange) own(res *sip.Response) []sip.Header {
 }
 
 // refuse passes a refusal on.
-func (x *exchange) refuse(member *sipside.Backend, res *sip.Response) {
+func (x *exchange) refuse(member registrarAt, res *sip.Response) {
 	no := refusalOf(res, true).through(x.veil())
 	headers := no.headers
 	if no.reason != "" {
@@ -141,7 +140,7 @@ func (x *exchange) refuse(member *sipside.Backend, res *sip.Response) {
 }
 
 // distrusted is a member that asks for credentials in vouch mode, where it should trust the gateway or take its own.
-func (x *exchange) distrusted(member *sipside.Backend, res *sip.Response) {
+func (x *exchange) distrusted(member registrarAt, res *sip.Response) {
 	x.log(slog.LevelError, "the backend does not trust this gateway; register: vouch needs that, or username and password of its pool",
 		member, "status", res.StatusCode)
 	x.r.answer(x.tx, registerRefused, reply{status: 403, why: "the registrar does not trust this gateway"})

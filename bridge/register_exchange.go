@@ -33,10 +33,9 @@ type exchange struct {
 	conn    *wss.Conn
 	tx      *transaction.Server
 	wish    registration
-	tenant  string
 	in      inbound // whose identity is set in vouch mode: the credentials were for us
-	change  *route.Change
-	members []*sipside.Backend
+	members []registrarAt
+	here    *route.Decision // says that the gateway is the registrar where no member can be reached; may be nil
 
 	mu sync.Mutex
 	// guarded by mu
@@ -51,51 +50,13 @@ type exchange struct {
 	timer   *time.Timer
 }
 
-// choose orders the members of the pools, one pool after the other, and the dead behind all. Credentials go to the member that issued their nonce; where that is gone or unknown, the client is
-// to be challenged anew by whoever comes first.
-func (x *exchange) choose(pools []*sipside.Pool) {
-	var dead []*sipside.Backend
-	for _, pool := range pools {
-		for _, m := range pool.Home(x.wish.aor) {
-			if m.Alive() {
-				x.members = append(x.members, m)
-			} else {
-				dead = append(dead, m)
-			}
-		}
-	}
-	x.members = append(x.members, dead...)
-	if x.in.identity != "" {
-		x.bare = true
-		return
-	}
-	nonce := identity.NonceOf(x.tx.Request())
-	if nonce == "" {
-		return
-	}
-	issuer, known := x.r.b.with.Nonces.Get(nonce)
-	if !known {
-		x.stale = true // the member may still know it: it is asked with the credentials
-		return
-	}
-	anyAlive := len(x.members) > 0 && x.members[0].Alive()
-	for i, m := range x.members {
-		if m.Name() == issuer.Backend && (m.Alive() || !anyAlive) {
-			first := []*sipside.Backend{m}
-			x.members = append(append(first, x.members[:i]...), x.members[i+1:]...)
-			return
-		}
-	}
-	x.bare, x.stale = true, true
-}
-
 // try sends the REGISTER to the member whose turn it is.
 func (x *exchange) try() {
 	x.mu.Lock()
 	x.attempt++
 	attempt, member := x.attempt, x.members[x.at]
 	wait := x.r.b.patience(member.Name())
-	if !slices.ContainsFunc(x.members[x.at+1:], (*sipside.Backend).Alive) {
+	if x.here == nil && !slices.ContainsFunc(x.members[x.at+1:], registrarAt.alive) {
 		wait *= lastChance
 	}
 	x.cseq = x.r.nextSeq(x.wish.leg)
@@ -120,9 +81,9 @@ func (x *exchange) try() {
 }
 
 // request builds the REGISTER for a member: on a leg of our own, the Request-URI byte for byte. The caller holds mu.
-func (x *exchange) request(member *sipside.Backend) transaction.Outbound {
+func (x *exchange) request(member registrarAt) transaction.Outbound {
 	in := x.tx.Request()
-	uri, changed := rewritten(in.Recipient, x.change)
+	uri, changed := rewritten(in.Recipient, member.change)
 	req := sip.NewRequest(sip.REGISTER, *uri.Clone())
 	hops := sip.MaxForwardsHeader(70)
 	if h := in.MaxForwards(); h != nil {
@@ -130,30 +91,30 @@ func (x *exchange) request(member *sipside.Backend) transaction.Outbound {
 	}
 	req.AppendHeader(&hops)
 	from := sip.HeaderClone(in.From()).(*sip.FromHeader)
-	from.Address = callerAs(from.Address, x.change)
+	from.Address = callerAs(from.Address, member.change)
 	from.Params = from.Params.Clone()
 	from.Params.Add("tag", x.r.mint.tag(x.wish.leg, member.Name()))
 	req.AppendHeader(from)
 	to := sip.HeaderClone(in.To()).(*sip.ToHeader)
-	to.Address = callerAs(to.Address, x.change)
+	to.Address = callerAs(to.Address, member.change)
 	to.Params.Remove("tag")
 	req.AppendHeader(to)
 	callID := sip.CallIDHeader(x.r.mint.callID(x.wish.leg))
 	req.AppendHeader(&callID)
 	req.AppendHeader(&sip.CSeqHeader{SeqNo: x.cseq, MethodName: sip.REGISTER})
-	x.appendContacts(req, member)
+	x.appendContacts(req, member.Backend)
 	if !x.bare {
 		for _, h := range credentials(in.Headers()) {
 			req.AppendHeader(h)
 		}
 	}
-	for _, h := range append(x.r.b.veilFor(member, "").Headers(crossing(in.Headers())), x.in.asserted(member)...) {
+	for _, h := range append(x.r.b.veilFor(member.Backend, "").Headers(crossing(in.Headers())), x.in.asserted(member.Backend)...) {
 		req.AppendHeader(h)
 	}
 	if x.answer != nil {
 		req.AppendHeader(x.answer)
 	}
-	obey(req, x.change)
+	obey(req, member.change)
 	req.SetBody(nil)
 	out := transaction.Outbound{Request: req, RequestURI: x.tx.RequestURI()}
 	if changed {
@@ -230,6 +191,8 @@ func (x *exchange) event(attempt int, e transaction.Event) {
 		x.distrusted(member, e.Response)
 	case answerUnreached:
 		x.unreached(e.Err)
+	case answerHere:
+		x.r.carryOnHere(x.in, x.wish, *x.here)
 	}
 }
 
@@ -243,6 +206,7 @@ const (
 	answerRefused
 	answerDistrusted
 	answerUnreached
+	answerHere
 )
 
 // decide says what comes after the end of an attempt, and readies the next one where there is one. The caller holds mu.
@@ -252,7 +216,7 @@ func (x *exchange) decide(e transaction.Event) step {
 		status = e.Response.StatusCode
 	}
 	member := x.members[x.at]
-	same := nextServer(member, status)
+	same := nextServer(member.Backend, status)
 	switch {
 	case same, (status == 0 || x.r.b.worthTrying(member.Name(), status)) && x.at+1 < len(x.members):
 		if !same {
@@ -264,6 +228,9 @@ func (x *exchange) decide(e transaction.Event) step {
 		}
 		x.r.b.counters.failedOver()
 		return tryAgain
+	case x.here != nil && (status == 0 || x.r.b.worthTrying(member.Name(), status)):
+		x.r.b.counters.failedOver()
+		return answerHere
 	case status == 0:
 		return answerUnreached
 	case status < 300:
@@ -285,7 +252,7 @@ func (x *exchange) answerOurselves(res *sip.Response) step {
 	if x.answer != nil {
 		return answerDistrusted
 	}
-	h, err := x.r.b.ownCredentials(x.members[x.at], res, string(sip.REGISTER), x.tx.RequestURI(), nil)
+	h, err := x.r.b.ownCredentials(x.members[x.at].Backend, res, string(sip.REGISTER), x.tx.RequestURI(), nil)
 	if err != nil {
 		return answerDistrusted
 	}
@@ -318,7 +285,7 @@ func (x *exchange) lengthen(res *sip.Response) bool {
 	return true
 }
 
-func (x *exchange) log(level slog.Level, what string, member *sipside.Backend, more ...any) {
+func (x *exchange) log(level slog.Level, what string, member registrarAt, more ...any) {
 	x.r.b.log.Log(context.Background(), level, "register: "+what, append([]any{
-		"conn", x.conn.Name(), "backend", member.Name(), "tenant", x.tenant, "aor", x.wish.aor}, more...)...)
+		"conn", x.conn.Name(), "backend", member.Name(), "tenant", member.tenant, "aor", x.wish.aor}, more...)...)
 }
