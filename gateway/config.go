@@ -13,6 +13,7 @@ type Config struct {
 	Node            uint16           `yaml:"node"`   // 1 to 65535, default 1; carried by tokens, Call-IDs, tags and ufrags
 	Secret          string           `yaml:"secret"` // at least 16 characters; keys the Contact tokens
 	ShutdownTimeout time.Duration    `yaml:"shutdown-timeout"`
+	State           string           `yaml:"state"` // file where bans, trust and what was spent outlive a restart; default: nowhere
 	HTTPS           HTTPS            `yaml:"https"`
 	SIP             SIP              `yaml:"sip"`
 	Media           Media            `yaml:"media"`

@@ -118,7 +118,7 @@ func New(cfg Config, o Options) (_ *Gateway, err error) {
 	if err != nil {
 		return nil, err
 	}
-	g.guard = guard.New(cfg.Guard.guard(), guard.Options{Friend: g.spared, Log: g.log})
+	g.guard = guard.New(cfg.Guard.guard(), guard.Options{Friend: g.spared, Keep: cfg.State != "", Log: g.log})
 	browsers := cfg.wss(o, browserGuard{g.guard}, g.log)
 	g.front = newFront(cfg.HTTPS, g.guard.Connection, g.guard.Known, g.log)
 	browsers.Authenticate, browsers.Crowd = cfg.authenticate(gate), g.front.webSockets
@@ -158,6 +158,9 @@ func New(cfg Config, o Options) (_ *Gateway, err error) {
 	g.routes.table.Store(route.New(cfg.routes(g.tables)))
 	g.events, g.webhook = sinks{g.records, g.qualities, o.Events}, newWebhook(g.log)
 	g.tolls = guard.NewTolls(g.log, g.raised)
+	if err = g.openState(); err != nil {
+		return nil, err
+	}
 	g.watchTolls(cfg, g.tables)
 	g.bridge = bridge.New(cfg.bridge(o, secret, g.log), bridge.Wiring{
 		Router:   &g.routes,

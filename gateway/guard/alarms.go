@@ -143,6 +143,7 @@ func (t *Tolls) Release(alarm uint64) (released int) {
 		}
 		t.log.Warn("toll fraud released", "alarm", b.stop.alarm, "spending", of.spending, "user", of.user)
 		b.stop, b.window = nil, window{}
+		t.changes++
 		released++
 	}
 	return released

@@ -41,6 +41,8 @@ type bans struct {
 	any  atomic.Bool // there was one ever
 	held *slots      // until when, in nanoseconds
 
+	changes atomic.Uint64
+
 	mu sync.Mutex
 	// guarded by mu
 	byKey map[uint64]Ban
@@ -72,10 +74,23 @@ func (b *bans) add(key uint64, ban Ban, lasts Bans) Ban {
 		ban.Until = ban.Since.Add(lasts.after(ban.Times))
 	}
 	ban.Times++
+	b.set(key, ban)
+	return ban
+}
+
+// put takes a ban as it is.
+func (b *bans) put(key uint64, ban Ban) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.set(key, ban)
+}
+
+// set notes a ban. Called with mu held.
+func (b *bans) set(key uint64, ban Ban) {
 	b.byKey[key] = ban
 	b.held.claim(key).Store(ban.Until.UnixNano())
 	b.any.Store(true)
-	return ban
+	b.changes.Add(1)
 }
 
 // after is how long a ban lasts after others.
@@ -130,6 +145,7 @@ func (b *bans) lift(of func(Ban) bool, now time.Time) (lifted []Ban) {
 		}
 		delete(b.byKey, key)
 		b.held.forget(key)
+		b.changes.Add(1)
 		if ban.Until.After(now) {
 			lifted = append(lifted, ban)
 		}

@@ -15,12 +15,11 @@ const patience = 5
 
 // proved notes that an identity's credentials were good at an address; "" is somebody's.
 func (g *Guard) proved(from netip.Addr, identity string) {
-	until := g.now().Add(trustLife).UnixNano()
-	g.trusted.claim(g.key(from, 0)).Store(until)
+	now := g.now()
+	g.trust(from, "", now, now.Add(trustLife))
 	if identity != "" {
-		key := g.pair(from, identity)
-		g.trusted.claim(key).Store(until)
-		g.failed.forget(key)
+		g.trust(from, identity, now, now.Add(trustLife))
+		g.failed.forget(g.pair(from, identity))
 	}
 }
 

@@ -45,6 +45,7 @@ type Bans struct {
 // Options are what a Guard gets beside its configuration; all may be left out.
 type Options struct {
 	Friend func(netip.Addr) bool // who is never limited nor banned: members of pools, and trunks
+	Keep   bool                  // trust is to be kept: see Guard.Keep
 	Now    func() time.Time
 	Log    *slog.Logger
 }
@@ -64,6 +65,8 @@ type Guard struct {
 	answers atomic.Int64
 	said    atomic.Int64 // bucket of the log lines about datagrams
 	bans    *bans
+	keeps   *trusts       // nil: trust is not kept
+	changes atomic.Uint64 // of keeps
 	counts  counts
 
 	cfg atomic.Pointer[settings]
@@ -93,6 +96,9 @@ func New(cfg Config, o Options) *Guard {
 	}
 	if g.friend == nil {
 		g.friend = func(netip.Addr) bool { return false }
+	}
+	if o.Keep {
+		g.keeps = &trusts{held: map[trusted]int64{}}
 	}
 	g.Reload(cfg)
 	return g

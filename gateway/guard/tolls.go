@@ -90,6 +90,7 @@ type Tolls struct {
 	last    uint64  // alarm
 	raised  map[string]uint64
 	refused map[string]uint64
+	changes uint64 // of what Keep gives
 }
 
 const (
@@ -284,6 +285,7 @@ func (m *Meter) accrue(now time.Time) {
 func (t *Tolls) spend(of account, now time.Time, talked time.Duration, calls int) {
 	t.books[of].window.spend(now, t.spending(of.spending).Per, talked, calls)
 	t.spent[of] = struct{}{}
+	t.changes++
 }
 
 // look counts what runs, again and again while anything does.
