@@ -77,7 +77,7 @@ func (g *Gateway) openTURN(certs *certificates, secret []byte) (*turn.Server, er
 	cfg := turn.Config{
 		TLS: modern(certs.config()), Realm: t.realm(), Secrets: t.Secret, Relay: relay,
 		LowPort: t.Relay.Ports.Low, HighPort: t.Relay.Ports.High, LowVirtual: t.Relay.Virtual.Low, HighVirtual: t.Relay.Virtual.High,
-		Plane: g.media, Quota: turn.Quota(t.Quota), Log: g.log,
+		Plane: g.media, Quota: turn.Quota(t.Quota), Guard: g.guard, Log: g.log,
 		Peers: turn.Peers{Media: mediaPeers(g.media.Addrs(), g.cfg.Media.Advertise, relay), Own: g.cfg.ownAddresses()},
 	}
 	for _, conn := range g.media.Clients() {

@@ -299,6 +299,48 @@ func TestFirstByteDecides(t *testing.T) {
 	}
 }
 
+// The guard keeps a banned address out of the relay, too, and hears of its wrong credentials.
+func TestGuardOfTheRelay(t *testing.T) {
+	g := openRelaying(t, relaying)
+	at := g.turn.Addrs()[1].Addr.String()
+	allocate := func(password string) error {
+		conn, err := net.Dial("tcp", at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		c, err := pion.NewClient(&pion.ClientConfig{
+			TURNServerAddr: at, Conn: pion.NewSTUNConn(conn), Username: credentials(t, g).Username, Password: password, Realm: turnRealm,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if err := c.Listen(); err != nil {
+			t.Fatal(err)
+		}
+		_, err = c.Allocate()
+		return err
+	}
+	if err := allocate("a guess"); err == nil || g.guard.Stats().Failures != 1 {
+		t.Errorf("%v, %+v", err, g.guard.Stats())
+	}
+	if err := allocate(credentials(t, g).Credential); err != nil {
+		t.Error(err)
+	}
+	g.guard.BanFor(netip.MustParseAddr("127.0.0.1"), "", time.Hour)
+	conn, err := net.Dial("tcp", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(30 * time.Second))
+	if n, err := conn.Read(make([]byte, 1)); err == nil {
+		t.Errorf("%d bytes for a banned address", n)
+	}
+	until(t, "the connection is refused", func() bool { return g.figures().TURN.Refused[turn.RefusedBanned] == 1 })
+}
+
 func TestFaultsOfTheRelay(t *testing.T) {
 	for text, want := range map[string]string{
 		"turn: maybe":                                      `turn: "maybe" is not on or off, nor {listen`,

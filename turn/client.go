@@ -1,11 +1,13 @@
 package turn
 
 import (
+	"crypto/tls"
 	"encoding/binary"
 	"net"
 	"net/netip"
 	"time"
 
+	"github.com/pion/dtls/v3"
 	"github.com/pion/stun/v4"
 	pion "github.com/pion/turn/v5"
 )
@@ -25,6 +27,7 @@ type client struct {
 	packets PacketConn // the same for UDP; nil: a connection
 	server  *Server
 	stream  net.Conn // nil for UDP
+	network string   // as Listen.Network
 	relays  *relays
 
 	// owned by the reading goroutine
@@ -37,10 +40,23 @@ type client struct {
 }
 
 func (s *Server) newClient(conn net.PacketConn, stream net.Conn) *client {
-	c := &client{PacketConn: conn, server: s, stream: stream}
+	c := &client{PacketConn: conn, server: s, stream: stream, network: networkOf(stream)}
 	c.packets, _ = conn.(PacketConn)
 	c.relays = &relays{server: s, client: c, byClient: make(map[netip.AddrPort]*relay)}
 	return c
+}
+
+// networkOf is the Listen.Network by which a connection came; nil is none.
+func networkOf(stream net.Conn) string {
+	switch stream.(type) {
+	case nil:
+		return "udp"
+	case *tls.Conn:
+		return "tls"
+	case *dtls.Conn:
+		return "dtls"
+	}
+	return "tcp"
 }
 
 // serve hands the transport to pion, which reads it until it is closed. done is called then.
@@ -65,7 +81,8 @@ func (c *client) serve(done func()) (*pion.Server, error) {
 	})
 }
 
-// ReadFrom implements net.PacketConn, and keeps the message in hand. Packets of channels never come out of it.
+// ReadFrom implements net.PacketConn, and keeps the message in hand. Packets of channels never come out of it, nor what somebody sends
+// who is banned: a connection ends with that, a datagram gets no answer. What an allocation has open goes on until it is to be refreshed.
 func (c *client) ReadFrom(b []byte) (int, net.Addr, error) {
 	for {
 		n, err := c.read(b)
@@ -73,6 +90,12 @@ func (c *client) ReadFrom(b []byte) (int, net.Addr, error) {
 			return n, nil, err
 		}
 		if n > 0 && c.toPeer(b[:n], c.from) {
+			continue
+		}
+		if c.server.bans(c.from.Addr(), "") {
+			if c.stream != nil {
+				return 0, nil, net.ErrClosed
+			}
 			continue
 		}
 		c.isSTUN, c.denied, c.instead = false, false, nil
@@ -164,9 +187,15 @@ func (c *client) authenticate(r *pion.RequestAttributes) (user string, key []byt
 	if !c.isSTUN {
 		return "", nil, false
 	}
+	if c.server.bans(c.from.Addr(), r.Username) {
+		return "", nil, false
+	}
 	user, key, refused := c.server.authenticate(&c.message, r.Username, r.Realm, r.Method)
 	if refused != "" {
 		c.server.count.refuse(refused)
+		if c.server.cfg.Guard != nil && (refused == RefusedForged || refused == RefusedUser) {
+			c.server.cfg.Guard.Wrong(c.from.Addr(), r.Username, c.network)
+		}
 		return "", nil, false
 	}
 	if c.instead = c.mismatch(r.Method, user, key); c.instead != nil {
@@ -175,6 +204,15 @@ func (c *client) authenticate(r *pion.RequestAttributes) (user string, key []byt
 	}
 	c.denied = r.Method == stun.MethodChannelBind && c.bindsDenied()
 	return user, key, true
+}
+
+// bans says whether an address is kept out, or a user there, and counts that.
+func (s *Server) bans(from netip.Addr, user string) bool {
+	if s.cfg.Guard == nil || !s.cfg.Guard.Banned(from, user) {
+		return false
+	}
+	s.count.refuse(RefusedBanned)
+	return true
 }
 
 // mismatch answers a request about an allocation that is not there (437), or another user's (441, RFC 8656 §5), which pion would leave

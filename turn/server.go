@@ -41,9 +41,20 @@ type Config struct {
 	LowVirtual, HighVirtual uint16 // ports of the Plane's relays, which no socket has; default 61000 to 65535
 
 	Quota Quota
+	Guard Guard // nil: nobody is kept out
 	Log   *slog.Logger
 
 	now func() time.Time
+}
+
+// Guard says who is kept out, whatever else would let it in. Its methods are safe for concurrent use and do not wait.
+type Guard interface {
+	// Connection says whether an address may connect, before anything is read of it.
+	Connection(from netip.Addr) bool
+	// Banned says whether an address is kept out, or with a user name that one there.
+	Banned(from netip.Addr, user string) bool
+	// Wrong counts credentials of a user that were wrong. transport is a Listen.Network; the source of "udp" may be anybody's.
+	Wrong(from netip.Addr, user, transport string)
 }
 
 // Server is a running server. Its methods are safe for concurrent use.
@@ -206,6 +217,11 @@ func (s *Server) accept(l net.Listener, network string) {
 			time.Sleep(acceptPause)
 			continue
 		}
+		if s.cfg.Guard != nil && !s.cfg.Guard.Connection(addrPortOf(conn.RemoteAddr()).Addr()) {
+			s.count.refuse(RefusedBanned)
+			conn.Close()
+			continue
+		}
 		if network == "tls" {
 			conn = tls.Server(conn, s.cfg.TLS)
 		}
@@ -219,7 +235,8 @@ func (s *Server) ended() bool {
 	return s.closed
 }
 
-// ServeConn takes a client's connection, of which first has been read already, and closes it in the end. It does not wait.
+// ServeConn takes a client's connection, of which first has been read already, and closes it in the end. It does not wait. Whether the
+// address may connect, somebody else has asked.
 func (s *Server) ServeConn(conn net.Conn, first []byte) {
 	if !s.admit(conn) {
 		s.count.refuse(RefusedBusy)

@@ -17,6 +17,7 @@ const (
 	RefusedEnding    = "ending"        // a permission for an allocation that ends just now, or has
 	RefusedMismatch  = "no-allocation" // a request about an allocation that is not there, or another user's
 	RefusedBusy      = "connections"
+	RefusedBanned    = "banned" // by the guard: messages, and connections, of which there may also have been too many
 )
 
 // Stats is a snapshot of what a server did.
@@ -42,7 +43,7 @@ type counters struct {
 func newCounters() *counters {
 	c := &counters{refused: make(map[string]*atomic.Uint64)}
 	for _, reason := range []string{RefusedUser, RefusedForged, RefusedExpired, RefusedQuota, RefusedTotal, RefusedRate, RefusedPeer,
-		RefusedPacket, RefusedBandwidth, RefusedSocket, RefusedEnding, RefusedMismatch, RefusedBusy} {
+		RefusedPacket, RefusedBandwidth, RefusedSocket, RefusedEnding, RefusedMismatch, RefusedBusy, RefusedBanned} {
 		c.refused[reason] = new(atomic.Uint64)
 	}
 	return c
