@@ -14,6 +14,7 @@ import (
 
 	"tandem/bridge/identity/stir"
 	"tandem/bridge/numbers"
+	"tandem/sipside/transaction"
 )
 
 // STIR is what becomes of Identity headers (RFC 8224) in calls with a trunk. Those that came with a call go on to any backend where
@@ -84,7 +85,7 @@ func signedNumbers(p *Presentation, req *sip.Request) (callers []string, callee 
 		}
 		return user
 	}
-	for _, h := range req.GetHeaders("P-Asserted-Identity") {
+	for h := range transaction.Named(req, "P-Asserted-Identity") {
 		for _, one := range splitList(h.Value()) {
 			var uri sip.Uri
 			if _, err := sip.ParseAddressValue(one, &uri, nil); err == nil && number(uri) != "" {
@@ -109,7 +110,7 @@ func (br *branch) identities(callers []string, callee string) (all []sip.Header)
 		return nil
 	}
 	holds := false
-	for _, h := range c.in.req.GetHeaders("Identity") {
+	for h := range transaction.Named(c.in.req, "Identity") {
 		_, p, readable := stir.Claims(h.Value())
 		if !readable || !oneLine(h.Value()) {
 			continue

@@ -12,7 +12,7 @@ import (
 
 // bodied is what requests and responses share here.
 type bodied interface {
-	GetHeader(name string) sip.Header
+	Headers() []sip.Header
 	Body() []byte
 }
 

@@ -80,8 +80,8 @@ func (b *Bridge) dialogTowards(in *sip.Request, t target, uri string) Dialog {
 	}
 	d := Dialog{
 		CallID: b.ids.callID(), LocalTag: b.ids.tag(), Token: b.ids.token(), Target: uri,
-		LocalName: in.From().DisplayName, LocalURI: from.String(),
-		RemoteName: in.To().DisplayName, RemoteURI: to.String(),
+		LocalName: in.From().DisplayName, LocalURI: transaction.URI(&from),
+		RemoteName: in.To().DisplayName, RemoteURI: transaction.URI(&to),
 	}
 	if t.backend == nil {
 		d.Target = withoutHeaders(t.binding.Contact)

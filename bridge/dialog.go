@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/emiago/sipgo/sip"
@@ -45,7 +46,7 @@ func dialogOfInvite(req *sip.Request, localTag, token string) Dialog {
 		FirstSeq:   req.CSeq().SeqNo,
 		Token:      token,
 	}
-	for _, h := range req.GetHeaders("Record-Route") {
+	for h := range transaction.Named(req, "Record-Route") {
 		d.Routes = append(d.Routes, h.Value())
 	}
 	d.Target = d.RemoteURI // RFC 2543 needs no Contact
@@ -57,10 +58,10 @@ func dialogOfInvite(req *sip.Request, localTag, token string) Dialog {
 func (d Dialog) answered(res *sip.Response) Dialog {
 	d.RemoteTag, _ = res.To().Params.Get("tag")
 	d.Routes = nil
-	routes := res.GetHeaders("Record-Route")
-	for i := len(routes) - 1; i >= 0; i-- {
-		d.Routes = append(d.Routes, routes[i].Value())
+	for h := range transaction.Named(res, "Record-Route") {
+		d.Routes = append(d.Routes, h.Value())
 	}
+	slices.Reverse(d.Routes)
 	d.hear(res)
 	return d
 }
@@ -68,8 +69,7 @@ func (d Dialog) answered(res *sip.Response) Dialog {
 // headed is what requests and responses share here.
 type headed interface {
 	Contact() *sip.ContactHeader
-	GetHeader(name string) sip.Header
-	GetHeaders(name string) []sip.Header
+	Headers() []sip.Header
 }
 
 // hear takes what any message of the INVITE or a target refresh says of the peer (§12.2.1.2).
@@ -128,7 +128,7 @@ func (d *Dialog) build(method sip.RequestMethod, seq uint32) transaction.Outboun
 	callID := sip.CallIDHeader(d.CallID)
 	req.AppendHeader(&callID)
 	req.AppendHeader(&sip.CSeqHeader{SeqNo: seq, MethodName: method})
-	req.SetBody(nil)
+	req.AppendHeader(new(sip.ContentLengthHeader)) // sipgo's SetBody looks for one under each name else
 	return transaction.Outbound{Request: req, RequestURI: d.Target}
 }
 
@@ -141,7 +141,7 @@ func bare(uri sip.Uri) sip.Uri {
 
 func bareText(uri sip.Uri) string {
 	uri.Headers = nil
-	return uri.String()
+	return transaction.URI(&uri)
 }
 
 // withoutHeaders is bare of a URI's text.

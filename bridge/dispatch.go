@@ -213,8 +213,8 @@ func (b *Bridge) flowMoved(aor, oldFlow, newFlow string) {
 	}
 }
 
-func headerValue(msg interface{ GetHeader(string) sip.Header }, name string) string {
-	if h := msg.GetHeader(name); h != nil {
+func headerValue(msg interface{ Headers() []sip.Header }, name string) string {
+	if h := transaction.First(msg, name); h != nil {
 		return h.Value()
 	}
 	return ""

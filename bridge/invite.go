@@ -12,6 +12,7 @@ import (
 	"tandem/bridge/media"
 	"tandem/bridge/route"
 	"tandem/bridge/sdp"
+	"tandem/sipside/transaction"
 )
 
 // supported are the extensions that every leg understands; see Peering.extensions.
@@ -130,7 +131,7 @@ func (b *Bridge) openCall(in inbound, tenant, far string) *call {
 	c.hearSessionID(l, in.req)
 	c.record = Record{
 		Call: c.id, Tenant: tenant, Origin: in.origin(), Start: time.Now(),
-		From: in.req.From().Address.String(), To: in.req.Recipient.String(), STIR: in.verdict.record(),
+		From: transaction.URI(&in.req.From().Address), To: transaction.URI(&in.req.Recipient), STIR: in.verdict.record(),
 	}
 	if in.browser != nil {
 		c.record.Client, c.record.Subject = in.browser.Remote().Addr().String(), in.browser.Certificate()

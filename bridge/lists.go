@@ -2,6 +2,8 @@ package bridge
 
 import (
 	"strings"
+
+	"tandem/sipside/transaction"
 )
 
 // splitList splits a comma-separated header value into its trimmed elements.
@@ -18,11 +20,11 @@ func splitList(value string) []string {
 // listed are the elements of all headers of a name; Supported is also found by its short form.
 func listed(msg headed, name string) []string {
 	var out []string
-	for _, h := range msg.GetHeaders(name) {
+	for h := range transaction.Named(msg, name) {
 		out = append(out, splitList(h.Value())...)
 	}
 	if name == "Supported" {
-		for _, h := range msg.GetHeaders("k") {
+		for h := range transaction.Named(msg, "k") {
 			out = append(out, splitList(h.Value())...)
 		}
 	}

@@ -63,7 +63,7 @@ func (b *Bridge) respond(tx *transaction.Server, r reply) {
 // reasonsOf are a message's reasons, of all protocols (RFC 3326: SIP, Q.850), as the value of one header.
 func reasonsOf(msg headed) string {
 	var all []string
-	for _, h := range msg.GetHeaders("Reason") {
+	for h := range transaction.Named(msg, "Reason") {
 		if oneLine(h.Value()) {
 			all = append(all, h.Value())
 		}

@@ -38,6 +38,9 @@ func sessionExpires(msg headed) (interval time.Duration, refresher string) {
 	if value == "" {
 		value = headerValue(msg, "x")
 	}
+	if value == "" {
+		return 0, ""
+	}
 	seconds, params, _ := strings.Cut(value, ";")
 	n, err := strconv.ParseUint(strings.TrimSpace(seconds), 10, 31)
 	if err != nil {

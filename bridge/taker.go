@@ -2,8 +2,10 @@ package bridge
 
 import (
 	"fmt"
+	"slices"
 
 	"tandem/bridge/route"
+	"tandem/sipside/transaction"
 )
 
 // An INVITE with Replaces (RFC 3891) takes the place of a leg of ours: its caller goes on talking with that leg's far end. It is a
@@ -12,7 +14,7 @@ import (
 // serveTaker opens the call of an INVITE whose Replaces names a leg of ours. False where it names none: then the routes decide,
 // for it may be a dialog of two others.
 func (b *Bridge) serveTaker(in inbound, d route.Decision) bool {
-	values := in.req.GetHeaders("Replaces")
+	values := slices.Collect(transaction.Named(in.req, "Replaces"))
 	if len(values) == 0 {
 		return false
 	}
@@ -145,5 +147,5 @@ func (c *call) acceptTaken() {
 
 // nobodyToReplace says whether an INVITE names with Replaces a dialog that a browser would know nothing of.
 func nobodyToReplace(in inbound, d route.Decision) bool {
-	return d.To == route.Browsers && in.req.GetHeader("Replaces") != nil
+	return d.To == route.Browsers && transaction.First(in.req, "Replaces") != nil
 }

@@ -13,6 +13,7 @@ import (
 	"tandem/bridge/location"
 	"tandem/bridge/route"
 	"tandem/sipside"
+	"tandem/sipside/transaction"
 	"tandem/wss"
 )
 
@@ -127,7 +128,7 @@ func (b *Bridge) targetsAt(in inbound, to string, uri sip.Uri, like target) ([]s
 // query is what a pool's order looks at.
 func (in inbound) query() sipside.Query {
 	q := sipside.Query{
-		Caller: aorOf(in.req.From().Address), Callee: aorOf(in.req.To().Address), RequestURI: in.req.Recipient.String(), User: in.identity,
+		Caller: aorOf(in.req.From().Address), Callee: aorOf(in.req.To().Address), RequestURI: transaction.URI(&in.req.Recipient), User: in.identity,
 	}
 	if h := in.req.CallID(); h != nil {
 		q.CallID = h.Value()

@@ -409,7 +409,7 @@ func (b *safeBuffer) String() string {
 }
 
 // header is a header's value, "" where it is missing.
-func header(msg interface{ GetHeader(string) sip.Header }, name string) string {
+func header(msg interface{ Headers() []sip.Header }, name string) string {
 	return headerValue(msg, name)
 }
 

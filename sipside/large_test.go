@@ -118,7 +118,9 @@ func TestLimitCountsWholeRequest(t *testing.T) {
 		large bool
 	}{{0, false}, {1, true}} {
 		out := request(t, "MESSAGE", "sip:bob@example.com", "")
-		out.PrependHeader(d.newVia(udp, netip.Addr{}))
+		via := newVia()
+		d.address(via, udp, peer.at.Addr())
+		out.PrependHeader(via)
 		size := len(d.wire(out))
 		padding := maxUDPRequest - size + c.above - len("X-Pad: \r\n")
 		p, err := d.passageFor(d.Backend("pbx"), request(t, "MESSAGE", "sip:bob@example.com", "",

@@ -110,7 +110,7 @@ func inDialog(req *sip.Request) bool {
 // nextHop finds the target of a request and, where the topmost Route is a strict router, rewrites the request for it.
 // out must be the door's own copy. home is the backend's own URI.
 func nextHop(out transaction.Outbound, home sip.Uri) (transaction.Outbound, target, error) {
-	if top := out.Route(); top != nil {
+	if top := topRoute(out.Request); top != nil {
 		if _, loose := param(top.Address.UriParams, "lr"); !loose {
 			out = routeStrictly(out, top.Address)
 			t, err := targetOf(out.Recipient)
@@ -125,6 +125,13 @@ func nextHop(out transaction.Outbound, home sip.Uri) (transaction.Outbound, targ
 	}
 	t, err := targetOf(home)
 	return out, t, err
+}
+
+func topRoute(req *sip.Request) *sip.RouteHeader {
+	if transaction.First(req, "Route") == nil { // sipgo would look for one under each name
+		return nil
+	}
+	return req.Route()
 }
 
 // routeStrictly moves the first Route into the Request-URI and the Request-URI behind the last Route

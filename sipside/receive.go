@@ -124,12 +124,11 @@ func (in arrival) flow() transaction.Flow {
 // responses: the source address with rport or else sent-by's port; for streams the same connection (§18.2.2).
 func (in arrival) replyFlow(via *sip.ViaHeader) transaction.Flow {
 	_, wantsPort := param(via.Params, "rport")
-	source := in.from.Addr().String()
 	if wantsPort {
 		setParam(&via.Params, "rport", strconv.Itoa(int(in.from.Port())))
 	}
-	if host := strings.Trim(via.Host, "[]"); wantsPort || host != source {
-		setParam(&via.Params, "received", source)
+	if said, err := netip.ParseAddr(strings.Trim(via.Host, "[]")); wantsPort || err != nil || said != in.from.Addr() {
+		setParam(&via.Params, "received", in.from.Addr().String())
 	}
 	sentBy := netip.AddrPortFrom(in.from.Addr(), uint16(via.Port))
 	if via.Port == 0 {

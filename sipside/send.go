@@ -41,7 +41,8 @@ func (e *Endpoints) passageFor(b *Backend, out transaction.Outbound) (passage, e
 	if out.Request == nil {
 		return passage{}, errors.New("sipside: no request")
 	}
-	out.Request = shallowCopy(out.Request)
+	via := newVia()
+	out.Request = shallowCopy(out.Request, via)
 	out, hop, err := nextHop(out, b.uri)
 	if err != nil {
 		return passage{}, fmt.Errorf("sipside: next hop: %w", err)
@@ -55,8 +56,10 @@ func (e *Endpoints) passageFor(b *Backend, out transaction.Outbound) (passage, e
 	if known {
 		hop.transport = places[0].transport
 	}
-	via := e.newVia(hop.transport, firstAddr(places))
-	out.PrependHeader(via)
+	if hop.transport != udp { // a connection is offered for the peer's own requests (RFC 5923 §5)
+		via.Params = append(via.Params, sip.HeaderKV{K: "alias"})
+	}
+	e.address(via, hop.transport, firstAddr(places))
 	out.Wire = e.wire(out)
 	learn := hop.host != b.target.host
 	for _, p := range places {
@@ -64,34 +67,32 @@ func (e *Endpoints) passageFor(b *Backend, out transaction.Outbound) (passage, e
 			e.sources.learn(p.addr.Addr(), b)
 		}
 	}
-	d := e.newDeferred(b, hop, places, learn)
-	d.large = hop.transport == udp && len(out.Wire) > maxUDPRequest
-	if known && len(places) == 1 {
-		if flow, err := e.directly(d, places[0]); flow != nil || err != nil {
+	large, single := hop.transport == udp && len(out.Wire) > maxUDPRequest, known && len(places) == 1
+	if single {
+		if flow, err := e.directly(b, hop, places[0], large); flow != nil || err != nil {
 			return passage{out, flow}, err
 		}
 	}
-	if d.large && known && len(places) == 1 {
-		if c := e.established(connKey{transport: tcp, addr: places[0].addr}); c != nil {
-			e.address(via, tcp, firstAddr(places))
-			out.Wire = e.wire(out)
-			return passage{out, c}, nil
-		}
-	}
-	if d.large { // RFC 3261 §18.1.1: by TCP, and by UDP where that does not connect
+	if large { // RFC 3261 §18.1.1: by TCP, and by UDP where that does not connect
 		e.address(via, tcp, firstAddr(places))
 		out.Wire = e.wire(out)
+		if single {
+			if c := e.established(connKey{transport: tcp, addr: places[0].addr}); c != nil {
+				return passage{out, c}, nil
+			}
+		}
 	}
-	d.written = sentBy(via)
+	d := e.newDeferred(b, hop, places, learn)
+	d.large, d.written = large, sentBy(via)
 	return passage{out, d}, nil
 }
 
 // directly is the flow to a target's only server; nil where it has to be found out whether TCP connects.
-func (e *Endpoints) directly(d *deferred, p place) (transaction.Flow, error) {
+func (e *Endpoints) directly(b *Backend, hop target, p place, large bool) (transaction.Flow, error) {
 	if p.transport != udp {
-		return e.to(d.backend.connKeyOf(p, d.hop.host))
+		return e.to(b.connKeyOf(p, hop.host))
 	}
-	if d.large && !e.refusals.recent(p.addr) {
+	if large && !e.refusals.recent(p.addr) {
 		return nil, nil
 	}
 	u, err := e.udpFor(p.addr.Addr())
@@ -113,10 +114,11 @@ func (e *Endpoints) newDeferred(b *Backend, hop target, places []place, learn bo
 	return &deferred{e: e, id: id, hop: hop, places: places, backend: b, learn: learn}
 }
 
-// shallowCopy is a request of our own with the caller's header values: only the list of headers changes here, and the
+// shallowCopy is a request of our own with a Via and the caller's header values: only the list of headers changes here, and the
 // transaction layer copies the values.
-func shallowCopy(req *sip.Request) *sip.Request {
+func shallowCopy(req *sip.Request, via *sip.ViaHeader) *sip.Request {
 	out := sip.NewRequest(req.Method, req.Recipient)
+	out.AppendHeader(via)
 	for _, h := range req.Headers() {
 		out.AppendHeader(h)
 	}
@@ -124,17 +126,11 @@ func shallowCopy(req *sip.Request) *sip.Request {
 	return out
 }
 
-// newVia is the Via of a request, with a branch that nobody can guess: a response is matched by it. A connection is offered for
-// the peer's own requests (RFC 5923 §5).
-func (e *Endpoints) newVia(t transport, peer netip.Addr) *sip.ViaHeader {
-	via := &sip.ViaHeader{ProtocolName: "SIP", ProtocolVersion: "2.0", Params: sip.NewParams()}
-	via.Params = append(via.Params,
-		sip.HeaderKV{K: "branch", V: sip.RFC3261BranchMagicCookie + rand.Text()}, sip.HeaderKV{K: "rport"})
-	if t != udp {
-		via.Params = append(via.Params, sip.HeaderKV{K: "alias"})
-	}
-	e.address(via, t, peer)
-	return via
+// newVia is the Via of a request but for where it is sent from, with a branch that nobody can guess: a response is matched by it.
+func newVia() *sip.ViaHeader {
+	return &sip.ViaHeader{ProtocolName: "SIP", ProtocolVersion: "2.0", Params: sip.HeaderParams{
+		{K: "branch", V: sip.RFC3261BranchMagicCookie + rand.Text()}, {K: "rport"},
+	}}
 }
 
 // address sets transport and sent-by of a Via towards a peer.

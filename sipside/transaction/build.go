@@ -22,6 +22,7 @@ func NewResponse(req *sip.Request, status int, reason string) *sip.Response {
 			}
 		}
 	}
+	res.AppendHeader(new(sip.ContentLengthHeader)) // sipgo's SetBody looks for one under each name else
 	return res
 }
 

@@ -35,7 +35,7 @@ func (l *Layer) newClient(key clientKey, out Outbound, flow Flow, on func(Event)
 		pair = l.tables.inviteClient
 	}
 	if out.RequestURI == "" {
-		out.RequestURI = out.Recipient.String()
+		out.RequestURI = URI(&out.Recipient)
 	}
 	c := &Client{key: key, uri: out.RequestURI, flow: flow, prompt: out.Prompt, on: on, delivering: true, data: out.Wire}
 	if c.data == nil {
@@ -44,7 +44,7 @@ func (l *Layer) newClient(key clientKey, out Outbound, flow Flow, on func(Event)
 	if key.method == sip.INVITE {
 		c.invite = essence(out)
 	}
-	c.core = core{layer: l, table: choose(pair, flow.Reliable()), fired: c.timeout}
+	c.core = core{layer: l, table: choose(pair, flow.Reliable()), machine: c}
 	return c
 }
 

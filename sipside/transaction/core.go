@@ -11,9 +11,9 @@ const tryingAfter = 200 * time.Millisecond
 // core is what client and server transactions share: where the machine stands, and its two timers.
 type core struct {
 	// static after construction
-	layer *Layer
-	table *table
-	fired func(timer input) // runs the machine; called with mu held, releases it
+	layer   *Layer
+	table   *table
+	machine machine
 
 	mu sync.Mutex
 	// guarded by mu
@@ -21,6 +21,11 @@ type core struct {
 	repeat   slot // A, E, G, Trying
 	end      slot // all others
 	interval time.Duration
+}
+
+// machine is the transaction that a core is part of.
+type machine interface {
+	timeout(timer input) // runs it; called with mu held, releases it
 }
 
 // slot is one timer; the generation tells a late firing from a valid one.
@@ -113,6 +118,6 @@ func (c *core) arm(s *slot, timer input, d time.Duration) {
 			c.mu.Unlock()
 			return
 		}
-		c.fired(timer)
+		c.machine.timeout(timer)
 	})
 }

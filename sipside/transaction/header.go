@@ -68,6 +68,14 @@ func Named(msg interface{ Headers() []sip.Header }, name string) iter.Seq[sip.He
 	}
 }
 
+// First is the first of them, nil where there is none.
+func First(msg interface{ Headers() []sip.Header }, name string) sip.Header {
+	for h := range Named(msg, name) {
+		return h
+	}
+	return nil
+}
+
 // field is a header that is known here; all others are kept as they are.
 type field uint8
 

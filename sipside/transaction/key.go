@@ -20,13 +20,16 @@ func responseKey(res *sip.Response) clientKey {
 
 // serverKey finds the server transaction of a request (§17.2.3).
 type serverKey struct {
-	flow, sentBy, branch string
-	method               sip.RequestMethod
+	flow, host, branch string
+	port               int
+	method             sip.RequestMethod
 }
 
 // kept is the key without the message that it was read from: transactions outlive their requests by half a minute.
 func (k serverKey) kept() serverKey {
-	k.branch, k.method = strings.Clone(k.branch), sip.RequestMethod(strings.Clone(string(k.method)))
+	text := k.host + k.branch + string(k.method)
+	k.host, text = text[:len(k.host)], text[len(k.host):]
+	k.branch, k.method = text[:len(k.branch)], sip.RequestMethod(text[len(k.branch):])
 	return k
 }
 
@@ -42,7 +45,7 @@ func requestKey(msg Message, req *sip.Request, flow Flow) serverKey {
 	if method == sip.ACK {
 		method = sip.INVITE
 	}
-	key := serverKey{flow: flow.Identity(), sentBy: sentBy(via), method: method}
+	key := serverKey{flow: flow.Identity(), host: strings.ToLower(via.Host), port: via.Port, method: method}
 	branch := via.Params.GetOr("branch", "")
 	if rest, ok := strings.CutPrefix(branch, sip.RFC3261BranchMagicCookie); ok && rest != "" {
 		key.branch = branch
@@ -50,10 +53,6 @@ func requestKey(msg Message, req *sip.Request, flow Flow) serverKey {
 		key.branch = legacyBranch(msg, req)
 	}
 	return key
-}
-
-func sentBy(via *sip.ViaHeader) string {
-	return strings.ToLower(via.Host) + ":" + strconv.Itoa(via.Port)
 }
 
 // legacyBranch stands for the branch of RFC 2543 peers, which is not unique: Request-URI, From-tag, Call-ID, CSeq number and

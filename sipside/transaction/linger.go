@@ -50,7 +50,7 @@ func (l *lingering) fire() {
 			o.core.mu.Unlock()
 			continue
 		}
-		o.core.fired(o.timer)
+		o.core.machine.timeout(o.timer)
 	}
 }
 

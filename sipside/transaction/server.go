@@ -36,7 +36,7 @@ func (l *Layer) newServer(key serverKey, msg Message, req *sip.Request, flow Flo
 		pair = l.tables.inviteServer
 	}
 	m := &serving{key: key, flow: flow}
-	m.core = core{layer: l, table: choose(pair, flow.Reliable()), fired: func(timer input) { m.run(timer, nil, "") }}
+	m.core = core{layer: l, table: choose(pair, flow.Reliable()), machine: m}
 	m.user = &Server{serving: m, msg: msg, req: req}
 	return m.user
 }
@@ -113,6 +113,8 @@ func (s *serving) matchesAck(ack *sip.Request) bool {
 	defer s.mu.Unlock()
 	return s.key.branch == ack.Via().Params.GetOr("branch", "") || s.lastTag == toTag(ack.To())
 }
+
+func (s *serving) timeout(timer input) { s.run(timer, nil, "") }
 
 func (s *serving) flowLost(error) {
 	s.mu.Lock()

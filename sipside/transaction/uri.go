@@ -11,6 +11,12 @@ import (
 // ParseURI reads a URI as Parse does, false where it is none.
 func ParseURI(text string, uri *sip.Uri) bool { return parseURI(text, uri) }
 
+// URI is a URI's text, as Append writes it.
+func URI(uri *sip.Uri) string {
+	var room [128]byte
+	return string(appendURI(room[:0], uri))
+}
+
 // parseURI reads a URI (RFC 3261 §19.1, §25.1): what sipgo's reader makes of a user part with separators, or of white space,
 // is another address than the one that was meant. A sip or sips URI comes in its parts, any other as sipgo keeps it.
 func parseURI(s string, uri *sip.Uri) bool {

@@ -135,8 +135,11 @@ func (p *headParser) firstLine(line string) {
 
 // guessRequest finds the method of a request line with spaces that do not belong there, so that it can be answered.
 func (p *headParser) guessRequest(line string) {
+	if p.msg != nil {
+		return
+	}
 	words := strings.Fields(line)
-	if p.msg == nil && len(words) >= 3 && isToken(words[0]) && isVersion(words[len(words)-1]) {
+	if len(words) >= 3 && isToken(words[0]) && isVersion(words[len(words)-1]) {
 		p.msg = sip.NewRequest(sip.RequestMethod(words[0]), sip.Uri{})
 	}
 }
