@@ -43,7 +43,8 @@ type Tokens struct {
 	stop    context.CancelFunc
 }
 
-// refetch bounds how often a token with an unknown key makes the key set be fetched: anybody can send one.
+// refetch bounds how often a token with an unknown key makes the key set be fetched: anybody can send one. Who comes less than
+// fetchTimeout too early waits, one at a time; all others are refused at once.
 const (
 	refetch      = 10 * time.Second
 	fetchTimeout = 5 * time.Second
@@ -97,7 +98,7 @@ func (t *Tokens) fetchKeys(ctx context.Context, cfg TokenConfig) error {
 	set, err := keyfunc.NewDefaultOverrideCtx(ctx, []string{cfg.JWKS}, keyfunc.Override{
 		Client:            &http.Client{Transport: bounded{http.DefaultTransport, maxKeySet}},
 		HTTPTimeout:       fetchTimeout,
-		RateLimitWaitMax:  time.Millisecond, // who cannot fetch now is refused, not kept waiting
+		RateLimitWaitMax:  fetchTimeout, // of the fetch, too, not of the wait before it alone
 		RefreshUnknownKID: rate.NewLimiter(rate.Every(refetch), 1),
 		RefreshErrorHandlerFunc: func(url string) func(context.Context, error) {
 			return func(_ context.Context, err error) {
