@@ -117,18 +117,22 @@ func (a *authority) judge(w *world, req *sip.Request, level, orig, originID stri
 func TestIdentityPasses(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
-	div := sip.NewHeader("Identity", strings.Replace(a.identity(func(p *stir.Passport) { p.Dest = []string{"12355550000"} }).Value(), `"shaken"`, `"div"`, 1))
-	date := sip.NewHeader("Date", time.Now().UTC().Format(http.TimeFormat))
+	date := func() sip.Header { return sip.NewHeader("Date", time.Now().UTC().Format(http.TimeFormat)) }
 	for name, c := range map[string]struct {
-		headers []sip.Header
+		headers func() []sip.Header // made with the call, for they hold for a minute; nil: none
 		rewrite route.Rewrite
 		passes  bool
 		level   string // of ours
 	}{
-		"as it is":   {headers: []sip.Header{div, a.identity(), date}, passes: true},
-		"none":       {level: "B"},
-		"diverted":   {headers: []sip.Header{a.identity(), date}, rewrite: route.Rewrite{User: "+12355559999"}, level: "B"},
-		"unreadable": {headers: []sip.Header{sip.NewHeader("Identity", "..abc;info=<https://x.example/>"), date}, level: "B"},
+		"as it is": {headers: func() []sip.Header {
+			div := strings.Replace(a.identity(func(p *stir.Passport) { p.Dest = []string{"12355550000"} }).Value(), `"shaken"`, `"div"`, 1)
+			return []sip.Header{sip.NewHeader("Identity", div), a.identity(), date()}
+		}, passes: true},
+		"none":     {level: "B"},
+		"diverted": {headers: func() []sip.Header { return []sip.Header{a.identity(), date()} }, rewrite: route.Rewrite{User: "+12355559999"}, level: "B"},
+		"unreadable": {headers: func() []sip.Header {
+			return []sip.Header{sip.NewHeader("Identity", "..abc;info=<https://x.example/>"), date()}
+		}, level: "B"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -136,9 +140,13 @@ func TestIdentityPasses(t *testing.T) {
 			w := newWorld(t, conditions{other: true, routes: routes, bridge: Config{Peerings: a.signing(Signing{Attest: "B"}, func(p *Peering) { p.Presentation = nil })}})
 			at := w.sip.Addrs()[0]
 			uri := sip.Uri{Scheme: "sip", User: stirCallee, Host: at.Addr().String(), Port: int(at.Port())}
+			var headers []sip.Header
+			if c.headers != nil {
+				headers = c.headers()
+			}
 			_, err := w.agents[0].Invite(siptest.Call{
 				To: uri, From: &sip.FromHeader{Address: sip.Uri{Scheme: "sip", User: stirCaller, Host: "carrier.example"}},
-				SDP: w.rtp().Offer("sendrecv"), Headers: c.headers,
+				SDP: w.rtp().Offer("sendrecv"), Headers: headers,
 			})
 			w.check(err)
 			in, err := w.other.Expect(w.ctx(), sip.INVITE)
@@ -151,8 +159,8 @@ func TestIdentityPasses(t *testing.T) {
 				}
 				return
 			}
-			if len(got) != 2 || got[0].Value() != c.headers[0].Value() || got[1].Value() != c.headers[1].Value() ||
-				header(in.Request(), "Date") != date.Value() || w.record().STIR != nil {
+			if len(got) != 2 || got[0].Value() != headers[0].Value() || got[1].Value() != headers[1].Value() ||
+				header(in.Request(), "Date") != headers[2].Value() || w.record().STIR != nil {
 				t.Errorf("the trunk got\n%s", in.Request().String())
 			}
 		})
@@ -163,11 +171,9 @@ func TestIdentityPasses(t *testing.T) {
 func TestIdentityDoesNotPass(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
-	for name, c := range map[string]struct {
-		headers []sip.Header
-	}{
-		"private": {[]sip.Header{a.identity(), sip.NewHeader("Privacy", "id")}},
-		"failed":  {[]sip.Header{a.identity(), sip.NewHeader("Date", "Sat, 21 Nov 2020 10:00:00 GMT")}},
+	for name, more := range map[string]sip.Header{
+		"private": sip.NewHeader("Privacy", "id"),
+		"failed":  sip.NewHeader("Date", "Sat, 21 Nov 2020 10:00:00 GMT"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -179,7 +185,7 @@ func TestIdentityDoesNotPass(t *testing.T) {
 			_, err := w.agents[0].Invite(siptest.Call{
 				To:   sip.Uri{Scheme: "sip", User: stirCallee, Host: at.Addr().String(), Port: int(at.Port())},
 				From: &sip.FromHeader{Address: sip.Uri{Scheme: "sip", User: stirCaller, Host: "carrier.example"}},
-				SDP:  w.rtp().Offer("sendrecv"), Headers: c.headers,
+				SDP:  w.rtp().Offer("sendrecv"), Headers: []sip.Header{a.identity(), more},
 			})
 			w.check(err)
 			in, err := w.other.Expect(w.ctx(), sip.INVITE)

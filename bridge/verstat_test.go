@@ -23,7 +23,9 @@ func TestVerifiedFromATrunk(t *testing.T) {
 	old := func(p *stir.Passport) { p.IssuedAt = p.IssuedAt.Add(-time.Hour) }
 	other := func(p *stir.Passport) { p.Orig = "12155550000" }
 	passed := "<sip:+12155551212;verstat=TN-Validation-Passed@carrier.example>"
+	as := func(*stir.Passport) {}
 	for name, c := range map[string]struct {
+		signed  func(*stir.Passport) // when the call is made, for a PASSporT is soon too old; nil: not
 		headers []sip.Header
 		v       Verifying
 		more    func(*Peering)
@@ -31,32 +33,35 @@ func TestVerifiedFromATrunk(t *testing.T) {
 		verstat, attest, asserts, from string // from: the user; "": the number
 		record                         string
 	}{
-		"passed": {headers: []sip.Header{a.identity()}, verstat: verstatPassed, attest: "A", asserts: passed,
+		"passed": {signed: as, verstat: verstatPassed, attest: "A", asserts: passed,
 			record: "TN-Validation-Passed  A " + stirOrigin + " signed "},
-		"in From": {headers: []sip.Header{a.identity()}, v: Verifying{Tell: TellFrom}, verstat: verstatPassed, attest: "A",
+		"in From": {signed: as, v: Verifying{Tell: TellFrom}, verstat: verstatPassed, attest: "A",
 			from: stirCaller + ";verstat=TN-Validation-Passed", record: "TN-Validation-Passed  A " + stirOrigin + " signed "},
-		"in both": {headers: []sip.Header{a.identity()}, v: Verifying{Tell: TellBoth}, verstat: verstatPassed, attest: "A", asserts: passed,
+		"in both": {signed: as, v: Verifying{Tell: TellBoth}, verstat: verstatPassed, attest: "A", asserts: passed,
 			from: stirCaller + ";verstat=TN-Validation-Passed", record: "TN-Validation-Passed  A " + stirOrigin + " signed "},
-		"in headers": {headers: []sip.Header{a.identity()}, v: Verifying{Tell: TellHeaders}, verstat: verstatPassed, attest: "A",
+		"in headers": {signed: as, v: Verifying{Tell: TellHeaders}, verstat: verstatPassed, attest: "A",
 			record: "TN-Validation-Passed  A " + stirOrigin + " signed "},
-		"too old": {headers: []sip.Header{a.identity(old)}, verstat: verstatFailed, record: "TN-Validation-Failed stale   signed "},
-		"too old, trusted": {headers: []sip.Header{a.identity(old), sip.NewHeader(asserted, "<sip:+12155551212@x.example>")},
+		"too old": {signed: old, verstat: verstatFailed, record: "TN-Validation-Failed stale   signed "},
+		"too old, trusted": {signed: old, headers: []sip.Header{sip.NewHeader(asserted, "<sip:+12155551212@x.example>")},
 			more: func(p *Peering) { p.Untrusted = false }, verstat: verstatFailed,
 			asserts: "<sip:+12155551212;verstat=TN-Validation-Failed@x.example>", record: "TN-Validation-Failed stale   signed "},
-		"trusted": {headers: []sip.Header{a.identity(), sip.NewHeader(asserted, `"A" <sip:+12155551212@x.example>, <tel:+12155559999>`)},
+		"trusted": {signed: as, headers: []sip.Header{sip.NewHeader(asserted, `"A" <sip:+12155551212@x.example>, <tel:+12155559999>`)},
 			more: func(p *Peering) { p.Untrusted = false }, verstat: verstatPassed, attest: "A",
 			asserts: `"A" <sip:+12155551212;verstat=TN-Validation-Passed@x.example> | <tel:+12155559999;verstat=No-TN-Validation>`,
 			record:  "TN-Validation-Passed  A " + stirOrigin + " signed "},
-		"another's": {headers: []sip.Header{a.identity(other)}, verstat: verstatFailed, record: "TN-Validation-Failed mismatch   signed "},
-		"what is asserted is proven": {headers: []sip.Header{a.identity(other), sip.NewHeader(asserted, "<sip:+12155550000@x.example>")},
+		"another's": {signed: other, verstat: verstatFailed, record: "TN-Validation-Failed mismatch   signed "},
+		"what is asserted is proven": {signed: other, headers: []sip.Header{sip.NewHeader(asserted, "<sip:+12155550000@x.example>")},
 			verstat: verstatPassed, attest: "A", asserts: "<sip:+12155550000;verstat=TN-Validation-Passed@carrier.example>",
 			record: "TN-Validation-Passed  A " + stirOrigin + " signed "},
 		"none":    {verstat: verstatNone, record: "No-TN-Validation missing   signed "},
-		"private": {headers: []sip.Header{a.identity(), sip.NewHeader("Privacy", "id")}, verstat: verstatPassed, attest: "A", record: "TN-Validation-Passed  A " + stirOrigin + " signed "},
+		"private": {signed: as, headers: []sip.Header{sip.NewHeader("Privacy", "id")}, verstat: verstatPassed, attest: "A", record: "TN-Validation-Passed  A " + stirOrigin + " signed "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w, b := a.verifying(t, c.v, c.more)
+			if c.signed != nil {
+				c.headers = append(c.headers, a.identity(c.signed))
+			}
 			got := w.invited(b, w.fromTrunk("alice", c.headers...))
 			var asserts []string
 			for _, h := range got.GetHeaders(asserted) {

@@ -223,7 +223,7 @@ func TestVouchByToken(t *testing.T) {
 func TestTokenEndsTheFlow(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, conditions{routes: vouchRoutes(), gate: newGate(t)})
-	w.url += "?access_token=" + tokenFor(t, "alice", 3*time.Second)
+	w.url += "?access_token=" + tokenFor(t, "alice", 8*time.Second)
 	b := w.browser(wsstest.Options{})
 	_, err := b.Register(w.ctx(), "alice", "")
 	w.check(err)

@@ -32,7 +32,7 @@ type turnClient struct {
 	channels    atomic.Uint64 // and by the channel
 }
 
-func withClients(c *Config) { c.Clients = []netip.AddrPort{loopback(0)} }
+func withClients(c *Config) { c.Clients = []netip.AddrPort{netip.AddrPortFrom(c.RTP.Address, 0)} }
 
 func (c *turnClient) wrap(d []byte) []byte {
 	b := binary.BigEndian.AppendUint16(nil, c.channel)

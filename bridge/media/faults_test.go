@@ -222,7 +222,7 @@ func TestInjectedTowardsTheBrowser(t *testing.T) {
 		from   netip.Addr
 		reason DropReason
 	}{
-		{loopback(0).Addr(), DropInjected}, // as it would be let in had nobody been learnt
+		{home(t), DropInjected}, // as it would be let in had nobody been learnt
 		{netip.MustParseAddr("127.0.0.9"), DropSource},
 	} {
 		stranger := newPhoneOn(t, c.b.Local(), row.from)

@@ -28,7 +28,7 @@ func (p *peer) answerTo(m *stun.Message) *stun.Message {
 	p.t.Helper()
 	p.send(m.Raw)
 	fence := p.request(controlling{})
-	for range 50 {
+	for limit := time.After(patience); ; {
 		p.send(fence.Raw)
 		select {
 		case a := <-p.answers:
@@ -39,10 +39,10 @@ func (p *peer) answerTo(m *stun.Message) *stun.Message {
 				return nil
 			}
 		case <-time.After(100 * time.Millisecond):
+		case <-limit:
+			p.t.Fatal("no answers at all")
 		}
 	}
-	p.t.Fatal("no answers at all")
-	return nil
 }
 
 func build(t *testing.T, setters ...stun.Setter) *stun.Message {

@@ -121,7 +121,7 @@ func TestLearnerHearsTheDescribedAddressAtLast(t *testing.T) {
 func rtpCall(t *testing.T, e *Engine) (legs [2]*Leg, phones [2]*phone) {
 	t.Helper()
 	for i := range legs {
-		legs[i] = newLeg(t, e, LegSpec{Profile: sdp.RTP, Signalling: loopback(0).Addr()})
+		legs[i] = newLeg(t, e, LegSpec{Profile: sdp.RTP, Signalling: home(t)})
 		phones[i] = newPhone(t, legs[i].Local())
 		legs[i].SetRemote(phones[i].remote())
 	}

@@ -60,22 +60,17 @@ func TestSilence(t *testing.T) {
 }
 
 func TestRTCPIsASignOfLife(t *testing.T) {
-	t.Parallel()
-	e := open(t, func(c *Config) { c.Limits.Silence = time.Second })
-	var j journal
-	a := newLeg(t, e, LegSpec{Profile: sdp.RTP, OnEvent: j.note})
-	b := newLeg(t, e, LegSpec{Profile: sdp.RTP})
-	f := newPhone(t, a.Local())
-	a.SetRemote(f.remote())
-	e.Join(a, b, opusPlan())
-	every := time.NewTicker(20 * time.Millisecond)
-	defer every.Stop()
-	for range 100 { // for two seconds
-		<-every.C
-		f.sendRTCP(senderReport(f.ssrc))
-		if j.has(Dead, "") {
+	x := newWire(t, opusPlan())
+	limit := x.w.engine.cfg.Limits.Silence
+	for range 5 {
+		x.phoneSends(senderReport(9))
+		x.pass(limit)
+		if x.b.sweep(x.w); x.b.alive.dead {
 			t.Fatal("died in spite of RTCP")
 		}
 	}
-	waitFor(t, "the leg to die without", func() bool { return j.has(Dead, "") })
+	x.pass(1)
+	if x.b.sweep(x.w); !x.b.alive.dead {
+		t.Error("lives without")
+	}
 }

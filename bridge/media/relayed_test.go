@@ -13,7 +13,7 @@ import (
 // newSocket binds one on a free port.
 func newSocket(t testing.TB) *net.UDPConn {
 	t.Helper()
-	conn, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(loopback(0)))
+	conn, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(home(t), 0)))
 	if err != nil {
 		t.Fatal(err)
 	}

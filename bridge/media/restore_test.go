@@ -80,10 +80,10 @@ func TestPortsDrain(t *testing.T) {
 	low := freePair(t)
 	e := open(t, func(c *Config) {
 		c.RTP.Low, c.RTP.High = low, low+1
-		c.Limits.Drain = 2 * time.Second
+		c.Limits.Drain = 5 * time.Second
 	})
 	l := newLeg(t, e, LegSpec{Profile: sdp.RTP})
-	if got := l.Local(); len(got.Ports) != 1 || got.Ports[0] != low || got.Addr != loopback(0).Addr() {
+	if got := l.Local(); len(got.Ports) != 1 || got.Ports[0] != low || got.Addr != home(t) {
 		t.Fatalf("local %+v", got)
 	}
 	if _, err := e.NewLeg(LegSpec{Profile: sdp.RTP}); !errors.Is(err, ErrNoPorts) {
@@ -108,7 +108,7 @@ func TestPortsDrain(t *testing.T) {
 // freePair finds an even port with a free neighbour.
 func freePair(t *testing.T) uint16 {
 	t.Helper()
-	p := newPorts(RTPConfig{Address: loopback(0).Addr()}, 0, 0)
+	p := newPorts(RTPConfig{Address: home(t)}, 0, 0)
 	pair, err := p.take()
 	if err != nil {
 		t.Fatal(err)

@@ -12,7 +12,7 @@ func sdesCall(t *testing.T, suite string) (legs [2]*Leg, ends [2]*trunk) {
 	t.Helper()
 	e := open(t)
 	for i := range legs {
-		legs[i] = newLeg(t, e, LegSpec{Profile: sdp.RTP, Secure: true, Signalling: loopback(0).Addr()})
+		legs[i] = newLeg(t, e, LegSpec{Profile: sdp.RTP, Secure: true, Signalling: home(t)})
 		ends[i] = newTrunk(t, legs[i].Local(), uint32(0x1111*(i+1)))
 	}
 	ends[1].useSDES(legs[1].Local(), suite)

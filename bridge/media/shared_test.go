@@ -24,7 +24,7 @@ func newSharedCall(t *testing.T, e *Engine, offers bool) *sharedCall {
 	c := &sharedCall{e: e, far: newLeg(t, e, LegSpec{Profile: sdp.RTP})}
 	c.other = newPhone(t, c.far.Local())
 	c.far.SetRemote(c.other.remote())
-	spec := LegSpec{Profile: sdp.RTP, Shared: true, Signalling: loopback(0).Addr()}
+	spec := LegSpec{Profile: sdp.RTP, Shared: true, Signalling: home(t)}
 	if offers {
 		c.phone = newPhone(t, sdp.Local{Ports: []uint16{0}})
 		spec.Offered = &c.phone.remote().Streams[0]
@@ -156,7 +156,7 @@ func TestSharedPortConflict(t *testing.T) {
 	first := newSharedCall(t, e, false)
 	first.bothWays(t, "first")
 	remote := first.phone.remote()
-	own := newLeg(t, e, LegSpec{Profile: sdp.RTP, Shared: true, Signalling: loopback(0).Addr(), Offered: &remote.Streams[0]})
+	own := newLeg(t, e, LegSpec{Profile: sdp.RTP, Shared: true, Signalling: home(t), Offered: &remote.Streams[0]})
 	if own.Local().Ports[0] == first.l.Local().Ports[0] || e.Stats().Conflicts != 1 {
 		t.Fatalf("ports %v, %d conflicts", own.Local().Ports, e.Stats().Conflicts)
 	}
@@ -204,7 +204,7 @@ func TestSharedPortIsNotSquatted(t *testing.T) {
 // A new call at an ended one's address is heard at once, but by its own stream only.
 func TestSharedPortDrains(t *testing.T) {
 	t.Parallel()
-	e := open(t, func(c *Config) { c.Workers, c.Limits.Drain = 1, 2*time.Second })
+	e := open(t, func(c *Config) { c.Workers, c.Limits.Drain = 1, 5*time.Second })
 	c := newSharedCall(t, e, false)
 	c.bothWays(t, "old")
 	c.close()

@@ -152,7 +152,7 @@ func TestTCPRefusals(t *testing.T) {
 // One that validates no pair is closed, and so is one that says nothing.
 func TestIdleTCP(t *testing.T) {
 	t.Parallel()
-	e := open(t, withTCP, func(c *Config) { c.Limits.FirstCheck = time.Second })
+	e := open(t, withTCP, func(c *Config) { c.Limits.FirstCheck = 5 * time.Second })
 	l := newLeg(t, e, LegSpec{Profile: sdp.WebRTC})
 	p := newPeer(t, l.Local())
 	other := p.remote()

@@ -53,7 +53,7 @@ func newTrunk(t testing.TB, local sdp.Local, ssrc uint32) *trunk {
 	}
 	k := &trunk{t: t, certificate: certificate, ssrc: ssrc, sequence: 65500}
 	for i := range k.ends {
-		conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(loopback(0)))
+		conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(home(t), 0)))
 		if err != nil {
 			t.Fatal(err)
 		}

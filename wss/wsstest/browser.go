@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"sync"
@@ -28,7 +29,8 @@ type Browser struct {
 	calls   chan *Call // incoming
 
 	deaf    atomic.Bool
-	writeMu sync.Mutex // serialises writing
+	branch  atomic.Uint32 // of its last Via: a number of seven digits
+	writeMu sync.Mutex    // serialises writing
 
 	mu sync.Mutex
 	// guarded by mu
@@ -60,7 +62,7 @@ func Dial(ctx context.Context, url string, opt Options) (*Browser, error) {
 	if !opt.NoOrigin {
 		header.Set("Origin", opt.Origin)
 	}
-	dialer := websocket.Dialer{Subprotocols: opt.Subprotocols, TLSClientConfig: opt.TLS, HandshakeTimeout: 5 * time.Second}
+	dialer := websocket.Dialer{Subprotocols: opt.Subprotocols, TLSClientConfig: opt.TLS, HandshakeTimeout: time.Minute}
 	if opt.From != nil {
 		dialer.NetDialContext = (&net.Dialer{LocalAddr: &net.TCPAddr{IP: opt.From}}).DialContext
 	}
@@ -85,6 +87,7 @@ func Dial(ctx context.Context, url string, opt Options) (*Browser, error) {
 		dialogs: make(map[string]*Call),
 		user:    "anonymous@" + opt.Domain,
 	}
+	b.branch.Store(1_000_000 + rand.Uint32N(8_000_000))
 	pong := ws.PingHandler()
 	ws.SetPingHandler(func(data string) error {
 		if opt.NoPong || b.deaf.Load() {

@@ -3,7 +3,6 @@ package wsstest
 import (
 	"crypto/rand"
 	"fmt"
-	"math/big"
 	"strings"
 
 	"github.com/emiago/sipgo/sip"
@@ -14,12 +13,6 @@ func letters(n int) string {
 	return strings.ToLower(rand.Text() + rand.Text())[:n]
 }
 
-func digits(n int64) string {
-	limit := new(big.Int).Exp(big.NewInt(10), big.NewInt(n), nil)
-	v, _ := rand.Int(rand.Reader, limit) // never fails
-	return v.String()
-}
-
 func newUUID() string {
 	var u [16]byte
 	_, _ = rand.Read(u[:]) // never fails
@@ -27,11 +20,11 @@ func newUUID() string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", u[:4], u[4:6], u[6:8], u[8:10], u[10:])
 }
 
-// Via is a fresh Via of the browser: JsSIP's sent-by and its branch of at most 7 digits. The transport is WSS whatever the
-// scheme: a page behind a load balancer that does TLS says so too.
+// Via is a fresh Via of the browser: JsSIP's sent-by and its branch of 7 digits, which here no other of its Vias has. The transport is
+// WSS whatever the scheme: a page behind a load balancer that does TLS says so too.
 func (b *Browser) Via() *sip.ViaHeader {
 	return &sip.ViaHeader{ProtocolName: "SIP", ProtocolVersion: "2.0", Transport: "WSS", Host: b.viaHost,
-		Params: sip.HeaderParams{{K: "branch", V: "z9hG4bK" + digits(7)}}}
+		Params: sip.HeaderParams{{K: "branch", V: fmt.Sprint("z9hG4bK", b.branch.Add(1))}}}
 }
 
 // Contact is the browser's Contact URI, the same as long as it lives.
