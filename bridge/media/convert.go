@@ -152,8 +152,8 @@ func (c *converter) round(to [2]*codec.Transcoder) (next time.Duration, awake bo
 			c.inbox[i].advance()
 		}
 		t.SetLoss(int(c.loss[1-i].Load()))
-		for {
-			d, ok := t.Pull(c.now())
+		for now := c.now(); ; { // the round's, or a starved converter would never come to what it gets, nor to the other direction
+			d, ok := t.Pull(now)
 			if !ok {
 				break
 			}
