@@ -156,13 +156,13 @@ func TestConversion(t *testing.T) {
 			plan := convertedPlan(names, payloads)
 			e.Join(legs[0], legs[1], plan)
 			talk(t, both, tones)
+			var clear [2]bool
 			waitFor(t, "both to hear each other's tone", func() bool { // on a busy machine some sound comes late
-				clear := true
 				for i, s := range both {
 					s.listen(25)
-					clear = s.share(tones[1-i]) > 0.8 && clear
+					clear[i] = clear[i] || s.share(tones[1-i]) > 0.8
 				}
-				return clear
+				return clear[0] && clear[1]
 			})
 			held := convertedPlan(names, payloads)
 			held.Streams[0].Forward[0] = false
