@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"tandem/turn/ranges"
 )
 
 // Rule opens a set of peers: a prefix with all its ports, or with one.
@@ -51,29 +53,14 @@ type Media struct {
 	At   netip.AddrPort // where it is reached from here; differs behind a NAT
 }
 
-// special lists what a relay never reaches by a rule that is wider than the entry: an entry inside another needs a rule for itself.
-func special() []netip.Prefix {
-	var list []netip.Prefix
-	for _, text := range []string{
-		"0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "100.100.100.200/32", "127.0.0.0/8", "169.254.0.0/16", "169.254.169.254/32",
-		"169.254.170.2/32", "168.63.129.16/32", "172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16",
-		"198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "240.0.0.0/4",
-		"::/96", "::1/128", "64:ff9b::/96", "64:ff9b:1::/48", "100::/64", "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20",
-		"fc00::/7", "fd00:ec2::254/128", "fe80::/10", "fec0::/10",
-	} {
-		list = append(list, netip.MustParsePrefix(text))
-	}
-	return list
-}
-
 // policy is Peers made ready for packets; it never changes. Safe for concurrent use.
 type policy struct {
 	Peers
-	special []netip.Prefix
+	special []netip.Prefix // never reached by a rule that is wider than the entry: one inside another needs a rule for itself
 }
 
 func newPolicy(p Peers) *policy {
-	out := &policy{special: special()}
+	out := &policy{special: ranges.Special()}
 	for _, m := range p.Media {
 		out.Media = append(out.Media, Media{
 			Seen: netip.AddrPortFrom(plain(m.Seen.Addr()), m.Seen.Port()), At: netip.AddrPortFrom(plain(m.At.Addr()), m.At.Port()),

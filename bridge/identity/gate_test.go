@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/icholy/digest"
+
+	"tandem/bridge/identity/watched"
 )
 
 // gateRig is a Gate with a clock and a password file.
@@ -150,7 +152,7 @@ func TestUsersAreReadAnew(t *testing.T) {
 	now := time.Now()
 	u.now = func() time.Time { return now }
 	ask := func() string {
-		now = now.Add(lookEvery)
+		now = now.Add(watched.LookEvery)
 		ha1, _, _ := u.HA1(context.Background(), Login{User: "alice", Realm: "r"})
 		return ha1
 	}
@@ -216,7 +218,15 @@ func TestCallback(t *testing.T) {
 
 // Whatever a browser writes there: no panic, and nobody comes in.
 func FuzzCredentials(f *testing.F) {
-	gate := NewGate(GateConfig{Secrets: &Users{now: time.Now, log: slog.New(slog.DiscardHandler)}, Key: []byte("key")})
+	file := filepath.Join(f.TempDir(), "users")
+	if err := os.WriteFile(file, []byte("alice:secret\n"), 0o600); err != nil {
+		f.Fatal(err)
+	}
+	users, err := OpenUsers(file, os.LookupEnv, nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	gate := NewGate(GateConfig{Secrets: users, Key: []byte("key")})
 	f.Add(`Digest username="a", realm="r", nonce="n", uri="sip:r", response="00000000000000000000000000000000", qop=auth, nc=00000001, cnonce="c"`)
 	f.Add(`Bearer eyJhbGciOiJub25lIn0.e30.`)
 	f.Add(`Digest`)

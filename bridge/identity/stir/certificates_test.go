@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -57,19 +56,6 @@ func TestFetchFails(t *testing.T) {
 // What is nobody's public address is not asked, whatever name leads there.
 func TestPrivateAddresses(t *testing.T) {
 	t.Parallel()
-	for _, text := range []string{
-		"127.0.0.1", "10.0.0.1", "172.16.3.4", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1", "255.255.255.255",
-		"192.0.2.1", "198.18.0.1", "::1", "::", "fe80::1", "fd00::1", "ff02::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::",
-	} {
-		if public(netip.MustParseAddr(text)) {
-			t.Errorf("%s is public", text)
-		}
-	}
-	for _, text := range []string{"8.8.8.8", "2606:4700::1111", "193.0.6.139"} {
-		if !public(netip.MustParseAddr(text)) {
-			t.Errorf("%s is not public", text)
-		}
-	}
 	s := newShop(t, order{}) // DNS can lead anywhere: the name is not private, the address is
 	cfg := s.verifier().cfg.Fetch
 	cfg.Private = nil

@@ -18,6 +18,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"tandem/turn/ranges"
 )
 
 // Bounds of what a server can answer.
@@ -159,31 +161,12 @@ func (c FetchConfig) dial(ctx context.Context, network, address string) (net.Con
 		if err != nil {
 			return err
 		}
-		if !c.private(strings.ToLower(host)) && !public(to.Addr()) {
+		if !c.private(strings.ToLower(host)) && !ranges.Public(to.Addr()) {
 			return fmt.Errorf("%s has no public address", host)
 		}
 		return nil
 	}}
 	return d.DialContext(ctx, network, address)
-}
-
-// special are ranges that are not the public network's besides those that netip knows (RFC 6890), and those that hide an IPv4
-// address within an IPv6 one.
-var special = []netip.Prefix{
-	netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("192.0.0.0/24"),
-	netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("192.88.99.0/24"), netip.MustParsePrefix("198.18.0.0/15"),
-	netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("240.0.0.0/4"),
-	netip.MustParsePrefix("::/96"), netip.MustParsePrefix("64:ff9b::/96"), netip.MustParsePrefix("64:ff9b:1::/48"),
-	netip.MustParsePrefix("100::/64"), netip.MustParsePrefix("2001::/23"), netip.MustParsePrefix("2001:db8::/32"),
-	netip.MustParsePrefix("2002::/16"), netip.MustParsePrefix("fec0::/10"),
-}
-
-func public(a netip.Addr) bool {
-	a = a.Unmap().WithZone("")
-	if !a.IsGlobalUnicast() || a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() {
-		return false
-	}
-	return !slices.ContainsFunc(special, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
 // age is how long a document serves (RFC 9111 §5.2.2).

@@ -13,23 +13,26 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"tandem/bridge/identity/watched"
 )
 
 // Signer makes Identity headers. Safe for concurrent use.
 type Signer struct {
 	certificate string
-	key         *file[*ecdsa.PrivateKey]
+	key         *watched.File[*ecdsa.PrivateKey]
+	now         func() time.Time
 }
 
 // NewSigner signs with a PEM file's key, which is read again when it changes. certificate is the URL at which the whole world finds
 // the certificate.
 func NewSigner(certificate, key string, log *slog.Logger) *Signer {
-	return &Signer{certificate: certificate, key: newFile(key, readKey, log)}
+	return &Signer{certificate: certificate, key: watched.New(key, readKey, log), now: time.Now}
 }
 
 // Sign gives the value of the Identity header (RFC 8224 §4) with a SHAKEN PASSporT in full form, which SHAKEN wants.
 func (s *Signer) Sign(p Passport) (string, error) {
-	key, err := s.key.get(time.Now())
+	key, err := s.key.Get(s.now())
 	if err != nil {
 		return "", fmt.Errorf("stir: %w", err)
 	}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"tandem/bridge/identity/watched"
 )
 
 // signed is the signature of a text as a JWS has it.
@@ -24,11 +26,9 @@ func TestKeyIsReadAgain(t *testing.T) {
 	if _, f := s.verifier().Verify(t.Context(), usual(s.sign())); f != nil {
 		t.Fatal(f)
 	}
-	later := func() {
-		s.signer.key.mu.Lock()
-		s.signer.key.looked = s.signer.key.looked.Add(-lookEvery)
-		s.signer.key.mu.Unlock()
-	}
+	ahead := time.Duration(0)
+	s.signer.now = func() time.Time { return time.Now().Add(ahead) }
+	later := func() { ahead += watched.LookEvery }
 	s.renew(order{})
 	s.check(os.Chtimes(s.dir+"/leaf.key", time.Time{}, time.Now().Add(time.Minute)))
 	later()

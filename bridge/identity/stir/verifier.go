@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"tandem/bridge/identity/watched"
 )
 
 // Bounds of the Identity headers of a request: those that are read, and those whose certificates are asked for.
@@ -34,7 +36,7 @@ type Config struct {
 type Verifier struct {
 	// static after construction
 	cfg  Config
-	ca   *file[*x509.CertPool]
+	ca   *watched.File[*x509.CertPool]
 	now  func() time.Time
 	from *certificates
 }
@@ -47,7 +49,7 @@ func newVerifier(cfg Config, log *slog.Logger, now func() time.Time) *Verifier {
 		cfg.MaxAge = time.Minute
 	}
 	cfg.Fetch = cfg.Fetch.withDefaults()
-	return &Verifier{cfg: cfg, ca: newFile(cfg.CA, readPool, log), now: now, from: newCertificates(cfg.Fetch, now, log)}
+	return &Verifier{cfg: cfg, ca: watched.New(cfg.CA, readPool, log), now: now, from: newCertificates(cfg.Fetch, now, log)}
 }
 
 // Like says whether another verifier would do the same; then this one, which knows certificates already, can stay.
@@ -200,7 +202,7 @@ func (v *Verifier) trusts(chain []*x509.Certificate, number string, now time.Tim
 	if key, is := leaf.PublicKey.(*ecdsa.PublicKey); !is || key.Curve != elliptic.P256() {
 		return fault(Unsupported, "the certificate's key is not one of P-256")
 	}
-	roots, err := v.ca.get(now)
+	roots, err := v.ca.Get(now)
 	if err != nil {
 		return fault(Untrusted, "the trust anchors cannot be read")
 	}

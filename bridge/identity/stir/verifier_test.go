@@ -51,7 +51,7 @@ func TestCompactForm(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, order{})
 	now := s.now().Truncate(time.Second)
-	key, err := s.signer.key.get(now)
+	key, err := s.signer.key.Get(now)
 	s.check(err)
 	text := encoded(joseHeader{Alg: "ES256", Typ: "passport", X5U: s.url()}) + "." +
 		encoded(Passport{Orig: caller, Dest: []string{callee}, IssuedAt: now}.claims())
@@ -126,7 +126,7 @@ func TestNotVerified(t *testing.T) {
 // token is a header with another JWS header, X in it being the URL, and a signature that is good.
 func (s *shop) token(header string) string {
 	s.t.Helper()
-	key, err := s.signer.key.get(s.now())
+	key, err := s.signer.key.Get(s.now())
 	s.check(err)
 	p := Passport{Attest: Full, Orig: caller, Dest: []string{callee}, IssuedAt: s.now(), OrigID: origin}
 	text := base64.RawURLEncoding.EncodeToString([]byte(strings.Replace(header, "X", s.url(), 1))) + "." + encoded(p.claims())

@@ -1,4 +1,5 @@
-package stir
+// Package watched reads files again when they change.
+package watched
 
 import (
 	"log/slog"
@@ -7,11 +8,12 @@ import (
 	"time"
 )
 
-// lookEvery is how often a file is looked at for changes.
-const lookEvery = time.Second
+// LookEvery is how often a file is looked at for changes.
+const LookEvery = time.Second
 
-// file is what a file holds, read again when it changes; one that turned bad leaves what was known.
-type file[T any] struct {
+// File is what a file holds, read again when it changes; one that turned bad leaves what was known, and is complained about once. Safe
+// for concurrent use.
+type File[T any] struct {
 	// static after construction
 	name string
 	read func([]byte) (T, error)
@@ -31,18 +33,19 @@ type mark struct {
 	size int64
 }
 
-func newFile[T any](name string, read func([]byte) (T, error), log *slog.Logger) *file[T] {
+// New names a file and what reads its text; log may be nil.
+func New[T any](name string, read func([]byte) (T, error), log *slog.Logger) *File[T] {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &file[T]{name: name, read: read, log: log}
+	return &File[T]{name: name, read: read, log: log}
 }
 
-// get gives what the file holds at a time.
-func (f *file[T]) get(now time.Time) (T, error) {
+// Get gives what the file holds at a time; the error of the first reading lasts until one succeeds.
+func (f *File[T]) Get(now time.Time) (T, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if !f.looked.IsZero() && now.Sub(f.looked) < lookEvery {
+	if !f.looked.IsZero() && now.Sub(f.looked) < LookEvery {
 		return f.held, f.err
 	}
 	first := f.looked.IsZero()
