@@ -46,13 +46,11 @@ func TestDSCP(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { accepted.Close() })
-		for name, sock := range map[string]any{"UDP": udp.sock, "dialled": dialled, "accepted": accepted} {
-			raw, err := sock.(syscall.Conn).SyscallConn()
-			if err != nil {
-				t.Fatal(err)
-			}
+		for name, control := range map[string]func(func(uintptr)){
+			"UDP": udp.sock.control, "dialled": controlOf(t, dialled), "accepted": controlOf(t, accepted),
+		} {
 			got := -1
-			_ = raw.Control(func(fd uintptr) { got, err = unix.GetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_TOS) })
+			control(func(fd uintptr) { got, err = unix.GetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_TOS) })
 			if err != nil || got>>2 != want {
 				t.Errorf("%s: dscp %d, want %d (%v)", name, got>>2, want, err)
 			}
@@ -61,4 +59,13 @@ func TestDSCP(t *testing.T) {
 	if err := (Config{DSCP: 64, Listen: []Listen{{Network: "udp", Addr: netip.MustParseAddrPort("127.0.0.1:0")}}}).Validate(); err == nil {
 		t.Error("dscp 64 taken")
 	}
+}
+
+func controlOf(t *testing.T, sock net.Conn) func(func(uintptr)) {
+	t.Helper()
+	raw, err := sock.(syscall.Conn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(f func(uintptr)) { _ = raw.Control(f) }
 }

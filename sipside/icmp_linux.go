@@ -30,13 +30,8 @@ func watchICMP(sock *net.UDPConn) error {
 }
 
 // unreachable takes the queued ICMP errors and gives the destinations that they declare unreachable.
-func unreachable(sock *net.UDPConn) []netip.AddrPort {
-	raw, err := sock.SyscallConn()
-	if err != nil {
-		return nil // the socket is closed
-	}
-	var found []netip.AddrPort
-	_ = raw.Control(func(fd uintptr) { // fails on a closed socket only
+func unreachable(sock *packetSocket) (found []netip.AddrPort) {
+	sock.control(func(fd uintptr) {
 		control := make([]byte, 512)
 		for {
 			_, n, _, to, err := unix.Recvmsg(int(fd), nil, control, unix.MSG_ERRQUEUE|unix.MSG_DONTWAIT)

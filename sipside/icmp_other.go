@@ -10,4 +10,4 @@ import (
 // watchICMP is for Linux; elsewhere a peer whose process is gone is known by a timeout.
 func watchICMP(*net.UDPConn) error { return nil }
 
-func unreachable(*net.UDPConn) []netip.AddrPort { return nil }
+func unreachable(*packetSocket) []netip.AddrPort { return nil }

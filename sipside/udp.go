@@ -18,7 +18,7 @@ import (
 type udpListener struct {
 	// static after construction
 	e     *Endpoints
-	sock  *net.UDPConn
+	sock  *packetSocket
 	local netip.AddrPort
 
 	mu    sync.Mutex
@@ -52,7 +52,11 @@ func openUDP(e *Endpoints, addr netip.AddrPort) (*udpListener, error) {
 		e.log.Info("ICMP errors are not seen, a dead UDP peer is known by timeouts", "listener", addr.String(), "error", err)
 	}
 	local := sock.LocalAddr().(*net.UDPAddr).AddrPort()
-	return &udpListener{e: e, sock: sock, local: local, flows: map[netip.AddrPort]*datagram{}}, nil
+	packets, err := newPacketSocket(sock)
+	if err != nil {
+		return nil, err
+	}
+	return &udpListener{e: e, sock: packets, local: local, flows: map[netip.AddrPort]*datagram{}}, nil
 }
 
 func (u *udpListener) addr() netip.AddrPort { return u.local }
@@ -76,14 +80,19 @@ func (u *udpListener) flow(to netip.AddrPort) *datagram {
 }
 
 // read takes datagrams until the socket is closed. One goroutine reads, so that messages of a peer stay in order; the
-// parser copies what it keeps, so that one buffer serves all.
+// parser copies what it keeps, so that a batch's buffers serve all.
 func (u *udpListener) read() error {
-	buf := make([]byte, maxDatagram)
+	var pace pacer
 	for {
-		n, from, err := u.sock.ReadFromUDPAddrPort(buf)
+		n, err := u.sock.receive()
 		switch {
 		case err == nil:
-			u.arrived(buf[:n], netip.AddrPortFrom(from.Addr().Unmap(), from.Port()))
+			for i := range n {
+				u.arrived(u.sock.datagram(i))
+			}
+			if wait := pace.came(n, time.Now()); wait > 0 && n < batchSize {
+				u.sock.collect(wait)
+			}
 		case errors.Is(err, net.ErrClosed):
 			return nil
 		case saidByICMP(err):
@@ -142,13 +151,13 @@ var _ transaction.Flow = (*datagram)(nil)
 // Send never blocks beyond the copy into the socket's buffer. A write reports, instead of writing, what ICMP said of an
 // earlier datagram, perhaps to somebody else: then it is tried again.
 func (d *datagram) Send(data []byte) error {
-	_, err := d.u.sock.WriteToUDPAddrPort(data, d.to)
+	err := d.u.sock.send(data, d.to)
 	for range maxPendingErrors {
 		if err == nil || !saidByICMP(err) {
 			break
 		}
 		d.u.e.spawn(d.u.unreachable)
-		_, err = d.u.sock.WriteToUDPAddrPort(data, d.to)
+		err = d.u.sock.send(data, d.to)
 	}
 	if err != nil {
 		return fmt.Errorf("send to %s: %w", d.to, err)

@@ -1,0 +1,344 @@
+package sipside
+
+import (
+	"encoding/binary"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// packetSocket is a UDP socket that one goroutine reads in batches and any writes. The runtime's poller knows an epoll that holds it,
+// not the socket: else each datagram that comes while others collect would wake a thread. Calls that cannot wait are raw: each that
+// the scheduler is told of wakes its monitor where the process was asleep.
+type packetSocket struct {
+	// static after construction
+	v6   bool
+	file *os.File // of the epoll
+	raw  syscall.RawConn
+
+	// the reader's
+	in      inbox
+	drained bool // the last batch had room
+	failed  bool // the socket has an error
+	events  [2]unix.EpollEvent
+	check   func(uintptr) bool // happened, made once
+
+	mu sync.RWMutex
+	// guarded by mu
+	open  bool // what follows is
+	fd    int
+	epoll int // the socket is armed in it for one event at a time
+	timer int // a timerfd, for the runtime's timers wake the monitor, too
+}
+
+// What an event of the epoll is about.
+const (
+	forSocket = iota
+	forTimer
+)
+
+const batchSize = 16
+
+// inbox is a batch of datagrams; valid until the next one.
+type inbox struct {
+	messages [batchSize]unix.Mmsghdr
+	vectors  [batchSize]unix.Iovec
+	names    [batchSize]unix.RawSockaddrInet6 // has room for both families
+	buffers  [batchSize][maxDatagram]byte     // of which the kernel touches what it fills
+	zones    map[uint32]string                // names of links, by their index
+}
+
+// errQueued says that ICMP errors wait, and no datagram.
+var errQueued = os.NewSyscallError("recvmmsg", unix.EPROTO)
+
+// newPacketSocket takes a socket over.
+func newPacketSocket(sock *net.UDPConn) (*packetSocket, error) {
+	p := &packetSocket{open: true, fd: -1, epoll: -1, timer: -1, v6: sock.LocalAddr().(*net.UDPAddr).IP.To4() == nil}
+	p.check = p.happened
+	p.in.init()
+	err := errors.Join(p.duplicate(sock), p.watch())
+	_ = sock.Close()
+	if err != nil {
+		_ = p.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+// duplicate takes a descriptor of our own, which no poller knows.
+func (p *packetSocket) duplicate(sock *net.UDPConn) error {
+	raw, err := sock.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	err = raw.Control(func(fd uintptr) { p.fd, failed = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0) })
+	return errors.Join(err, os.NewSyscallError("fcntl", failed))
+}
+
+func (p *packetSocket) watch() (err error) {
+	if p.timer, err = unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK); err != nil {
+		return os.NewSyscallError("timerfd_create", err)
+	}
+	if p.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return os.NewSyscallError("epoll_create1", err)
+	}
+	if err := unix.SetNonblock(p.epoll, true); err != nil { // what os.NewFile takes as a sign that it can be polled
+		return os.NewSyscallError("fcntl", err)
+	}
+	p.file = os.NewFile(uintptr(p.epoll), "epoll")
+	if p.raw, err = p.file.SyscallConn(); err != nil {
+		return err
+	}
+	disarmed, ticking := unix.EpollEvent{Events: unix.EPOLLONESHOT, Fd: forSocket}, unix.EpollEvent{Events: unix.EPOLLIN, Fd: forTimer}
+	return os.NewSyscallError("epoll_ctl", errors.Join(
+		unix.EpollCtl(p.epoll, unix.EPOLL_CTL_ADD, p.fd, &disarmed), unix.EpollCtl(p.epoll, unix.EPOLL_CTL_ADD, p.timer, &ticking)))
+}
+
+// Close ends what waits in receive. Safe to call twice.
+func (p *packetSocket) Close() error {
+	p.mu.Lock()
+	if !p.open {
+		p.mu.Unlock()
+		return net.ErrClosed
+	}
+	p.open = false
+	err := errors.Join(closeOpen(p.fd), closeOpen(p.timer))
+	p.mu.Unlock()
+	if p.file == nil {
+		return errors.Join(err, closeOpen(p.epoll))
+	}
+	return errors.Join(err, p.file.Close()) // waits for who reads
+}
+
+func closeOpen(fd int) error {
+	if fd < 0 {
+		return nil
+	}
+	return os.NewSyscallError("close", unix.Close(fd))
+}
+
+// control gives the descriptor to f, unless the socket is closed.
+func (p *packetSocket) control(f func(fd uintptr)) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if p.open {
+		f(uintptr(p.fd))
+	}
+}
+
+func (b *inbox) init() {
+	b.zones = map[uint32]string{}
+	for i := range b.messages {
+		b.vectors[i] = unix.Iovec{Base: &b.buffers[i][0], Len: maxDatagram}
+		h := &b.messages[i].Hdr
+		h.Iov, h.Iovlen = &b.vectors[i], 1
+		h.Name = (*byte)(unsafe.Pointer(&b.names[i]))
+	}
+}
+
+// receive waits for datagrams and gives how many came. An error is the socket's end (net.ErrClosed), or passes.
+func (p *packetSocket) receive() (int, error) {
+	for {
+		if p.drained {
+			if err := p.wait(); err != nil {
+				return 0, err
+			}
+		}
+		if n, err := p.take(); n > 0 || err != nil {
+			return n, err
+		}
+		if p.failed {
+			p.failed = false
+			return 0, errQueued
+		}
+	}
+}
+
+// take gives what is there.
+func (p *packetSocket) take() (int, error) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if !p.open {
+		return 0, net.ErrClosed
+	}
+	for i := range p.in.messages {
+		p.in.messages[i].Hdr.Namelen = unix.SizeofSockaddrInet6
+	}
+	n, _, errno := syscall.RawSyscall6(unix.SYS_RECVMMSG, uintptr(p.fd), uintptr(unsafe.Pointer(&p.in.messages[0])),
+		batchSize, unix.MSG_DONTWAIT, 0, 0)
+	switch errno {
+	case 0:
+		p.drained = n < batchSize
+		return int(n), nil
+	case unix.EAGAIN:
+		p.drained = true
+		return 0, nil
+	case unix.EINTR:
+		return 0, nil
+	}
+	return 0, os.NewSyscallError("recvmmsg", errno)
+}
+
+// datagram is one of the batch.
+func (p *packetSocket) datagram(i int) ([]byte, netip.AddrPort) {
+	return p.in.buffers[i][:p.in.messages[i].Len], p.in.source(i)
+}
+
+func (b *inbox) source(i int) netip.AddrPort {
+	name := &b.names[i]
+	port := (*[2]byte)(unsafe.Pointer(&name.Port))
+	at := binary.BigEndian.Uint16(port[:])
+	if name.Family == unix.AF_INET {
+		v4 := (*unix.RawSockaddrInet4)(unsafe.Pointer(name))
+		return netip.AddrPortFrom(netip.AddrFrom4(v4.Addr), at)
+	}
+	addr := netip.AddrFrom16(name.Addr).Unmap()
+	if name.Scope_id != 0 {
+		addr = addr.WithZone(b.zone(name.Scope_id))
+	}
+	return netip.AddrPortFrom(addr, at)
+}
+
+// zone is a link's name, or else its number, as the net package writes it.
+func (b *inbox) zone(index uint32) string {
+	name, known := b.zones[index]
+	if !known {
+		name = strconv.Itoa(int(index))
+		if link, err := net.InterfaceByIndex(int(index)); err == nil {
+			name = link.Name
+		}
+		b.zones[index] = name
+	}
+	return name
+}
+
+// wait ends when the socket has something.
+func (p *packetSocket) wait() error {
+	armed := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLONESHOT, Fd: forSocket}
+	p.control(func(fd uintptr) {
+		_, _, _ = syscall.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(p.epoll), unix.EPOLL_CTL_MOD, fd, uintptr(unsafe.Pointer(&armed)), 0, 0)
+	})
+	return p.sleep()
+}
+
+// collect lets datagrams come for d, above zero.
+func (p *packetSocket) collect(d time.Duration) {
+	p.drained = false
+	spec, set := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(d))}, false
+	p.control(func(uintptr) {
+		_, _, errno := syscall.RawSyscall6(unix.SYS_TIMERFD_SETTIME, uintptr(p.timer), 0, uintptr(unsafe.Pointer(&spec)), 0, 0, 0)
+		set = errno == 0
+	})
+	if set {
+		_ = p.sleep() // who reads sees a closed socket
+	}
+}
+
+// sleep ends with an event of the epoll, or by Close.
+func (p *packetSocket) sleep() error {
+	if p.raw.Read(p.check) != nil {
+		return net.ErrClosed
+	}
+	return nil
+}
+
+// happened takes the epoll's events.
+func (p *packetSocket) happened(epoll uintptr) bool {
+	n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, epoll, uintptr(unsafe.Pointer(&p.events[0])), uintptr(len(p.events)), 0, 0, 0)
+	if errno != 0 || n == 0 {
+		return false
+	}
+	for _, e := range p.events[:n] {
+		switch {
+		case e.Fd == forTimer:
+			p.control(func(uintptr) {
+				var b [8]byte
+				_, _, _ = syscall.RawSyscall(unix.SYS_READ, uintptr(p.timer), uintptr(unsafe.Pointer(&b)), uintptr(len(b)))
+			})
+		case e.Events&unix.EPOLLERR != 0:
+			p.failed = true
+		}
+	}
+	return true
+}
+
+// How often, and how long each time, a write waits for room in the socket's buffer.
+const (
+	roomTries = 10
+	roomWait  = 50 * time.Millisecond
+)
+
+// send writes a datagram.
+func (p *packetSocket) send(data []byte, to netip.AddrPort) error {
+	for range roomTries {
+		errno := p.sendOnce(data, to)
+		switch errno {
+		case 0:
+			return nil
+		case unix.EAGAIN:
+			p.awaitRoom()
+		case unix.EINTR:
+		default:
+			return os.NewSyscallError("sendto", errno)
+		}
+	}
+	return os.NewSyscallError("sendto", unix.EAGAIN)
+}
+
+func (p *packetSocket) sendOnce(data []byte, to netip.AddrPort) syscall.Errno {
+	if to.Addr().Is4() == p.v6 || len(data) == 0 {
+		return unix.EAFNOSUPPORT
+	}
+	var name unix.RawSockaddrInet6
+	size := writeName(&name, to)
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if !p.open {
+		return unix.EBADF
+	}
+	_, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(p.fd), uintptr(unsafe.Pointer(&data[0])), uintptr(len(data)),
+		unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, uintptr(unsafe.Pointer(&name)), size)
+	return errno
+}
+
+// writeName makes the kernel's form of an address and gives its size.
+func writeName(name *unix.RawSockaddrInet6, to netip.AddrPort) uintptr {
+	port := (*[2]byte)(unsafe.Pointer(&name.Port))
+	binary.BigEndian.PutUint16(port[:], to.Port())
+	addr := to.Addr()
+	if addr.Is4() {
+		v4 := (*unix.RawSockaddrInet4)(unsafe.Pointer(name))
+		v4.Family, v4.Addr = unix.AF_INET, addr.As4()
+		return unix.SizeofSockaddrInet4
+	}
+	name.Family, name.Addr = unix.AF_INET6, addr.As16()
+	if zone := addr.Zone(); zone != "" {
+		name.Scope_id = link(zone)
+	}
+	return unix.SizeofSockaddrInet6
+}
+
+// link is a zone's index; 0 where there is none.
+func link(zone string) uint32 {
+	if found, err := net.InterfaceByName(zone); err == nil {
+		return uint32(found.Index)
+	}
+	index, _ := strconv.ParseUint(zone, 10, 32)
+	return uint32(index)
+}
+
+// awaitRoom waits until the socket takes more; a call that may last, so the scheduler is told.
+func (p *packetSocket) awaitRoom() {
+	p.control(func(fd uintptr) {
+		_, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, int(roomWait.Milliseconds()))
+	})
+}
