@@ -287,6 +287,8 @@ func (p *packetSocket) send(data []byte, to netip.AddrPort) error {
 		case unix.EAGAIN:
 			p.awaitRoom()
 		case unix.EINTR:
+		case unix.EBADF:
+			return net.ErrClosed
 		default:
 			return os.NewSyscallError("sendto", errno)
 		}
@@ -295,7 +297,7 @@ func (p *packetSocket) send(data []byte, to netip.AddrPort) error {
 }
 
 func (p *packetSocket) sendOnce(data []byte, to netip.AddrPort) syscall.Errno {
-	if to.Addr().Is4() == p.v6 || len(data) == 0 {
+	if to.Addr().Is4() == p.v6 || len(data) == 0 { // nothing is ever empty
 		return unix.EAFNOSUPPORT
 	}
 	var name unix.RawSockaddrInet6

@@ -121,9 +121,7 @@ func (p *pause) open() (err error) {
 		return err
 	}
 	p.check = func(fd uintptr) bool {
-		var b [8]byte
-		_, _, errno := syscall.RawSyscall(unix.SYS_READ, fd, uintptr(unsafe.Pointer(&b)), 8)
-		return errno == 0
+		return readEight(int(fd))
 	}
 	p.file, p.raw, err = pollable(p.fd, "timerfd")
 	return err
@@ -132,7 +130,7 @@ func (p *pause) open() (err error) {
 // sleep lasts for d, above zero.
 func (p *pause) sleep(d time.Duration) {
 	spec := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(d))}
-	_ = unix.TimerfdSettime(p.fd, 0, &spec, nil)
+	setTimer(p.fd, &spec)
 	_ = p.raw.Read(p.check)
 }
 
@@ -199,18 +197,17 @@ func (p *poller) wait() { p.gate.wait() }
 // signal wakes the poller from another goroutine.
 func (p *poller) signal() {
 	one := [8]byte{1}
-	_, _ = unix.Write(p.event, one[:])
+	writeEight(p.event, &one)
 }
 
 // quench takes a wake or timer event off.
 func (p *poller) quench(kind int32) {
-	var b [8]byte
 	if kind == forTimer {
 		p.armed = 0
-		_, _ = unix.Read(p.timer, b[:])
+		readEight(p.timer)
 		return
 	}
-	_, _ = unix.Read(p.event, b[:])
+	readEight(p.event)
 }
 
 // arm has wait end after d at the latest; deadline identifies the time, so that the same one is not set again.
@@ -220,7 +217,7 @@ func (p *poller) arm(deadline int64, d time.Duration) {
 	}
 	p.armed = deadline
 	spec := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(max(d, 1)))}
-	_ = unix.TimerfdSettime(p.timer, 0, &spec, nil)
+	setTimer(p.timer, &spec)
 }
 
 func (p *poller) close() {

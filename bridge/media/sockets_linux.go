@@ -114,11 +114,8 @@ func prepareSocket(fd, family int, at netip.AddrPort, shared bool) error {
 			return os.NewSyscallError("setsockopt", err)
 		}
 	}
-	var address unix.Sockaddr = &unix.SockaddrInet6{Port: int(at.Port()), Addr: at.Addr().As16()}
-	if family == unix.AF_INET {
-		address = &unix.SockaddrInet4{Port: int(at.Port()), Addr: at.Addr().Unmap().As4()}
-	}
-	return os.NewSyscallError("bind", unix.Bind(fd, address))
+	name := sockaddrOf(at)
+	return bindRaw(fd, &name)
 }
 
 func localAddrPort(fd int) (netip.AddrPort, error) {
@@ -135,7 +132,7 @@ func localAddrPort(fd int) (netip.AddrPort, error) {
 func closeAll(fds []int) {
 	for _, fd := range fds {
 		if fd >= 0 {
-			_ = unix.Close(fd)
+			closeRaw(fd)
 		}
 	}
 }
