@@ -19,6 +19,14 @@ func bindRaw(fd int, name *sockaddr) error {
 	return nil
 }
 
+func setOption(fd, level, option int, value int32) error {
+	_, _, errno := syscall.RawSyscall6(unix.SYS_SETSOCKOPT, uintptr(fd), uintptr(level), uintptr(option), uintptr(unsafe.Pointer(&value)), unsafe.Sizeof(value), 0)
+	if errno != 0 {
+		return os.NewSyscallError("setsockopt", errno)
+	}
+	return nil
+}
+
 func closeRaw(fd int) { _, _, _ = syscall.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0) }
 
 func setTimer(fd int, at *unix.ItimerSpec) {

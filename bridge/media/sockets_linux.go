@@ -84,7 +84,7 @@ func mark(fd, family, dscp int) error {
 	if family == unix.AF_INET6 {
 		level, option = unix.IPPROTO_IPV6, unix.IPV6_TCLASS
 	}
-	return os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, level, option, max(dscp, 0)<<2))
+	return setOption(fd, level, option, int32(max(dscp, 0)<<2))
 }
 
 func familyOf(a net.Addr) int {
@@ -96,13 +96,13 @@ func familyOf(a net.Addr) int {
 
 func prepareSocket(fd, family int, at netip.AddrPort, shared bool) error {
 	if family == unix.AF_INET6 {
-		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1); err != nil {
-			return os.NewSyscallError("setsockopt", err)
+		if err := setOption(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1); err != nil {
+			return err
 		}
 	}
 	if shared {
-		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1); err != nil {
-			return os.NewSyscallError("setsockopt", err)
+		if err := setOption(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1); err != nil {
+			return err
 		}
 	}
 	if at.Addr().IsUnspecified() {
@@ -110,8 +110,8 @@ func prepareSocket(fd, family int, at netip.AddrPort, shared bool) error {
 		if family == unix.AF_INET6 {
 			level, option = unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO
 		}
-		if err := unix.SetsockoptInt(fd, level, option, 1); err != nil {
-			return os.NewSyscallError("setsockopt", err)
+		if err := setOption(fd, level, option, 1); err != nil {
+			return err
 		}
 	}
 	name := sockaddrOf(at)
