@@ -51,7 +51,7 @@ func (l Leg) idle(said *Description) {
 func (d *Description) mids() (mids string) {
 	order := slices.Clone(d.Bundle)
 	for _, s := range d.Streams {
-		if !slices.Contains(order, s.MID) {
+		if s.MID != "" && !slices.Contains(order, s.MID) {
 			order = append(order, s.MID)
 		}
 	}

@@ -1,7 +1,6 @@
 package sdp
 
 import (
-	"fmt"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -29,15 +28,17 @@ func hosts(addr netip.Addr, port uint16, mux bool) []Candidate {
 	return all
 }
 
-// String is the attribute's value. Ours are of type host: the address is the gateway's own, NAT or not, for an ICE-lite
+// candidate writes the attribute. Ours are of type host: the address is the gateway's own, NAT or not, for an ICE-lite
 // agent knows no other (RFC 8445 §5.2).
-func (c Candidate) String() string {
-	s := fmt.Sprintf("%s %d %s %d %s %d typ host", c.Foundation, max(1, c.Component), c.Transport, c.Priority,
-		c.Addr.Addr(), c.Addr.Port())
+func (w *writer) candidate(c Candidate) {
+	w.say("a=candidate:").say(c.Foundation).say(" ").number(uint64(max(1, c.Component))).say(" ").say(c.Transport)
+	w.say(" ").number(uint64(c.Priority)).say(" ")
+	w.text = c.Addr.Addr().AppendTo(w.text)
+	w.say(" ").number(uint64(c.Addr.Port())).say(" typ host")
 	if c.Transport == "tcp" {
-		s += " tcptype passive"
+		w.say(" tcptype passive")
 	}
-	return s
+	w.end()
 }
 
 // candidatesOf reads the usable candidates of a section: component 1, on RTP legs also 2, UDP, a numeric address. Host names (mDNS among
@@ -57,7 +58,7 @@ func candidatesOf(s section, profile Profile) []Candidate {
 }
 
 func parseCandidate(value string) (Candidate, bool) {
-	f := strings.Fields(value)
+	f := words(value, make([]string, 8))
 	if len(f) < 8 || f[1] != "1" && f[1] != "2" || !strings.EqualFold(f[2], "udp") || f[6] != "typ" {
 		return Candidate{}, false
 	}

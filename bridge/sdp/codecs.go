@@ -3,6 +3,7 @@ package sdp
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
@@ -111,14 +112,14 @@ func static(payloadType uint8) Codec {
 }
 
 // relayables are the codecs that the relay passes, each once.
-func relayables(codecs []Codec) []Codec {
-	all := make([]Codec, 0, len(codecs))
-	for _, c := range codecs {
-		if c.relayable() && !slices.ContainsFunc(all, c.Same) {
-			all = append(all, c)
+func relayables(codecs []Codec) iter.Seq[Codec] {
+	return func(yield func(Codec) bool) {
+		for i, c := range codecs {
+			if c.relayable() && !slices.ContainsFunc(codecs[:i], c.Same) && !yield(c) {
+				return
+			}
 		}
 	}
-	return all
 }
 
 // carries says whether one of the codecs can carry a stream, of sound or of pictures.
@@ -147,7 +148,7 @@ func names(codecs []Codec) string {
 // first codec of an answer. Of the events each leg has its own, whatever the far side has. Empty where nothing is shared.
 func shared(offered, far []Codec) []Codec {
 	var all []Codec
-	for _, f := range relayables(far) {
+	for f := range relayables(far) {
 		if i := slices.IndexFunc(offered, f.Same); i >= 0 && !f.telephone() {
 			c := offered[i]
 			c.Format = f.Format
@@ -316,23 +317,25 @@ func dynamic(n uint8) bool { return n >= 96 && n <= 127 || n >= 35 && n <= 63 }
 
 // rtpmap takes an rtpmap's encoding (RFC 8866 §6.6).
 func (c *Codec) rtpmap(value string) error {
-	parts := strings.Split(strings.TrimSpace(value), "/")
-	if len(parts) < 2 || parts[0] == "" || strings.ContainsAny(parts[0], " \t") {
+	name, rest, ok := strings.Cut(strings.TrimSpace(value), "/")
+	if !ok || name == "" || strings.ContainsAny(name, " \t") {
 		return errors.New("name/clock expected")
 	}
-	clock, err := strconv.ParseUint(parts[1], 10, 31)
+	rate, rest, _ := strings.Cut(rest, "/")
+	number, _, _ := strings.Cut(rest, "/")
+	clock, err := strconv.ParseUint(rate, 10, 31)
 	if err != nil || clock == 0 {
 		return errors.New("no such clock")
 	}
 	channels := uint64(1)
-	if strings.EqualFold(parts[0], "opus") {
+	if strings.EqualFold(name, "opus") {
 		channels = 2 // RFC 7587 §7 knows no other number, and some phones leave it out
 	}
-	if len(parts) > 2 && parts[2] != "" {
-		if channels, err = strconv.ParseUint(parts[2], 10, 8); err != nil || channels == 0 {
+	if number != "" {
+		if channels, err = strconv.ParseUint(number, 10, 8); err != nil || channels == 0 {
 			return errors.New("no such number of channels")
 		}
 	}
-	c.Name, c.Clock, c.Channels = parts[0], int(clock), int(channels)
+	c.Name, c.Clock, c.Channels = name, int(clock), int(channels)
 	return nil
 }

@@ -1,6 +1,7 @@
 package sdp
 
 import (
+	"cmp"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -48,11 +49,7 @@ func (c Crypto) String() string { return fmt.Sprintf("%d %s", c.Tag, c.Suite) }
 
 // line is the attribute's value (RFC 4568 §9.1).
 func (c Crypto) line() string {
-	name := c.Suite
-	if c.Alias != "" {
-		name = c.Alias
-	}
-	return fmt.Sprintf("%d %s inline:%s", c.Tag, name, base64.StdEncoding.EncodeToString(c.Key))
+	return fmt.Sprintf("%d %s inline:%s", c.Tag, cmp.Or(c.Alias, c.Suite), base64.StdEncoding.EncodeToString(c.Key))
 }
 
 // cryptosOf reads the a=crypto lines of a section that we can obey, in their order; those without MKI come first, for few

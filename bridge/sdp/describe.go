@@ -28,7 +28,10 @@ func describe(text []byte, profile Profile) (*Description, error) {
 // bundle are the mids of the first BUNDLE group (RFC 8843 §7).
 func (d document) bundle() []string {
 	for _, a := range d.session.attributes {
-		if f := strings.Fields(a.value); a.key == "group" && len(f) > 1 && f[0] == "BUNDLE" {
+		if a.key != "group" {
+			continue
+		}
+		if f := strings.Fields(a.value); len(f) > 1 && f[0] == "BUNDLE" {
 			return f[1:]
 		}
 	}
@@ -46,7 +49,7 @@ func (d document) tagged(bundle []string) section {
 }
 
 func (d document) stream(s section, profile Profile, bundle []string) (Stream, error) {
-	f := strings.Fields(s.media)
+	f := words(s.media, make([]string, 3+maxFormats+1))
 	if len(f) < 3 {
 		return Stream{}, malformed(s.line, "m=%s: kind, port and protocol expected", s.media)
 	}
@@ -145,7 +148,10 @@ func (d document) locate(stream *Stream, s section, port uint16) (black bool, er
 
 // number10 is a decimal attribute's value up to a maximum, 0 where it is absent or noise.
 func number10(s section, key string, most uint64) int {
-	value, _ := s.get(key)
+	value, ok := s.get(key)
+	if !ok {
+		return 0
+	}
 	n, err := strconv.ParseUint(value, 10, 32)
 	if err != nil || n > most {
 		return 0
@@ -156,7 +162,7 @@ func number10(s section, key string, most uint64) int {
 // address reads a c= line. A host name is legal and never resolved: the address stays invalid, to be learnt from packets.
 // black is the address that nothing may be sent to: 0.0.0.0, ::, or a name under .invalid (RFC 6157 §4.2).
 func address(connection string, line int) (addr netip.Addr, black bool, err error) {
-	f := strings.Fields(connection)
+	f := words(connection, make([]string, 3))
 	if len(f) < 3 || f[0] != "IN" {
 		return addr, false, malformed(line, "c=%s: IN, IP4 or IP6 and an address expected", connection)
 	}
@@ -183,13 +189,13 @@ func endpoints(s section, addr netip.Addr, port uint16) RemoteStream {
 		r.RTCP = netip.AddrPortFrom(addr, port+1)
 	}
 	value, _ := s.get("rtcp")
-	if f := strings.Fields(value); len(f) > 0 {
+	if f := words(value, make([]string, 4)); len(f) > 0 {
 		port, err := strconv.ParseUint(f[0], 10, 16)
 		if err != nil || port == 0 {
 			return r
 		}
 		if len(f) >= 4 {
-			if other, black, err := address(strings.Join(f[1:4], " "), s.line); err == nil && !black && other.IsValid() {
+			if other, black, err := address(strings.Join(f[1:], " "), s.line); err == nil && !black && other.IsValid() {
 				addr = other
 			}
 		}
@@ -225,10 +231,11 @@ func ice(sections []section, profile Profile) (Transport, error) {
 			r.Candidates = candidatesOf(s, profile)
 		}
 	}
-	if !slices.Contains([]string{"", "active", "passive", "actpass"}, r.Setup) {
-		return r, malformed(sections[0].line, "a=setup:%s: active, passive or actpass expected", r.Setup)
+	switch r.Setup {
+	case "", "active", "passive", "actpass":
+		return r, nil
 	}
-	return r, nil
+	return r, malformed(sections[0].line, "a=setup:%s: active, passive or actpass expected", r.Setup)
 }
 
 // fingerprintsOf are the fingerprints of a section; a certificate that matches one of them is the peer's (RFC 8122 §5).
@@ -238,7 +245,7 @@ func fingerprintsOf(s section) ([]Fingerprint, error) {
 		if a.key != "fingerprint" || len(all) == 16 {
 			continue
 		}
-		f := strings.Fields(a.value)
+		f := words(a.value, make([]string, 3))
 		if len(f) != 2 {
 			return nil, malformed(a.line, "a=fingerprint:%s: algorithm and digest expected", a.value)
 		}
@@ -249,8 +256,8 @@ func fingerprintsOf(s section) ([]Fingerprint, error) {
 
 // codecsOf reads the payload formats of an audio m-line in its order. A dynamic type without rtpmap keeps an empty Name.
 func codecsOf(s section, formats []string) ([]Codec, error) {
-	var place [128]int // index in all + 1
-	var all []Codec
+	var place [128]uint8 // index in all + 1
+	all := make([]Codec, 0, len(formats))
 	for _, f := range formats {
 		n, err := strconv.ParseUint(f, 10, 7)
 		if err != nil {
@@ -258,7 +265,7 @@ func codecsOf(s section, formats []string) ([]Codec, error) {
 		}
 		if place[n] == 0 {
 			all = append(all, static(uint8(n)))
-			place[n] = len(all)
+			place[n] = uint8(len(all))
 		}
 	}
 	var mapped [128]bool

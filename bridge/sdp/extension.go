@@ -37,8 +37,11 @@ func extensionsOf(sections ...section) []Extension {
 	var all []Extension
 	for _, s := range sections {
 		for _, a := range s.attributes {
-			f := strings.Fields(a.value)
-			if a.key != "extmap" || len(f) < 2 {
+			if a.key != "extmap" {
+				continue
+			}
+			f := words(a.value, make([]string, 2))
+			if len(f) < 2 {
 				continue
 			}
 			number, direction, limited := strings.Cut(f[0], "/")
@@ -124,8 +127,8 @@ func extensionTable(from, to []Extension) (table [16]uint8) {
 	return table
 }
 
-func writeExtensions(line func(string, ...any), s Stream) {
+func (w *writer) extensions(s *Stream) {
 	for _, e := range s.Extension {
-		line("a=extmap:%d %s", e.ID, e.URI)
+		w.say("a=extmap:").number(uint64(e.ID)).say(" ").say(e.URI).end()
 	}
 }

@@ -27,13 +27,13 @@ func (d document) fax(stream *Stream, s section, port uint16) error {
 	return err
 }
 
-// writeFax is an m=image of ours.
-func writeFax(line func(string, ...any), s Stream) {
-	line("m=image %d %s %s", s.Remote.RTP.Port(), s.Protocol, s.Format)
+// fax writes an m=image of ours.
+func (w *writer) fax(s *Stream) {
+	w.say("m=image ").number(uint64(s.Remote.RTP.Port())).say(" ").say(s.Protocol).say(" ").say(s.Format).end()
 	for _, a := range s.Fax {
-		line("a=%s", a)
+		w.say("a=").say(a).end()
 	}
 	if s.Direction != SendRecv {
-		line("a=%s", s.Direction)
+		w.say("a=").say(s.Direction.String()).end()
 	}
 }

@@ -58,12 +58,12 @@ func (s *Stream) pair() {
 	}
 }
 
-// writeFeedback says each message for each codec: a wildcard is not understood everywhere.
-func writeFeedback(line func(string, ...any), s Stream) {
+// feedback says each message for each codec: a wildcard is not understood everywhere.
+func (w *writer) feedback(s *Stream) {
 	for _, c := range s.Codecs {
 		for bit, name := range feedbackNames() {
 			if s.Feedback&(1<<bit) != 0 {
-				line("a=rtcp-fb:%d %s", c.PayloadType, name)
+				w.say("a=rtcp-fb:").number(uint64(c.PayloadType)).say(" ").say(name).end()
 			}
 		}
 	}

@@ -187,12 +187,12 @@ type pair struct{ codec [2]common }
 
 // commonsOf are a leg's codecs, in the order of the answer.
 func commonsOf(said, heard []Codec, answered bool) []common {
-	lead, other := relayables(said), heard
+	lead, other := said, heard
 	if answered {
-		lead, other = relayables(heard), said
+		lead, other = heard, said
 	}
 	all := make([]common, 0, len(lead))
-	for _, c := range lead {
+	for c := range relayables(lead) {
 		i := slices.IndexFunc(other, c.Same)
 		switch {
 		case i < 0:
@@ -260,9 +260,9 @@ func table(both []pair, from int, all []common, convert bool) PayloadTable {
 // telephone is the leg's telephone-event that goes with a codec of this clock, and with which payload type its peer sends it.
 func (l agreement) telephone(clock int) (Codec, uint8) {
 	all := l.common
-	var events []Codec
-	for _, c := range all {
-		events = append(events, c.heard)
+	events := make([]Codec, len(all))
+	for i, c := range all {
+		events[i] = c.heard
 	}
 	event, found := telephoneAt(events, clock)
 	if !found {

@@ -46,7 +46,9 @@ func detach(list ...*string) {
 
 func share(list ...*string) {
 	for _, s := range list {
-		*s = unique.Make(*s).Value()
+		if *s != "" {
+			*s = unique.Make(*s).Value()
+		}
 	}
 }
 

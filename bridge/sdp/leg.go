@@ -190,8 +190,12 @@ func (l Leg) altersIn(slot Slot, before Leg) bool {
 	if said := before.Said.at(slot); said != nil && before.Heard.Answer {
 		most = said.Direction.Reverse()
 	}
-	missing := func(c Codec) bool { return !slices.ContainsFunc(now.Codecs, c.Same) }
-	return now.Direction&most != then.Direction&most || now.resized(*then) || slices.ContainsFunc(relayables(then.Codecs), missing)
+	for c := range relayables(then.Codecs) {
+		if !slices.ContainsFunc(now.Codecs, c.Same) {
+			return true
+		}
+	}
+	return now.Direction&most != then.Direction&most || now.resized(*then)
 }
 
 // Remote is the peer's transport by what was heard; zero where nothing was.

@@ -120,8 +120,8 @@ func (l Leg) widened(far Stream) []Codec {
 
 // numbered gives codecs the payload types of this leg and binds them here.
 func (l *Leg) numbered(far []Codec) []Codec {
-	var all []Codec
-	far = relayables(far)
+	far = slices.Collect(relayables(far))
+	all := make([]Codec, 0, len(far))
 	if l.Profile == RTP {
 		slices.SortStableFunc(far, func(a, b Codec) int { return a.rank() - b.rank() })
 	}
@@ -148,7 +148,8 @@ func (l Leg) say(d *Description) (next Leg, text []byte, err error) {
 	}
 	next = l
 	next.Said, next.Text = d, ""
-	if d.Origin = l.origin(l.Version); l.Version > 0 {
+	if l.Version > 0 {
+		d.Origin = l.origin(l.Version)
 		text = next.Repeat()
 	}
 	if l.Version == 0 || !bytes.Equal(text, l.Repeat()) {
@@ -161,11 +162,14 @@ func (l Leg) say(d *Description) (next Leg, text []byte, err error) {
 
 // origin is the o= line's value. A browser leg's names no address (RFC 8829 §5.2.1).
 func (l Leg) origin(version uint64) string {
-	address := "IP4 127.0.0.1"
+	w := writer{make([]byte, 0, 64)}
+	w.say("- ").number(l.SessionID).say(" ").number(version).say(" IN ")
 	if l.Profile == RTP {
-		address = family(l.Local.Addr)
+		w.family(l.Local.Addr)
+	} else {
+		w.say("IP4 127.0.0.1")
 	}
-	return fmt.Sprintf("- %d %d IN %s", l.SessionID, version, address)
+	return string(w.text)
 }
 
 // transport puts our side of the transport into the streams that are carried.

@@ -74,6 +74,19 @@ type document struct {
 	media   []section
 }
 
+// words are the first words of a text, as many as there is room for.
+func words(text string, room []string) []string {
+	n := 0
+	for word := range strings.FieldsSeq(text) {
+		if n == len(room) {
+			break
+		}
+		room[n] = word
+		n++
+	}
+	return room[:n]
+}
+
 // malformed is an ErrMalformed with its line.
 func malformed(line int, format string, args ...any) error {
 	return fmt.Errorf("%w: line %d: %s", ErrMalformed, line, fmt.Sprintf(format, args...))
@@ -153,6 +166,9 @@ func (d *document) add(kind byte, value string, line int) error {
 		}
 	case 'a':
 		key, value, _ := strings.Cut(value, ":")
+		if current.attributes == nil {
+			current.attributes = make([]attribute, 0, 8)
+		}
 		current.attributes = append(current.attributes, attribute{key, strings.TrimSpace(value), line})
 	case 'm':
 		if len(d.media) == maxMedia {

@@ -15,10 +15,13 @@ func kinds() [Slots]string { return [Slots]string{"audio", "video", "image"} }
 
 // slotOf is the slot of an m-line's kind; -1: the bridge never carries it.
 func slotOf(kind string) Slot {
-	for slot, k := range kinds() {
-		if k == kind {
-			return slot
-		}
+	switch kind {
+	case "audio":
+		return Audio
+	case "video":
+		return Video
+	case "image":
+		return Image
 	}
 	return -1
 }

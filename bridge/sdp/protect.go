@@ -102,32 +102,30 @@ func (l *Leg) prove(s *Stream, mux bool) error {
 	return nil
 }
 
-// writeSecurity writes how an RTP leg's stream is protected.
-func writeSecurity(line func(string, ...any), s Stream) {
+// security writes how an RTP leg's stream is protected.
+func (w *writer) security(s *Stream) {
 	for _, c := range s.Crypto {
-		line("a=crypto:%s", c.line())
+		w.say("a=crypto:").say(c.line()).end()
 	}
-	for _, f := range s.ICE.Fingerprints {
-		line("a=fingerprint:%s %s", f.Algorithm, f.Value)
-	}
+	w.fingerprints(s)
 	if s.ICE.Setup != "" {
-		line("a=setup:%s", s.ICE.Setup)
+		w.say("a=setup:").say(s.ICE.Setup).end()
 	}
 	if s.ICE.TLSID != "" {
-		line("a=tls-id:%s", s.ICE.TLSID)
+		w.say("a=tls-id:").say(s.ICE.TLSID).end()
 	}
 	if s.Mismatch {
-		line("a=ice-mismatch")
+		w.say("a=ice-mismatch").end()
 	}
 	if s.ICE.Ufrag == "" {
 		return
 	}
-	line("a=ice-ufrag:%s", s.ICE.Ufrag)
-	line("a=ice-pwd:%s", s.ICE.Password)
+	w.say("a=ice-ufrag:").say(s.ICE.Ufrag).end()
+	w.say("a=ice-pwd:").say(s.ICE.Password).end()
 	for _, c := range s.ICE.Candidates {
-		line("a=candidate:%s", c)
+		w.candidate(c)
 		if c.Component == 2 { // RFC 8839 §4.2.1.2
-			line("a=rtcp:%d IN %s", c.Addr.Port(), family(c.Addr.Addr()))
+			w.say("a=rtcp:").number(uint64(c.Addr.Port())).say(" IN ").family(c.Addr.Addr()).end()
 		}
 	}
 }

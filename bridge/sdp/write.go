@@ -1,45 +1,73 @@
 package sdp
 
 import (
-	"fmt"
+	"cmp"
 	"net/netip"
+	"strconv"
 	"strings"
 )
 
 // textSize is room for a description of one stream without candidates; others grow.
 const textSize = 512
 
+// writer appends to a text. Its methods give it back, so that a line is one chain.
+type writer struct{ text []byte }
+
+func (w *writer) say(s string) *writer {
+	w.text = append(w.text, s...)
+	return w
+}
+
+func (w *writer) number(n uint64) *writer {
+	w.text = strconv.AppendUint(w.text, n, 10)
+	return w
+}
+
+// family is an address with its type, as c= and o= lines have it.
+func (w *writer) family(addr netip.Addr) *writer {
+	switch {
+	case !addr.IsValid():
+		return w.say("IP4 0.0.0.0")
+	case addr.Is4() || addr.Is4In6():
+		w.text = addr.Unmap().AppendTo(append(w.text, "IP4 "...))
+	default:
+		w.text = addr.WithZone("").AppendTo(append(w.text, "IP6 "...))
+	}
+	return w
+}
+
+func (w *writer) end() { w.text = append(w.text, "\r\n"...) }
+
 // write is the text of a description of ours. Of header extensions and rtcp-fb lines there are those that mean something at
 // the far end: the others' meaning ends at a hop (mid names this leg's m-line, ids differ per leg), and what is not negotiated
 // is not sent. The direction never stands at session level, where SIP.js would find it first.
 func write(profile Profile, d *Description) []byte {
-	b := make([]byte, 0, textSize)
-	line := func(format string, args ...any) { b = append(fmt.Appendf(b, format, args...), "\r\n"...) }
-	line("v=0")
-	line("o=%s", d.Origin)
-	line("s=-")
+	w := &writer{make([]byte, 0, textSize)}
+	w.say("v=0").end()
+	w.say("o=").say(d.Origin).end()
+	w.say("s=-").end()
 	if profile == RTP {
-		line("c=IN %s", family(d.address()))
+		w.say("c=IN ").family(d.address()).end()
 	}
-	line("t=0 0")
+	w.say("t=0 0").end()
 	if mids := d.mids(); mids != "" {
-		line("a=group:BUNDLE%s", mids)
+		w.say("a=group:BUNDLE").say(mids).end()
 	}
 	if profile == WebRTC {
-		line("a=ice-lite")
-		line("a=msid-semantic: WMS *")
+		w.say("a=ice-lite").end()
+		w.say("a=msid-semantic: WMS *").end()
 	}
-	for _, s := range d.Streams {
-		switch {
+	for i := range d.Streams {
+		switch s := &d.Streams[i]; {
 		case s.Rejected:
-			writeRejected(line, profile, s)
+			w.rejected(profile, s)
 		case s.Kind == "image":
-			writeFax(line, s)
+			w.fax(s)
 		default:
-			writeStream(line, profile, s)
+			w.stream(profile, s)
 		}
 	}
-	return b
+	return w.text
 }
 
 // address is where the streams are; invalid where there is none.
@@ -50,103 +78,101 @@ func (d *Description) address() netip.Addr {
 	return netip.Addr{}
 }
 
-func writeRejected(line func(string, ...any), profile Profile, s Stream) {
-	format := s.Format
-	if format == "" {
-		format = "0"
-	}
-	line("m=%s 0 %s %s", s.Kind, s.Protocol, format)
+func (w *writer) rejected(profile Profile, s *Stream) {
+	format := cmp.Or(s.Format, "0")
+	w.say("m=").say(s.Kind).say(" 0 ").say(s.Protocol).say(" ").say(format).end()
 	if profile == WebRTC {
-		line("c=IN IP4 0.0.0.0")
+		w.say("c=IN IP4 0.0.0.0").end()
 	}
 	if s.MID != "" {
-		line("a=mid:%s", s.MID)
+		w.say("a=mid:").say(s.MID).end()
 	}
 	if s.Map != "" {
-		line("a=rtpmap:%s %s", format, s.Map) // pion/webrtc refuses a whole answer for a payload type without one
+		w.say("a=rtpmap:").say(format).say(" ").say(s.Map).end() // pion/webrtc refuses a whole answer for a payload type without one
 	}
 	if s.Kind != "application" {
-		line("a=inactive")
+		w.say("a=inactive").end()
 	}
 }
 
-func writeStream(line func(string, ...any), profile Profile, s Stream) {
-	var types strings.Builder
-	for _, c := range s.Codecs {
-		fmt.Fprintf(&types, " %d", c.PayloadType)
-	}
+func (w *writer) stream(profile Profile, s *Stream) {
 	port := uint16(9)
 	if s.Remote.RTP.IsValid() {
 		port = s.Remote.RTP.Port()
 	}
-	line("m=%s %d %s%s", s.Kind, port, s.Protocol, types.String())
+	w.say("m=").say(s.Kind).say(" ").number(uint64(port)).say(" ").say(s.Protocol)
+	for _, c := range s.Codecs {
+		w.say(" ").number(uint64(c.PayloadType))
+	}
+	w.end()
 	if profile == WebRTC {
-		line("c=IN %s", family(s.Remote.RTP.Addr()))
+		w.say("c=IN ").family(s.Remote.RTP.Addr()).end()
 	}
 	for _, b := range s.Bandwidth {
-		line("b=%s", b)
+		w.say("b=").say(b).end()
 	}
 	if s.MID != "" {
-		line("a=mid:%s", s.MID)
+		w.say("a=mid:").say(s.MID).end()
 	}
 	for _, c := range s.Codecs {
-		line("a=rtpmap:%d %s", c.PayloadType, c)
-		if c.Format != "" {
-			line("a=fmtp:%d %s", c.PayloadType, c.Format)
-		}
+		w.codec(c)
 	}
-	writeFeedback(line, s)
-	writeExtensions(line, s)
+	w.feedback(s)
+	w.extensions(s)
 	if s.Ptime > 0 {
-		line("a=ptime:%d", s.Ptime)
+		w.say("a=ptime:").number(uint64(s.Ptime)).end()
 	}
 	if s.MaxPtime > 0 {
-		line("a=maxptime:%d", s.MaxPtime)
+		w.say("a=maxptime:").number(uint64(s.MaxPtime)).end()
 	}
-	line("a=%s", s.Direction)
+	w.say("a=").say(s.Direction.String()).end()
 	if s.Remote.Mux {
-		line("a=rtcp-mux")
+		w.say("a=rtcp-mux").end()
 	}
 	if s.Reduced {
-		line("a=rtcp-rsize")
+		w.say("a=rtcp-rsize").end()
 	}
 	if profile == WebRTC {
-		writeICE(line, s)
+		w.ice(s)
 	} else {
-		writeSecurity(line, s)
+		w.security(s)
 	}
 }
 
-func writeICE(line func(string, ...any), s Stream) {
-	line("a=ice-ufrag:%s", s.ICE.Ufrag)
-	line("a=ice-pwd:%s", s.ICE.Password)
-	for _, f := range s.ICE.Fingerprints {
-		line("a=fingerprint:%s %s", f.Algorithm, f.Value)
+func (w *writer) codec(c Codec) {
+	w.say("a=rtpmap:").number(uint64(c.PayloadType)).say(" ").say(c.Name).say("/").number(uint64(c.Clock))
+	if c.Channels > 1 {
+		w.say("/").number(uint64(c.Channels))
 	}
-	line("a=setup:%s", s.ICE.Setup)
+	w.end()
+	if c.Format != "" {
+		w.say("a=fmtp:").number(uint64(c.PayloadType)).say(" ").say(c.Format).end()
+	}
+}
+
+func (w *writer) ice(s *Stream) {
+	w.say("a=ice-ufrag:").say(s.ICE.Ufrag).end()
+	w.say("a=ice-pwd:").say(s.ICE.Password).end()
+	w.fingerprints(s)
+	w.say("a=setup:").say(s.ICE.Setup).end()
 	if s.Msid != "" {
-		line("a=msid:%s", s.Msid)
+		w.say("a=msid:").say(s.Msid).end()
 	}
 	if s.SSRC != 0 {
 		stream, _, _ := strings.Cut(s.Msid, " ")
-		line("a=ssrc:%d cname:%s", s.SSRC, stream)
-		line("a=ssrc:%d msid:%s", s.SSRC, s.Msid)
+		w.say("a=ssrc:").number(uint64(s.SSRC)).say(" cname:").say(stream).end()
+		w.say("a=ssrc:").number(uint64(s.SSRC)).say(" msid:").say(s.Msid).end()
 	}
 	for _, c := range s.ICE.Candidates {
-		line("a=candidate:%s", c)
+		w.candidate(c)
 	}
-	line("a=end-of-candidates")
+	w.say("a=end-of-candidates").end()
 }
 
-// family is an address with its type, as c= and o= lines have it.
-func family(addr netip.Addr) string {
-	switch {
-	case !addr.IsValid():
-		return "IP4 0.0.0.0"
-	case addr.Is4() || addr.Is4In6():
-		return "IP4 " + addr.Unmap().String()
+func (w *writer) fingerprints(s *Stream) {
+	for _, f := range s.ICE.Fingerprints {
+		w.say("a=fingerprint:").say(f.Algorithm).say(" ").say(f.Value).end()
 	}
-	return "IP6 " + addr.WithZone("").String()
 }
 
 // portPair is our RTP and RTCP address of one relayed stream.
