@@ -95,6 +95,9 @@ func (b *Bridge) stirRequest(in inbound) stir.Request {
 			r.Callers = append(r.Callers, digits)
 		}
 	}
+	if h := in.req.CallID(); h != nil {
+		r.CallID = h.Value()
+	}
 	for _, h := range in.req.GetHeaders("Identity") {
 		r.Identities = append(r.Identities, h.Value())
 	}

@@ -6,17 +6,24 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
+	"os"
+	"sync/atomic"
+	"time"
 
 	"github.com/emiago/sipgo/sip"
 
 	"tandem/bridge/identity"
+	"tandem/bridge/identity/crl"
+	"tandem/bridge/identity/watched"
 	"tandem/wss"
 )
 
 // HTTPSClients says which clients may show who they are by a certificate (mutual TLS).
 type HTTPSClients struct {
-	CA       string `yaml:"ca"`       // PEM file: who signs them
+	CA       string `yaml:"ca"`       // PEM file: who signs them; read again when it changes
+	CRL      string `yaml:"crl"`      // PEM or DER file: those that are revoked; read again when it changes
 	Required bool   `yaml:"required"` // nobody comes in without one
 	Identity bool   `yaml:"identity"` // it proves the user that it names, where a route says vouch or local
 }
@@ -31,6 +38,7 @@ func (v *validator) clients(h HTTPS) {
 	if _, err := certPool(c.CA); err != nil {
 		v.fail("https.clients.ca", "%s", err)
 	}
+	v.crl("https.clients.crl", c.CRL)
 	for i, l := range h.Listen {
 		if l.Plain && c.Required {
 			v.fail(indexed("https.listen", i), "nobody comes in without TLS where https.clients.required stands")
@@ -40,26 +48,91 @@ func (v *validator) clients(h HTTPS) {
 
 // webTLS offers HTTP/1.1 only: a WebSocket here takes over a whole connection. The relay's clients may name theirs (RFC 7443); they
 // have no certificates, so that beside a relay those are asked for, and whoever wants HTTP without one is refused there.
-func webTLS(certs *certificates, clients *HTTPSClients, relay bool) *tls.Config {
+func webTLS(certs *certificates, clients *HTTPSClients, relay bool, log *slog.Logger) *tls.Config {
 	cfg := modern(certs.config())
 	cfg.NextProtos = []string{"http/1.1", "stun.turn"}
 	if clients == nil {
 		return cfg
 	}
-	cfg.ClientCAs, cfg.ClientAuth = clients.authorities(), tls.VerifyClientCertIfGiven
+	cfg.ClientAuth = tls.VerifyClientCertIfGiven
 	if clients.Required && !relay {
 		cfg.ClientAuth = tls.RequireAndVerifyClientCert
 	}
+	trust := &clientTrust{ca: watched.New(clients.CA, readPool, log), like: cfg.Clone()}
+	if clients.CRL != "" {
+		trust.crl = watched.New(clients.CRL, crl.Parse, log)
+	}
+	cfg.GetConfigForClient = trust.config
 	return cfg
 }
 
-// authorities were read by Validate, too; where they cannot be read any more nobody is trusted.
-func (c *HTTPSClients) authorities() *x509.CertPool {
-	pool, err := certPool(c.CA)
+// clientTrust is whose certificates are good now. Safe for concurrent use.
+type clientTrust struct {
+	// static after construction
+	ca   *watched.File[*x509.CertPool]
+	crl  *watched.File[*crl.List] // nil: none
+	like *tls.Config              // what is made of it never changes
+
+	current atomic.Pointer[tls.Config] // with the pool of the last handshake
+}
+
+// config is for tls.Config.GetConfigForClient.
+func (c *clientTrust) config(*tls.ClientHelloInfo) (*tls.Config, error) {
+	pool, err := c.ca.Get(time.Now())
 	if err != nil {
-		return x509.NewCertPool()
+		return nil, fmt.Errorf("gateway: https.clients.ca: %w", err)
 	}
-	return pool
+	if now := c.current.Load(); now != nil && now.ClientCAs == pool {
+		return now, nil
+	}
+	fresh := c.like.Clone()
+	fresh.ClientCAs = pool
+	fresh.VerifyConnection = func(state tls.ConnectionState) error { return c.verify(pool, state) }
+	c.current.Store(fresh)
+	return fresh, nil
+}
+
+// verify refuses who shows a certificate that is not good any more: those of resumed sessions were looked at in another time.
+func (c *clientTrust) verify(pool *x509.CertPool, state tls.ConnectionState) error {
+	chains := state.VerifiedChains
+	if len(chains) == 0 {
+		return nil
+	}
+	if state.DidResume {
+		between := x509.NewCertPool()
+		for _, cert := range state.PeerCertificates[1:] {
+			between.AddCert(cert)
+		}
+		var err error
+		chains, err = state.PeerCertificates[0].Verify(x509.VerifyOptions{
+			Roots: pool, Intermediates: between, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if c.crl == nil {
+		return nil
+	}
+	list, err := c.crl.Get(time.Now())
+	if err != nil {
+		return fmt.Errorf("gateway: https.clients.crl: %w", err)
+	}
+	return list.Check(chains)
+}
+
+// crl checks a file of revoked certificates; "" is none.
+func (v *validator) crl(path, file string) {
+	if file == "" {
+		return
+	}
+	text, err := os.ReadFile(file)
+	if err == nil {
+		_, err = crl.Parse(text)
+	}
+	if err != nil {
+		v.fail(path, "%s", err)
+	}
 }
 
 // admitted refuses who has to show a certificate and shows none.

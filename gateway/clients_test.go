@@ -36,7 +36,7 @@ func newAuthority(t *testing.T) authority {
 	t.Helper()
 	a := authority{t: t, file: filepath.Join(t.TempDir(), "ca.pem")}
 	a.pair = a.sign(x509.Certificate{
-		Subject: pkix.Name{CommonName: "clients"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+		Subject: pkix.Name{CommonName: "clients"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 	})
 	block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.pair.Certificate[0]})
 	if err := os.WriteFile(a.file, block, 0o600); err != nil {
@@ -237,7 +237,7 @@ func TestModernTLS(t *testing.T) {
 	taken := 0
 	for _, suite := range all {
 		for _, version := range []uint16{tls.VersionTLS10, tls.VersionTLS11, tls.VersionTLS12} {
-			_, err := handshake(t, webTLS(certs, nil, true), &tls.Config{MinVersion: version, MaxVersion: version, CipherSuites: []uint16{suite.ID}})
+			_, err := handshake(t, webTLS(certs, nil, true, nil), &tls.Config{MinVersion: version, MaxVersion: version, CipherSuites: []uint16{suite.ID}})
 			good := version == tls.VersionTLS12 && strings.HasPrefix(suite.Name, "TLS_ECDHE_ECDSA") && !strings.Contains(suite.Name, "CBC") && !strings.Contains(suite.Name, "RC4")
 			if (err == nil) != good {
 				t.Errorf("%s with %s: %v", tls.VersionName(version), suite.Name, err)
@@ -250,7 +250,7 @@ func TestModernTLS(t *testing.T) {
 	if taken != 3 {
 		t.Errorf("%d suites", taken)
 	}
-	if _, err := handshake(t, webTLS(certs, nil, true), &tls.Config{MinVersion: tls.VersionTLS13}); err != nil {
+	if _, err := handshake(t, webTLS(certs, nil, true, nil), &tls.Config{MinVersion: tls.VersionTLS13}); err != nil {
 		t.Error(err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -330,9 +331,17 @@ func certPool(file string) (*x509.CertPool, error) {
 	if err != nil {
 		return nil, err
 	}
+	pool, err := readPool(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s %w", file, err)
+	}
+	return pool, nil
+}
+
+func readPool(text []byte) (*x509.CertPool, error) {
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("%s holds no PEM certificate", file)
+		return nil, errors.New("holds no PEM certificate")
 	}
 	return pool, nil
 }

@@ -50,7 +50,7 @@ func openFrontedWeb(t *testing.T, https HTTPS, d doors) (plain, secure string, f
 		t.Fatal(err)
 	}
 	f = newFront(https, func(netip.Addr) bool { return true }, func(netip.Addr) bool { return false }, log)
-	w := openWeb(sockets, f, webTLS(certs, https.Clients, d.relay != nil), pages(https, sip, testServers(t, https.Origins, nil), phone), d, log)
+	w := openWeb(sockets, f, webTLS(certs, https.Clients, d.relay != nil, log), pages(https, sip, testServers(t, https.Origins, nil), phone), d, log)
 	served := make(chan error)
 	go func() { served <- w.serve() }()
 	t.Cleanup(func() {

@@ -38,6 +38,7 @@ type STIRRule struct {
 // STIRVerify says what becomes of what a call proves.
 type STIRVerify struct {
 	CA           string           `yaml:"ca"`      // PEM file: the trust anchors; read again when it changes
+	CRL          string           `yaml:"crl"`     // PEM or DER file: certificates that are revoked; read again when it changes
 	MaxAge       time.Duration    `yaml:"max-age"` // default 60 s
 	Failed       string           `yaml:"failed"`  // "pass" (default), "reject"
 	Missing      string           `yaml:"missing"` // "pass" (default), "reject"
@@ -75,7 +76,7 @@ func (s *STIR) bridge(log *slog.Logger) (out bridge.STIR) {
 	if v := s.Verify; v != nil {
 		c := v.Certificates
 		out.Verify = &bridge.Verifying{
-			Verifier: stir.NewVerifier(stir.Config{CA: v.CA, MaxAge: v.MaxAge, Fetch: stir.FetchConfig{
+			Verifier: stir.NewVerifier(stir.Config{CA: v.CA, CRL: v.CRL, MaxAge: v.MaxAge, Fetch: stir.FetchConfig{
 				Timeout: c.Timeout, Cache: c.Cache, Hosts: c.Hosts, Private: c.Private, CA: c.CA,
 			}}, log),
 			RejectFailed: v.Failed == "reject", RejectMissing: v.Missing == "reject", Tell: bridge.Tell(v.Tell),
@@ -152,6 +153,7 @@ func (v *validator) stirVerify(path string, s STIRVerify) {
 	} else {
 		v.anchors(path+".ca", s.CA)
 	}
+	v.crl(path+".crl", s.CRL)
 	v.within(path+".max-age", s.MaxAge, time.Second, time.Hour)
 	v.oneOf(path+".failed", s.Failed, "pass", "reject")
 	v.oneOf(path+".missing", s.Missing, "pass", "reject")

@@ -12,8 +12,10 @@ const (
 	Unsupported = "unsupported" // another algorithm or kind of key
 	Untrusted   = "untrusted"   // the certificate's chain, or its time
 	Authority   = "authority"   // the certificate is not for the number
+	Revoked     = "revoked"     // the certificate, by its authority's list
 	Signature   = "signature"
-	Busy        = "busy" // too much is to be verified already
+	Replayed    = "replayed" // the PASSporT was for another call
+	Busy        = "busy"     // too much is to be verified already
 )
 
 // Fault is why a request is not validated.
@@ -34,7 +36,7 @@ func (f *Fault) Status() (int, string) {
 		return 403, "Stale Date"
 	case Location, Unreachable:
 		return 436, "Bad Identity Info"
-	case Unsupported, Untrusted, Authority:
+	case Unsupported, Untrusted, Authority, Revoked:
 		return 437, "Unsupported Credential"
 	case Busy:
 		return 503, "Service Unavailable"

@@ -47,7 +47,7 @@ func newShop(t *testing.T, o order) *shop {
 	s := &shop{t: t, dir: t.TempDir()}
 	s.caKey = newKey(t, elliptic.P256())
 	s.ca = s.certify(&x509.Certificate{
-		Subject: pkix.Name{CommonName: "STI-CA"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+		Subject: pkix.Name{CommonName: "STI-CA"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 	}, s.caKey, nil, order{})
 	s.write("ca.pem", "CERTIFICATE", s.ca.Raw)
 	s.renew(o)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"tandem/bridge/identity/crl"
 	"tandem/bridge/identity/watched"
 )
 
@@ -28,6 +29,7 @@ const (
 // Config says what is verified, and how certificates are had.
 type Config struct {
 	CA     string        // PEM file: the trust anchors; read again when it changes
+	CRL    string        // PEM or DER file: the certificates that are revoked; read again when it changes; "": none
 	MaxAge time.Duration // of iat and Date, in either direction; default 60 s
 	Fetch  FetchConfig
 }
@@ -37,8 +39,11 @@ type Verifier struct {
 	// static after construction
 	cfg  Config
 	ca   *watched.File[*x509.CertPool]
+	crl  *watched.File[*crl.List] // nil: none
 	now  func() time.Time
 	from *certificates
+
+	seen replays
 }
 
 // NewVerifier keeps the certificates that it fetches in memory.
@@ -49,7 +54,11 @@ func newVerifier(cfg Config, log *slog.Logger, now func() time.Time) *Verifier {
 		cfg.MaxAge = time.Minute
 	}
 	cfg.Fetch = cfg.Fetch.withDefaults()
-	return &Verifier{cfg: cfg, ca: watched.New(cfg.CA, readPool, log), now: now, from: newCertificates(cfg.Fetch, now, log)}
+	v := &Verifier{cfg: cfg, ca: watched.New(cfg.CA, readPool, log), now: now, from: newCertificates(cfg.Fetch, now, log)}
+	if cfg.CRL != "" {
+		v.crl = watched.New(cfg.CRL, crl.Parse, log)
+	}
+	return v
 }
 
 // Like says whether another verifier would do the same; then this one, which knows certificates already, can stay.
@@ -69,6 +78,7 @@ type Request struct {
 	Date       string   // of its Date header; "": it has none
 	Callers    []string // digits: the number that it asserts, that of From
 	Callee     string   // digits: of To
+	CallID     string
 }
 
 // Verified is a PASSporT that holds.
@@ -147,6 +157,9 @@ func (v *Verifier) verify(ctx context.Context, h Header, r Request) (Verified, *
 	if jwt.SigningMethodES256.Verify(t.signed, t.signature, chain[0].PublicKey) != nil {
 		return Verified{}, fault(Signature, "the signature of the PASSporT is wrong")
 	}
+	if v.seen.again(t, r.CallID, now, 2*v.cfg.MaxAge) {
+		return Verified{}, fault(Replayed, "the PASSporT was for another call")
+	}
 	return Verified{Number: p.Orig, Attest: p.Attest, OrigID: p.OrigID}, nil
 }
 
@@ -212,11 +225,18 @@ func (v *Verifier) trusts(chain []*x509.Certificate, number string, now time.Tim
 	}
 	checked := *leaf
 	checked.UnhandledCriticalExtensions = slices.DeleteFunc(slices.Clone(leaf.UnhandledCriticalExtensions), oidTNAuthList.Equal)
-	_, err = checked.Verify(x509.VerifyOptions{
+	chains, err := checked.Verify(x509.VerifyOptions{
 		Roots: roots, Intermediates: between, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
 	})
 	if err != nil {
 		return fault(Untrusted, "the certificate is not trusted")
+	}
+	if v.crl != nil {
+		if list, err := v.crl.Get(now); err != nil {
+			return fault(Revoked, "the list of revoked certificates cannot be read")
+		} else if list.Check(chains) != nil {
+			return fault(Revoked, "the certificate is revoked")
+		}
 	}
 	if leaf.KeyUsage != 0 && leaf.KeyUsage&x509.KeyUsageDigitalSignature == 0 {
 		return fault(Untrusted, "the certificate is not one for signatures")
