@@ -26,6 +26,11 @@ func (c *call) accept(br *branch, res *sip.Response) {
 	c.again.stop()
 	br.leg.step(legHeard2xx) // the ACK goes out at once, whatever comes of the answer
 	c.callee = br.leg
+	c.afterPassing(func() { c.acceptBranch(br, res) })
+}
+
+// acceptBranch goes on with the winner.
+func (c *call) acceptBranch(br *branch, res *sip.Response) {
 	br.leg.offers, _ = br.leg.offers.take(offerConfirmed)
 	c.ringing = br
 	br.leg.agreeTimer(res)
@@ -44,7 +49,13 @@ func (c *call) accept(br *branch, res *sip.Response) {
 func (c *call) acceptCaller(br *branch, res *sip.Response) {
 	c.caller.policy.Transcode = br.leg.policy.Transcode // where the winner's leg converts, the caller's does too
 	c.caller.neg.Policy = c.caller.policy
-	if err := c.answerCaller(); err != nil {
+	err := error(nil)
+	if c.direct {
+		err = c.passAnswer(br)
+	} else {
+		err = c.answerCaller()
+	}
+	if err != nil {
 		c.fail(badSession(byCaller, err))
 		return
 	}
@@ -57,6 +68,9 @@ func (c *call) acceptCaller(br *branch, res *sip.Response) {
 
 // hearFinal takes the answer of the 2xx; without one, that of its early dialog counts (RFC 6337 §3.1.1 lets a peer give it once).
 func (br *branch) hearFinal(res *sip.Response) error {
+	if br.leg.owed != 0 {
+		return nil
+	}
 	body, err := sessionBody(res)
 	if err != nil {
 		return err
@@ -70,8 +84,8 @@ func (br *branch) hearFinal(res *sip.Response) error {
 	} else if br.leg.neg, err = br.offered.HearAnswer(body); err != nil {
 		return fmt.Errorf("answer of the callee: %w", err)
 	}
-	br.leg.media.SetRemote(br.leg.neg.Remote())
-	br.leg.media.AnswerSent()
+	br.leg.hearFrom()
+	br.leg.answerSent()
 	return nil
 }
 
@@ -85,7 +99,7 @@ func (c *call) answerCaller() error {
 			return err
 		}
 		l.neg, l.incoming.said = neg, text
-		l.media.SetRemote(neg.Remote()) // less is heard where the answer refused a stream
+		l.hearFrom() // less is heard where the answer refused a stream
 	case l.neg.Heard != nil:
 		if c.heir == nil && !c.covered() { // who picked up mends it
 			l.log.Info("the winner's codec is not in the early answer: a re-INVITE will follow")
@@ -140,7 +154,7 @@ func (l *leg) accept() {
 		l.call.step(callFault, nil, nil)
 	})
 	l.call.dropInvite()
-	l.media.AnswerSent()
+	l.answerSent()
 }
 
 // refuse sends the caller the final response by the reason for which the call ends.
@@ -227,6 +241,7 @@ func (l *leg) onFirstAck(req *sip.Request) {
 			c.step(callFault, nil, nil)
 			return
 		}
+		c.callee.acknowledge(l.neg.Heard)
 		c.join(c.caller, c.callee)
 	}
 	l.gone(legHeardAck)
@@ -249,8 +264,8 @@ func (l *leg) hearDelayed(ack *sip.Request) error {
 		return err
 	}
 	l.neg = neg
-	l.media.SetRemote(neg.Remote())
-	l.media.AnswerSent()
+	l.hearFrom()
+	l.answerSent()
 	return nil
 }
 

@@ -64,6 +64,9 @@ func (c *call) arrive(a arrival) {
 		c.record.Replaced = append(c.record.Replaced, a.from.id)
 	}
 	c.take(a.moving, seat)
+	if err := c.relay(); err != nil {
+		c.fail(noResources(err))
+	}
 	a.from.post("leg arrived", func() { a.accepted(c.id) })
 	if c.taking != nil {
 		c.step(callAnswer, nil, nil)

@@ -137,11 +137,15 @@ func (br *branch) send() error {
 	if err := l.openMedia(reached, nil); err != nil {
 		return err
 	}
-	neg, offer, err := l.ready(c.caller.neg.Heard).Offer(c.caller.neg.Heard)
-	if err != nil {
-		return err
+	var offer []byte
+	if !c.direct || c.caller.neg.Heard != nil { // else the callee makes it
+		neg, text, err := l.ready(c.caller.neg.Heard).Offer(c.caller.neg.Heard)
+		if err != nil {
+			return err
+		}
+		l.neg, offer = neg, text
 	}
-	l.neg, br.offered = neg, neg
+	br.offered = l.neg
 	l.register()
 	return br.sendInvite(offer)
 }
@@ -169,7 +173,8 @@ func (br *branch) invite(offer []byte) transaction.Outbound {
 	hops := hopsLeft(c.in.req)
 	out.ReplaceHeader(&hops)
 	l.dress(out.Request)
-	if !l.browser() && l.peering().Reliable == ReliableRequire {
+	require := l.peering().Reliable == ReliableRequire || c.direct && c.caller.incoming.delayed && c.caller.provisional.all
+	if !l.browser() && require {
 		out.AppendHeader(sip.NewHeader("Require", option100rel))
 	}
 	for _, h := range append(l.askTimer(), append(c.cross(l, c.in.req.Headers()), br.asserted()...)...) {
@@ -245,7 +250,7 @@ func (br *branch) onProvisional(res *sip.Response) {
 		}
 		br.hear(e, res)
 		if reliableSeq(res) != 0 {
-			br.leg.prack(&e.dialog, br.leg.dialog.InviteSeq, res, br.onPracked)
+			br.acknowledges(e, res)
 		}
 	}
 	br.call.restartRing()
@@ -270,6 +275,7 @@ func (br *branch) on2xx(res *sip.Response) {
 		}
 		br.leg.dialog = br.dialogOf(res)
 		br.call.hearSessionID(br.leg, res)
+		br.hearOffered(br.answerIn(res))
 		if br.over {
 			br.leg.step(legHeard2xx) // ACK and BYE
 			return
@@ -284,7 +290,7 @@ func (br *branch) on2xx(res *sip.Response) {
 func (br *branch) hangUpFork(res *sip.Response) {
 	l := br.leg
 	fork := br.dialogOf(res)
-	l.ack(fork, l.dialog.InviteSeq)
+	l.ack(fork, l.dialog.InviteSeq, br.refusing(res))
 	out := fork.request(sip.BYE)
 	out.AppendHeader(reasonHeader("SIP", 200, "Call completed elsewhere"))
 	l.log.Info("further 2xx hung up", "tag", fork.RemoteTag)

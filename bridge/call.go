@@ -42,11 +42,13 @@ type call struct {
 	orphan   *timer
 	record   Record
 
-	transfer  *transfer // a REFER that we carry out ourselves
-	searching *search   // the call looks for the target of another call's transfer
-	redirects []string  // the addresses of 3xx that were followed
-	taking    *leg      // the caller takes the place of this leg of another call
-	heir      *call     // picked up the call while it rang, and gets the caller
+	transfer  *transfer    // a REFER that we carry out ourselves
+	direct    bool         // its media goes from peer to peer; see direct.go
+	passing   *passedOffer // an offer before the answer that is on its way
+	searching *search      // the call looks for the target of another call's transfer
+	redirects []string     // the addresses of 3xx that were followed
+	taking    *leg         // the caller takes the place of this leg of another call
+	heir      *call        // picked up the call while it rang, and gets the caller
 }
 
 // newCall makes a call without legs; run is not started.
@@ -188,6 +190,7 @@ func (c *call) endLegs() {
 	}
 	c.searchFailed()
 	c.endSearch()
+	c.dropPassing()
 	c.disinherit()
 	header := c.term.reasonFor()
 	for _, l := range c.legs() {
@@ -284,7 +287,9 @@ func (c *call) respond(l *leg, tx *transaction.Server, r reply) {
 		return
 	}
 	r = r.through(l.veil())
-	r.tag = l.dialog.LocalTag
+	if r.tag == "" {
+		r.tag = l.dialog.LocalTag
+	}
 	r.headers = append(r.headers, c.sessionID(l))
 	if err := tx.Respond(c.bridge.response(tx.Request(), r)); err != nil {
 		l.log.Debug("response not sent", "status", r.status, "error", err)

@@ -87,7 +87,13 @@ func (l *leg) onInfo(in inbound) {
 	}
 	l.call.respond(l, in.tx, reply{status: 200})
 	far := l.call.far(l)
-	if far == nil || far.media == nil {
+	switch {
+	case far == nil:
+		return
+	case far.neg.Direct:
+		far.sendInfo(kind, in.req.Body())
+		return
+	case far.media == nil:
 		return
 	}
 	if err := far.media.SendDigit(d.key, d.duration); err != nil {

@@ -29,7 +29,9 @@ func (c *call) passProgress(br *branch, res *sip.Response) {
 	r := reply{status: res.StatusCode, reason: res.Reason}
 	r.headers = append(r.headers, c.caller.contact())
 	r.headers = append(r.headers, c.cross(c.caller, res.Headers())...)
-	if early := br.early[tag]; early != nil && early.neg.Pending == sdp.Stable {
+	if c.direct {
+		c.passEarly(br, br.early[tag], &r, reliableSeq(res) != 0)
+	} else if early := br.early[tag]; early != nil && early.neg.Pending == sdp.Stable {
 		r.body = c.earlyMedia(br, early)
 	} else if c.owesOffer() {
 		r.body = c.blindOffer()
@@ -60,8 +62,8 @@ func (c *call) progress(r reply) {
 
 // saidEarly tells media that an answer is out.
 func (l *leg) saidEarly(r reply) {
-	if len(r.body) > 0 && l.media != nil && l.neg.Pending == sdp.Stable {
-		l.media.AnswerSent()
+	if len(r.body) > 0 && l.neg.Pending == sdp.Stable {
+		l.answerSent()
 	}
 }
 
@@ -79,8 +81,8 @@ func (c *call) earlyMedia(br *branch, early *earlyDialog) []byte {
 	}
 	c.ringing, br.sounds = br, early
 	br.leg.neg = early.neg
-	br.leg.media.SetRemote(early.neg.Remote())
-	br.leg.media.AnswerSent()
+	br.leg.hearFrom()
+	br.leg.answerSent()
 	if c.caller.neg.Pending == sdp.Stable {
 		c.join(c.caller, br.leg)
 	}
@@ -110,7 +112,7 @@ func (c *call) earlySession(early *earlyDialog) (first bool, err error) {
 	}
 	l.neg = neg
 	if neg.Heard != nil {
-		l.media.SetRemote(neg.Remote())
+		l.hearFrom()
 	}
 	return true, nil
 }

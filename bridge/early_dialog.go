@@ -16,6 +16,12 @@ type earlyDialog struct {
 	neg      sdp.Leg // Stable where an answer came
 	rseqs    rseqs
 	answered bool // reliably, or anew by UPDATE: session descriptions in later responses are passed over (RFC 3262 §5)
+
+	// of direct calls
+	tag  string        // ours in the caller's dialog of this fork; "": it heard nothing of it yet
+	said sdp.Leg       // the caller's half there, where that is not the caller's leg's
+	firm bool          // the caller has it reliably
+	owed *sip.Response // offered, and its PRACK waits for the caller's answer
 }
 
 // earlyOf is the early dialog of a response with a To-tag, made where it is new: its route set is then settled (RFC 3261 §12.1.2). Nil
@@ -54,24 +60,42 @@ func (e *earlyDialog) inOrder(res *sip.Response) bool {
 	return order == rseqNext
 }
 
-// hear takes the answer to our INVITE's offer from a provisional.
+// hear takes the answer to our INVITE's offer from a provisional, or the offer where we made none.
 func (br *branch) hear(e *earlyDialog, res *sip.Response) {
 	br.call.hearSessionID(br.leg, res)
 	body := br.answerIn(res)
 	if body == nil || e.answered {
 		return
 	}
-	neg, err := br.offered.HearAnswer(body)
+	hear := br.offered.HearAnswer
+	if br.offered.Direct && br.offered.Said == nil {
+		if reliableSeq(res) == 0 {
+			return
+		}
+		hear = br.offered.HearOffer
+	}
+	neg, err := hear(body)
 	if err != nil {
 		br.leg.log.Warn("early answer passed over", "status", res.StatusCode, "error", err)
 		return
 	}
-	e.neg, e.answered = neg, reliableSeq(res) != 0
+	e.neg, e.answered = neg, reliableSeq(res) != 0 && neg.Pending == sdp.Stable
 }
 
-// prack acknowledges a reliable provisional (RFC 3262 §4) in its dialog; on gets the final response or the failure.
-func (l *leg) prack(d *Dialog, invite uint32, res *sip.Response, on func(transaction.Event)) {
+// acknowledges sends the PRACK of a reliable provisional, at once but where it made an offer.
+func (br *branch) acknowledges(e *earlyDialog, res *sip.Response) {
+	if e.neg.Pending == sdp.HeardOffer {
+		e.owed = res
+		return
+	}
+	br.leg.prack(&e.dialog, br.leg.dialog.InviteSeq, res, nil, br.onPracked)
+}
+
+// prack acknowledges a reliable provisional (RFC 3262 §4) in its dialog, with the answer where that made the offer; on gets the final
+// response or the failure.
+func (l *leg) prack(d *Dialog, invite uint32, res *sip.Response, answer []byte, on func(transaction.Event)) {
 	out := d.request(sip.PRACK)
+	setSession(out.Request, answer)
 	out.AppendHeader(sip.NewHeader("RAck", fmt.Sprintf("%d %d %s", reliableSeq(res), invite, sip.INVITE)))
 	l.send(out, on)
 }

@@ -52,6 +52,10 @@ func (l *leg) answerEarlyOffer(in inbound, body []byte) {
 	if l.refusedEarly(in, l.neg.Pending) {
 		return
 	}
+	if l.neg.Direct {
+		c.passCallerOffer(in, body)
+		return
+	}
 	before := l.neg
 	neg, err := l.answerAtOnce(before, body, c.ringing.description())
 	if err != nil {
@@ -59,7 +63,7 @@ func (l *leg) answerEarlyOffer(in inbound, body []byte) {
 		return
 	}
 	l.neg = neg
-	l.media.SetRemote(neg.Remote())
+	l.hearFrom()
 	l.sayEarlyAnswer(in, neg)
 	if c.ringing != nil {
 		c.join(l, c.ringing.leg)
@@ -71,6 +75,10 @@ func (l *leg) answerEarlyOffer(in inbound, body []byte) {
 func (br *branch) answerEarlyOffer(e *earlyDialog, in inbound, body []byte) {
 	c, l := br.call, br.leg
 	if l.refusedEarly(in, e.neg.Pending) {
+		return
+	}
+	if l.neg.Direct {
+		br.passCalleeOffer(e, in, body)
 		return
 	}
 	before := e.neg
@@ -85,7 +93,7 @@ func (br *branch) answerEarlyOffer(e *earlyDialog, in inbound, body []byte) {
 		return
 	}
 	l.neg = neg
-	l.media.SetRemote(neg.Remote())
+	l.hearFrom()
 	c.join(c.caller, l)
 	if neg.Alters(before) && c.caller.neg.Pending == sdp.Stable && c.caller.neg.Heard != nil {
 		c.caller.offers.Queued = true
@@ -94,7 +102,7 @@ func (br *branch) answerEarlyOffer(e *earlyDialog, in inbound, body []byte) {
 
 // refusedEarly refuses an offer that crosses another.
 func (l *leg) refusedEarly(in inbound, open sdp.Pending) bool {
-	if l.media == nil { // ours is still to come
+	if l.media == nil && !l.neg.Direct { // ours is still to come
 		open = sdp.SaidOffer
 	}
 	r := reply{status: refuseEarlyOffer(open), why: "another offer is open"}
@@ -132,7 +140,7 @@ func (l *leg) sayEarlyAnswer(in inbound, neg sdp.Leg) {
 		r.headers = l.sessionHeaders()
 	}
 	l.call.respond(l, in.tx, r)
-	l.media.AnswerSent()
+	l.answerSent()
 }
 
 // description is what the branch's callee said; nil for none. Works on nil.

@@ -56,10 +56,11 @@ type Record struct {
 	Ring     time.Time     `json:"ring,omitzero"`
 	Answer   time.Time     `json:"answer,omitzero"`
 	End      time.Time     `json:"end"`
-	Duration float64       `json:"duration"` // seconds from answer to end
-	Status   int           `json:"status"`   // the final SIP status to the caller
-	Reason   string        `json:"reason"`   // why it ended: Termination
-	By       string        `json:"by"`       // "caller", "callee", "gateway"
+	Duration float64       `json:"duration"`         // seconds from answer to end
+	Status   int           `json:"status"`           // the final SIP status to the caller
+	Reason   string        `json:"reason"`           // why it ended: Termination
+	By       string        `json:"by"`               // "caller", "callee", "gateway"
+	Direct   bool          `json:"direct,omitempty"` // media began to go from peer to peer: of that there are no figures
 	Media    []RecordMedia `json:"media,omitempty"`
 
 	Transfer   *Transfer `json:"transfer,omitempty"`

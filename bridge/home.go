@@ -70,9 +70,11 @@ func (l *leg) movable() bool {
 // release lets a movable leg go. A void one takes its place, so that the call has two legs all the same.
 func (c *call) release(l *leg) moving {
 	out := moving{leg: l, session: c.sessions.Callee}
-	f := l.figures()
-	f.Drops = maps.Clone(f.Drops)
-	c.record.Media = append(c.record.Media, f)
+	if l.media != nil {
+		f := l.figures()
+		f.Drops = maps.Clone(f.Drops)
+		c.record.Media = append(c.record.Media, f)
+	}
 	l.timer.stop()
 	if l.flow != "" {
 		c.bridge.calls.dropFlow(l.flow, c)

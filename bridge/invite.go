@@ -49,6 +49,8 @@ func (b *Bridge) openInvite(in inbound, decision route.Decision) {
 	}
 	c := b.openCall(in, decision.Tenant, stages[0][0].backendName())
 	c.stages, c.tape = stages, newTape(decision.Record)
+	c.direct = c.goesDirect(stages)
+	c.record.Direct = c.direct
 	if over := c.admit(in, stages); over != nil {
 		b.respond(in.tx, over.reply())
 		return
@@ -178,13 +180,17 @@ func (l *leg) hearFirst(body []byte, reached addr) error {
 		return err
 	}
 	l.neg = neg
-	l.media.SetRemote(neg.Remote())
+	l.hearFrom()
 	return nil
 }
 
 // openMedia reserves the leg's transport and starts its half of offer and answer. To a caller that offers ICE it is answered,
 // for an ICE-lite one hears nobody otherwise. heard is the peer's offer; nil: ours goes first.
 func (l *leg) openMedia(reached addr, heard []byte) error {
+	if l.call.direct {
+		l.openDirect()
+		return nil
+	}
 	shared := !l.browser() && l.call.bridge.peering(l.backend).Shared
 	var offered *sdp.RemoteStream
 	if shared && heard != nil {

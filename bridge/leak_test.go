@@ -25,6 +25,7 @@ func memberHost(i int) netip.AddrPort {
 
 // leakScan looks at each message that leaves for a browser or a trunk, in every world, for what is not theirs to know.
 type leakScan struct {
+	inside bool // static once the world is open: the trunk beside the pool may see whom it talks with
 	mu     sync.Mutex
 	faults []string
 	words  []string // what must not leave either
@@ -44,7 +45,7 @@ func echoed(line []byte) bool {
 // look is the trace of both doors.
 func (s *leakScan) look(m transaction.Traced) {
 	toTrunk := strings.HasPrefix(m.Remote, trunkHost+":")
-	if !m.Sent || !toTrunk && !strings.HasPrefix(m.Transport, "WS") {
+	if !m.Sent || !toTrunk && !strings.HasPrefix(m.Transport, "WS") || toTrunk && s.inside {
 		return
 	}
 	secret := append([]string{memberNet, mediaHost, ".local", "a=candidate:", "siptest"}, s.words...)
@@ -80,7 +81,7 @@ func outside(peerings map[string]Peering) map[string]Peering {
 		all = map[string]Peering{}
 	}
 	trunk := all["other"]
-	trunk.Hide, trunk.Strip = true, hiding.Vendors()
+	trunk.Hide, trunk.Strip = !trunk.Direct, hiding.Vendors()
 	all["other"] = trunk
 	return all
 }

@@ -40,9 +40,12 @@ type leg struct {
 	open        *openOffer // the peer's offer that we owe an answer
 	glares      int        // offers of ours in a row that crossed theirs
 	sent        *sentOffer // our offer that is out
-	media       *media.Leg
-	dead        bool   // media
-	converts    string // the codec of this leg where its audio is, or was last, converted; "": never
+	media       *media.Leg // nil too where the leg is direct
+	owed        uint32     // CSeq of an INVITE whose 2xx made an offer that we have not answered yet; 0: none
+	answered    []byte     // what the ACK of the first INVITE's 2xx answers, where that made the offer
+	echo        bool       // our next offer is one of level's
+	dead        bool       // media
+	converts    string     // the codec of this leg where its audio is, or was last, converted; "": never
 	repeats     map[uint32]*repetition
 	timer       sessionTimer
 	bye         string // value of the Reason header that a BYE or CANCEL to this peer carries
@@ -63,6 +66,7 @@ type incomingInvite struct {
 
 	delayed bool         // it made no offer
 	said    []byte       // the session of our 2xx where it is new; nil: the latest said
+	offered sdp.Leg      // of a direct call, once a provisional answered: with the caller's offer open
 	headers []sip.Header // what crosses from the callee's 2xx
 }
 
@@ -73,7 +77,13 @@ func (l *leg) browser() bool { return l.profile == sdp.WebRTC }
 func (l *leg) peering() Peering { return l.call.bridge.peering(l.backend) }
 
 // capabilities are what every INVITE and UPDATE, and every 2xx to one, says of us.
-func (l *leg) capabilities() []sip.Header { return capabilities(l.peering()) }
+func (l *leg) capabilities() []sip.Header {
+	p := l.peering()
+	if l.sent != nil && l.sent.wish || !l.call.asksReliably() {
+		p.Reliable = ReliableOff
+	}
+	return capabilities(p)
+}
 
 // register makes in-dialog requests find the leg.
 func (l *leg) register() {
@@ -115,6 +125,9 @@ func (l *leg) ready(far *sdp.Description) sdp.Leg { return l.readyFor(l.neg, far
 
 // readyFor is ready for another half than the leg's latest: that of an early dialog.
 func (l *leg) readyFor(neg sdp.Leg, far *sdp.Description) sdp.Leg {
+	if neg.Direct {
+		return neg
+	}
 	for slot := sdp.Video; slot < sdp.Slots; slot++ {
 		if !far.Carries(slot) || slot == sdp.Video && !l.policy.Video {
 			continue
@@ -126,6 +139,20 @@ func (l *leg) readyFor(neg sdp.Leg, far *sdp.Description) sdp.Leg {
 	local := l.media.Local()
 	neg.Local.Ports, neg.Local.Crypto = local.Ports, local.Crypto
 	return neg
+}
+
+// hearFrom tells media where the peer is by what was heard. Works without media, as answerSent does.
+func (l *leg) hearFrom() {
+	if l.media != nil {
+		l.media.SetRemote(l.neg.Remote())
+	}
+}
+
+// answerSent tells media that an answer is out, or came.
+func (l *leg) answerSent() {
+	if l.media != nil {
+		l.media.AnswerSent()
+	}
 }
 
 // step applies an input to the leg's table and does what it says.
@@ -240,14 +267,24 @@ func (l *leg) contact() sip.Header {
 	return &sip.ContactHeader{Address: l.peer.Contact(l.dialog.Token)}
 }
 
-func (l *leg) sendAck() { l.ack(l.dialog, l.dialog.InviteSeq) }
+// sendAck acknowledges the first INVITE's 2xx; one that made an offer once the answer is there, or the leg ends.
+func (l *leg) sendAck() {
+	switch {
+	case l.owed == 0:
+		l.ack(l.dialog, l.dialog.InviteSeq, l.answered)
+	case l.state != legConfirmed:
+		l.forsake()
+	}
+}
 
-// ack sends the ACK of a 2xx on the given dialog; it is not of a transaction and nothing answers it.
-func (l *leg) ack(d Dialog, seq uint32) {
+// ack sends the ACK of a 2xx on the given dialog, with the answer where that made the offer; it is not of a transaction and nothing
+// answers it.
+func (l *leg) ack(d Dialog, seq uint32, answer []byte) {
 	if l.peer == nil {
 		return
 	}
 	out := d.ack(seq)
+	setSession(out.Request, answer)
 	out.AppendHeader(l.call.sessionID(l))
 	if err := l.peer.Ack(out); err != nil {
 		l.log.Warn("ACK not sent", "error", err)
@@ -256,6 +293,7 @@ func (l *leg) ack(d Dialog, seq uint32) {
 
 // sendBye says good-bye; to a browser that is away once it is back, even if the call is gone then.
 func (l *leg) sendBye() {
+	l.forsake()
 	flow := l.flow
 	l.send(l.goodbye(), func(ev transaction.Event) {
 		if ev.Response == nil && l.browser() && l.flow == flow && l.state != legGone {

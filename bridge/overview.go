@@ -18,7 +18,8 @@ type CallStatus struct {
 	Backend string        `json:"backend,omitempty"`
 	Start   time.Time     `json:"start"`
 	Answer  time.Time     `json:"answer,omitzero"`
-	Media   []RecordMedia `json:"media,omitempty"` // as of a few seconds ago
+	Direct  bool          `json:"direct,omitempty"` // media goes from peer to peer now
+	Media   []RecordMedia `json:"media,omitempty"`  // as of a few seconds ago
 
 	Recording *RecordRecording `json:"recording,omitempty"` // as far as it is written
 }
@@ -47,7 +48,7 @@ func (c *call) status() CallStatus {
 	r := &c.record
 	s := CallStatus{
 		Call: c.id, Tenant: r.Tenant, State: c.state.String(), Origin: r.Origin, From: r.From, To: r.To, Backend: r.Backend,
-		Start: r.Start, Answer: r.Answer, Recording: c.taped(),
+		Start: r.Start, Answer: r.Answer, Direct: c.direct, Recording: c.taped(),
 	}
 	for _, l := range []*leg{c.caller, c.callee} {
 		if l != nil && l.media != nil {

@@ -18,6 +18,7 @@ type Peering struct {
 	Reliable Reliable
 	// SessionExpires is what our INVITEs ask for (RFC 4028); 0: nothing, a timer is the peer's to bring.
 	SessionExpires time.Duration
+	Direct         bool             // calls with another that says so have no media of ours, where that is possible: see direct.go
 	Shared         bool             // audio may come in by a port that many calls share
 	PassRedirects  bool             // a 3xx goes to the caller; else it is followed
 	Untrusted      bool             // RFC 3325: what it asserts is not believed, and what is private not told to it

@@ -24,7 +24,7 @@ func (br *branch) redirected(res *sip.Response) bool {
 			continue
 		}
 		t, ok := br.redirectTarget(uri)
-		if !ok {
+		if !ok || !c.suits(t, br) {
 			continue
 		}
 		c.redirects = append(c.redirects, uri.String())

@@ -57,7 +57,11 @@ func (l *leg) hearReoffer(in inbound, body []byte) {
 	l.open = &openOffer{in: in, delayed: body == nil}
 	l.dialog.hear(in.req)
 	l.agreeTimer(in.req)
-	if body == nil {
+	switch {
+	case body == nil && l.neg.Direct:
+		l.passWish()
+		return
+	case body == nil:
 		l.offerInAnswer()
 		return
 	}
@@ -96,6 +100,8 @@ func (l *leg) yield() {
 func (l *leg) crossOffer(alters bool) {
 	far := l.call.far(l)
 	switch {
+	case l.neg.Direct:
+		l.crossDirect(alters)
 	case !alters:
 		l.answerOpen()
 	case far.peer == nil: // a browser is never dialled
@@ -103,31 +109,43 @@ func (l *leg) crossOffer(alters bool) {
 		l.dropOpen(480, "the browser's connection is gone")
 		l.offer(answerSaid)
 	case far.offers.Phase == offersStable && far.state == legConfirmed:
-		l.open.asking = true
-		if l.open.in.req.IsInvite() {
-			l.call.respond(l, l.open.in.tx, reply{status: 100})
-		} else { // it may not wait for a user (RFC 3311 §5.2)
-			l.open.limit = l.call.after(updatePatience*l.call.bridge.cfg.T1, "UPDATE", l.answerWaiting)
-		}
-		far.offer(offerWanted)
+		l.ask(far)
 	default:
 		l.answerOpen()
 		far.offer(offerWanted)
 	}
 }
 
+// ask has the far leg's peer asked before the open offer is answered.
+func (l *leg) ask(far *leg) {
+	l.open.asking = true
+	late := l.answerWaiting
+	if l.neg.Direct {
+		late = l.tooSlow
+	}
+	if l.open.in.req.IsInvite() {
+		l.call.respond(l, l.open.in.tx, reply{status: 100})
+	} else { // it may not wait for a user (RFC 3311 §5.2)
+		l.open.limit = l.call.after(updatePatience*l.call.bridge.cfg.T1, "UPDATE", late)
+	}
+	far.offer(offerWanted)
+}
+
 // answerOpen answers the peer's offer by what the other side last said.
-func (l *leg) answerOpen() {
-	neg, _, err := l.ready(l.call.far(l).neg.Heard).Answer(l.call.far(l).neg.Heard)
+func (l *leg) answerOpen() { l.answerBy(l.call.far(l).neg.Heard) }
+
+// answerBy answers the peer's offer by what a description of the other side says.
+func (l *leg) answerBy(far *sdp.Description) {
+	neg, _, err := l.ready(far).Answer(far)
 	if err != nil {
 		l.neg = l.neg.Rollback()
 		l.refuseOpen(err)
 		return
 	}
 	l.neg = neg
-	l.media.SetRemote(neg.Remote())
+	l.hearFrom()
 	l.say200(nil)
-	l.media.AnswerSent()
+	l.answerSent()
 	l.call.join(l.call.caller, l.call.callee)
 	l.offer(answerSaid)
 }

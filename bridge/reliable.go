@@ -57,7 +57,9 @@ func (l *leg) wantsReliable(req *sip.Request) provisionals {
 }
 
 // covers says whether a provisional is to go reliably.
-func (p *provisionals) covers(r reply) bool { return p.all || p.wanted && len(r.body) > 0 }
+func (p *provisionals) covers(r reply) bool {
+	return !r.plain && (p.all || p.wanted && len(r.body) > 0)
+}
 
 // sayReliably sends a provisional, or lets it wait for the PRACK of the one before.
 func (l *leg) sayReliably(r reply) {
@@ -192,6 +194,7 @@ func (l *leg) hearPrack(in inbound) bool {
 		}
 		l.provisional.answered = true
 		c.respond(l, in.tx, reply{status: 200})
+		c.passPrackAnswer()
 		if c.ringing != nil {
 			c.join(l, c.ringing.leg)
 		}

@@ -17,6 +17,10 @@ type sentOffer struct {
 	before sdp.Leg
 	rseqs  rseqs
 	answer []byte // of a reliable provisional
+	update bool   // it went in an UPDATE
+	wish   bool   // it is none, but asks for one
+	said   []byte // the answer to that
+	echo   bool   // level's
 	done   bool   // answered, refused or taken back: a 2xx that still comes is only ACKed
 }
 
@@ -53,6 +57,10 @@ func (l *leg) sendOffer() {
 		l.call.far(l).answerWaiting()
 		return
 	}
+	if l.neg.Direct {
+		l.sendDirect()
+		return
+	}
 	before := l.neg
 	neg, text, err := l.ready(l.call.far(l).neg.Heard).Offer(l.call.far(l).neg.Heard)
 	if err != nil {
@@ -76,7 +84,7 @@ func (l *leg) onAnswer(sent *sentOffer, ev transaction.Event) {
 	res := ev.Response
 	if res != nil && res.IsSuccess() {
 		l.dialog.hear(res)
-		l.ack(l.dialog, sent.seq)
+		l.acknowledged(sent)
 	}
 	if sent.done || l.state != legConfirmed {
 		return
@@ -89,12 +97,14 @@ func (l *leg) onAnswer(sent *sentOffer, ev transaction.Event) {
 	case res == nil || lostDialog(res.StatusCode) || res.StatusCode == 408:
 		l.neg = l.neg.Rollback()
 		l.lost()
+	case res.IsSuccess() && sent.wish:
+		l.hearWished(sent, res)
 	case res.IsSuccess():
 		l.hearReanswer(sent, res)
 	case l.lengthen(res):
 		l.neg = l.neg.Rollback()
 		l.sendOffer()
-	case l.crossed(res):
+	case !l.asksFor(l.call.far(l)) && l.crossed(res):
 		l.neg = l.neg.Rollback()
 		l.offer(offerGlare)
 		l.call.far(l).answerWaiting() // the retry will tell this side later
@@ -130,7 +140,7 @@ func (l *leg) hearReprovisional(res *sip.Response) {
 	if body, err := sessionBody(res); err == nil && body != nil && sent.answer == nil {
 		sent.answer = body
 	}
-	l.prack(&l.dialog, sent.seq, res, func(ev transaction.Event) {
+	l.prack(&l.dialog, sent.seq, res, nil, func(ev transaction.Event) {
 		if ev.Response == nil || !ev.Response.IsSuccess() {
 			l.log.Warn("PRACK of a re-INVITE failed", "error", ev.Err)
 		}
@@ -156,13 +166,14 @@ func (l *leg) hearReanswer(sent *sentOffer, res *sip.Response) {
 		return
 	}
 	l.neg, l.glares = neg, 0
-	l.media.SetRemote(neg.Remote())
-	l.media.AnswerSent()
+	l.hearFrom()
+	l.answerSent()
 	l.startTimer()
 	l.agreeTimer(res)
 	l.call.join(l.call.caller, l.call.callee)
 	l.offer(answerHeard)
 	l.call.far(l).answerWaiting()
+	l.level(sent)
 	l.mend()
 }
 

@@ -21,6 +21,7 @@ type reply struct {
 	tag     string       // our To-tag; "": one is made up where none is there
 	headers []sip.Header // Contact, Allow, …
 	body    []byte       // application/sdp
+	plain   bool         // a provisional that does not go reliably
 }
 
 // response builds the response to a request (RFC 3261 §8.2.6).

@@ -24,9 +24,8 @@ func (b *Bridge) Restore(s Snapshot) error {
 	if c.caller, err = c.restoreLeg(s.Caller); err == nil {
 		c.callee, err = c.restoreLeg(s.Callee)
 	}
-	var plan sdp.Plan
 	if err == nil {
-		plan, err = sdp.Join(c.caller.neg, c.callee.neg)
+		err = c.rejoin()
 	}
 	if err != nil {
 		for _, l := range []*leg{c.caller, c.callee} {
@@ -36,9 +35,6 @@ func (b *Bridge) Restore(s Snapshot) error {
 		}
 		return fmt.Errorf("%w: %q: %w", ErrRestore, s.Call, err)
 	}
-	b.with.Media.Join(c.caller.media, c.callee.media, plan)
-	settleDigits(c.caller, c.callee, plan)
-	noteConversion(c.caller, c.callee, plan)
 	b.calls.add(c)
 	for i, l := range c.legs() {
 		l.keepAs([]LegSnapshot{s.Caller, s.Callee}[i])
@@ -46,6 +42,21 @@ func (b *Bridge) Restore(s Snapshot) error {
 	}
 	c.post("restored", c.restored)
 	c.bridge.runners.run(c.run)
+	return nil
+}
+
+// rejoin relays between the legs again; a direct call has nothing to relay.
+func (c *call) rejoin() error {
+	if c.direct = c.caller.neg.Direct && c.callee.neg.Direct; c.direct {
+		return nil
+	}
+	plan, err := sdp.Join(c.caller.neg, c.callee.neg)
+	if err != nil {
+		return err
+	}
+	c.bridge.with.Media.Join(c.caller.media, c.callee.media, plan)
+	settleDigits(c.caller, c.callee, plan)
+	noteConversion(c.caller, c.callee, plan)
 	return nil
 }
 
@@ -71,6 +82,9 @@ func (c *call) restoreLeg(s LegSnapshot) (*leg, error) {
 		return nil, fmt.Errorf("backend %q is unknown here", s.Backend)
 	}
 	l.conn, l.log = name, newLegLog(l)
+	if l.neg.Direct {
+		return l, nil
+	}
 	state := s.Media
 	m, err := c.bridge.with.Media.NewLeg(media.LegSpec{
 		Profile: l.profile, Call: c.id, Leg: l.name, Signalling: l.signalling(), Learn: c.bridge.peering(l.backend).Learn,

@@ -30,7 +30,7 @@ type LegSnapshot struct {
 	GoneAt  time.Time // since when that is lost; zero: it is not
 	Backend string
 	Dialog  Dialog
-	Session sdp.Leg // offers and answers; no offer is open
+	Session sdp.Leg // offers and answers; no offer is open. Direct: there is no Media
 	Queued  bool    // an offer of ours waits its turn
 	Media   media.LegState
 	Timer   SessionTimer
@@ -87,14 +87,17 @@ func (c *call) snapshot() (Snapshot, error) {
 
 // settled says that nothing of the leg is under way.
 func (l *leg) settled() bool {
-	return l.state == legConfirmed && l.neg.Pending == sdp.Stable && l.open == nil && l.sent == nil
+	return l.state == legConfirmed && l.neg.Pending == sdp.Stable && l.open == nil && l.sent == nil && l.owed == 0
 }
 
 func (l *leg) snapshot() LegSnapshot {
 	s := LegSnapshot{
 		Name: l.name, Profile: l.profile, AOR: l.aor, Flow: l.flow, GoneAt: l.goneAt, Backend: l.backend,
 		Dialog: l.dialog, Session: l.neg, Queued: l.offers.Queued || l.offers.Phase == offersBackoff,
-		Media: l.media.Export(), Timer: l.timer.SessionTimer,
+		Timer: l.timer.SessionTimer,
+	}
+	if l.media != nil {
+		s.Media = l.media.Export()
 	}
 	if l.counts.pass != nil {
 		counted := l.counts.caller

@@ -76,6 +76,7 @@ type conditions struct {
 func newWorld(t *testing.T, with conditions) *world {
 	t.Helper()
 	w := &world{t: t}
+	w.leaks.inside = with.bridge.Peerings["other"].Direct
 	log := slog.New(slog.NewTextHandler(&w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	loopback := netip.MustParseAddr("127.0.0.1")
 	w.openSIP(with, log)
@@ -108,7 +109,7 @@ func newWorld(t *testing.T, with conditions) *world {
 		}
 	}
 	w.bridge = New(with.bridge, Wiring{
-		Router: route.New(append(otherRoutes(with.other), with.routes...)), Events: &w.events, Store: with.store, Gate: with.gate,
+		Router: route.New(append(otherRoutes(with), with.routes...)), Events: &w.events, Store: with.store, Gate: with.gate,
 		Nonces: identity.NewNonces(100, time.Minute, time.Now), Media: w.media,
 		Browsers: w.wss, Backends: w.sip, Guard: with.guard, Tolls: with.tolls,
 		Disk: with.disk,
@@ -160,9 +161,9 @@ func (w *world) openSIP(with conditions, log *slog.Logger) {
 	w.check(err)
 }
 
-// otherRoutes are those of the trunk beside the pool.
-func otherRoutes(any bool) []route.Rule {
-	if !any {
+// otherRoutes are those of the trunk beside the pool, where the world's do not name it.
+func otherRoutes(with conditions) []route.Rule {
+	if !with.other || slices.ContainsFunc(with.routes, func(r route.Rule) bool { return r.From == "other" }) {
 		return nil
 	}
 	return []route.Rule{{From: "other", To: "browsers"}, {User: regexp.MustCompile("^7"), To: "other"}}

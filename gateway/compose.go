@@ -277,7 +277,7 @@ func (p Peering) bridge(refer bridge.ReferPolicy) bridge.Peering {
 		expires = *p.SessionExpires
 	}
 	out := bridge.Peering{
-		SDP: policy, Insecure: p.SRTP == "off", DTMF: bridge.DTMF(p.DTMF), Reliable: bridge.Reliable(p.Reliable), SessionExpires: expires,
+		SDP: policy, Direct: p.Media == "direct", Insecure: p.SRTP == "off", DTMF: bridge.DTMF(p.DTMF), Reliable: bridge.Reliable(p.Reliable), SessionExpires: expires,
 		Shared: p.Shared != nil && *p.Shared, Refer: refer, PassRedirects: p.Redirect == "pass", Untrusted: refer != bridge.ReferPass, Learn: p.Learn,
 		Failover: ranges(p.Failover), TryTimeout: p.TryTimeout,
 		Quota: bridge.Quota{Cap: admission.Cap{Calls: p.MaxCalls, Rate: float64(p.MaxRate)}, Status: p.Full, Emergency: p.Emergency},

@@ -116,6 +116,7 @@ type Pool struct {
 
 // Peering is how calls with a pool or trunk are made; its keys stand among theirs.
 type Peering struct {
+	Media          string         `yaml:"media"`           // "relay" (default), "direct": from peer to peer, where both sides say so
 	SRTP           string         `yaml:"srtp"`            // "off", "accept" (default), "optional", "sdes", "dtls"
 	ICE            bool           `yaml:"ice"`             // our offers carry it; a caller that offers it is answered in any case
 	Video          *bool          `yaml:"video"`           // default true: carried where both ends want it

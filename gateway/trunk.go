@@ -178,6 +178,7 @@ func (v *validator) trunk(path string, t Trunk, listen []SIPListen) {
 		}
 	}
 	v.peering(path, t.Peering)
+	v.direct(path, t.Peering, true)
 	v.account(path, t)
 	v.pair(path, t.Certificate, t.Key)
 	if t.CA != "" {

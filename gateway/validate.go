@@ -211,6 +211,7 @@ func (v *validator) backends(c Config) {
 		}
 		v.pool(path, c.Pools[name], c.SIP.Listen)
 		v.peering(path, c.Pools[name].Peering)
+		v.direct(path, c.Pools[name].Peering, false)
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Trunks)) {
 		v.name("trunks."+name, name)
@@ -246,6 +247,23 @@ func (v *validator) peering(path string, p Peering) {
 	v.oneOf(path+".learn", p.Learn, learnModes()...)
 	v.cap(path, p.MaxCalls)
 	v.full(path, p.Full, p.Emergency)
+}
+
+// direct checks what cannot be kept where media goes from peer to peer; hides is the default of hide.
+func (v *validator) direct(path string, p Peering, hides bool) {
+	v.oneOf(path+".media", p.Media, "relay", "direct")
+	if p.Media != "direct" {
+		return
+	}
+	if p.Hide != nil {
+		hides = *p.Hide
+	}
+	if hides {
+		v.fail(path+".media", "direct shows it the addresses of the other side, which hide keeps from it; say hide: false, or media: relay")
+	}
+	if p.SRTP == "off" || p.SRTP == "optional" {
+		v.fail(path+".srtp", "%s is for our own offers; with media: direct the ends agree on keys themselves: accept, or sdes or dtls to insist on them", p.SRTP)
+	}
 }
 
 func (v *validator) name(path, name string) {

@@ -16,6 +16,9 @@ func (l Leg) Answer(other *Description) (Leg, []byte, error) {
 	if l.Pending != HeardOffer {
 		return l, nil, fmt.Errorf("%w: answer wanted while %s", ErrNoState, l.Pending)
 	}
+	if l.Direct {
+		return l.pass(other, l.settle())
+	}
 	if other == nil {
 		other = l.Heard
 	} else if other.main() == nil {

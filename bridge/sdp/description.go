@@ -9,6 +9,7 @@ type Description struct {
 	ICELite bool
 	Bundle  []string `json:",omitempty"` // the mids of the BUNDLE group, that of the transport first
 	Streams []Stream
+	Body    string `json:",omitempty"` // on a direct leg the text as its writer says it; of ours Origin is in the place of its o= line
 }
 
 // Stream is one m-line.

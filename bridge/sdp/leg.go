@@ -22,6 +22,8 @@ type Leg struct {
 	Extension []Extension  `json:",omitempty"` // every header extension's id ever bound on this leg
 	Bound     []Codec      // every payload type ever bound on this leg, without Format
 	Resting   bool         `json:",omitempty"` // the peer's latest offer was declined: no offer of ours goes out meanwhile
+	Direct    bool         `json:",omitempty"` // packets do not pass here: see NewDirect
+	Host      string       `json:",omitempty"` // the end of our o= lines, where it is not Local's address
 	Before    *Leg         `json:",omitempty"` // the leg before the open offer; nil where Stable
 }
 
@@ -50,6 +52,15 @@ func (l Leg) HearOffer(text []byte) (Leg, error) {
 	if l.Pending != Stable {
 		return l, fmt.Errorf("%w: offer heard while %s", ErrNoState, l.Pending)
 	}
+	if l.Direct {
+		heard, err := l.heardDirect(text)
+		if err != nil {
+			return l, err
+		}
+		next := l.open(HeardOffer)
+		next.Heard = heard
+		return next, nil
+	}
 	heard, err := describe(text, l.Profile)
 	if err != nil {
 		return l, err
@@ -70,6 +81,15 @@ func (l Leg) HearOffer(text []byte) (Leg, error) {
 func (l Leg) HearAnswer(text []byte) (Leg, error) {
 	if l.Pending != SaidOffer {
 		return l, fmt.Errorf("%w: answer heard while %s", ErrNoState, l.Pending)
+	}
+	if l.Direct {
+		heard, err := l.heardDirect(text)
+		if err != nil {
+			return l, err
+		}
+		next := l.settle()
+		next.Heard, heard.Answer = heard, true
+		return next, nil
 	}
 	heard, err := describe(text, l.Profile)
 	if err != nil {
@@ -116,6 +136,8 @@ func (l Leg) Repeat() []byte {
 		return []byte(l.Text)
 	case l.Said == nil:
 		return nil
+	case l.Said.Body != "":
+		return l.Said.direct()
 	}
 	return write(l.Profile, l.Said) // kept it would be a good part of what a call holds
 }
@@ -124,7 +146,7 @@ func (l Leg) Repeat() []byte {
 // that the peer has seen stay used. A Local renewed after HearOffer is forgotten, one renewed before Offer stays.
 func (l Leg) Rollback() Leg {
 	before := l.agreed()
-	before.Version, before.Bound, before.Extension = l.Version, l.Bound, l.Extension
+	before.Version, before.Bound, before.Extension, before.Host = l.Version, l.Bound, l.Extension, l.Host
 	return before
 }
 
@@ -169,6 +191,9 @@ func (l Leg) Rekeyed(before Leg) bool {
 // Alters says whether what was just heard changes anything that the other leg must know compared with before: streams, codecs,
 // direction or the length of packets. Where it does not (session refresh, ICE restart, a new address), Answer from the other leg's Heard suffices.
 func (l Leg) Alters(before Leg) bool {
+	if l.Direct { // but for an offer said again
+		return before.Heard == nil || before.Heard.Answer || before.Heard.Body != l.Heard.Body
+	}
 	for slot := range Slots {
 		if l.altersIn(slot, before) {
 			return true

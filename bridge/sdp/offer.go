@@ -15,6 +15,9 @@ func (l Leg) Offer(other *Description) (Leg, []byte, error) {
 	if l.Pending != Stable {
 		return l, nil, fmt.Errorf("%w: offer wanted while %s", ErrNoState, l.Pending)
 	}
+	if l.Direct {
+		return l.pass(other, l.open(SaidOffer))
+	}
 	if other == nil {
 		other = &Description{Streams: []Stream{{Kind: "audio", Relayed: true, Direction: SendRecv, Codecs: everything()}}}
 	}
@@ -164,9 +167,12 @@ func (l Leg) say(d *Description) (next Leg, text []byte, err error) {
 func (l Leg) origin(version uint64) string {
 	w := writer{make([]byte, 0, 64)}
 	w.say("- ").number(l.SessionID).say(" ").number(version).say(" IN ")
-	if l.Profile == RTP {
+	switch {
+	case l.Host != "":
+		w.say(l.Host)
+	case l.Profile == RTP:
 		w.family(l.Local.Addr)
-	} else {
+	default:
 		w.say("IP4 127.0.0.1")
 	}
 	return string(w.text)
