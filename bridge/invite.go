@@ -74,6 +74,9 @@ func (b *Bridge) begin(c *call, in inbound) bool {
 	b.respond(in.tx, reply{status: 100})
 	c.caller.register()
 	b.counters.callStarted()
+	if c.direct {
+		b.counters.directStarted()
+	}
 	return true
 }
 

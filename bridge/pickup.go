@@ -83,6 +83,11 @@ func (c *call) searchPickedUp(by *call) {
 
 // pickedUp answers the caller for who picks up in another call; said is that one's side of offer and answer.
 func (c *call) pickedUp(by *call, said sdp.Leg) {
+	if err := c.relay(); err != nil {
+		c.log.Warn("not picked up", "error", err)
+		by.post("nobody to take", by.giveUpSearch)
+		return
+	}
 	c.heir = by
 	c.callee = c.void(byCallee)
 	c.callee.neg = said

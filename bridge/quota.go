@@ -136,7 +136,7 @@ func (c *call) admit(in inbound, stages []stage) *overQuota {
 	l, number := c.caller, dialledUser(in.req.Recipient)
 	l.counts.caller = c.bridge.callerOf(in)
 	c.user = l.counts.caller.User
-	pass, no := c.bridge.control.Admit(l.counts.caller, number, stages[0][0].answersChallenge())
+	pass, no := c.bridge.control.Admit(l.counts.caller, admission.Call{Number: number, Again: stages[0][0].answersChallenge(), Direct: c.direct})
 	if no != nil {
 		c.log.Warn("call refused", "limit", no.Limit, "user", l.counts.caller.User, "source", l.counts.caller.Source)
 		return &overQuota{status: no.Status, why: no.Why}

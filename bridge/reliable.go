@@ -181,6 +181,9 @@ func (l *leg) onPrack(in inbound) {
 func (l *leg) hearPrack(in inbound) bool {
 	c := l.call
 	body, err := sessionBody(in.req)
+	if l.neg.Pending == sdp.Stable && l.provisional.phase == reliableSession {
+		l.provisional.answered = true
+	}
 	offered := l.neg.Pending == sdp.SaidOffer && l.provisional.phase == reliableSession
 	switch {
 	case offered:
@@ -204,9 +207,6 @@ func (l *leg) hearPrack(in inbound) bool {
 		l.answerEarlyOffer(in, body)
 	default:
 		c.respond(l, in.tx, reply{status: 200})
-	}
-	if l.neg.Pending == sdp.Stable && l.provisional.phase == reliableSession {
-		l.provisional.answered = true
 	}
 	return true
 }

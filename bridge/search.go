@@ -6,6 +6,7 @@ import (
 	"github.com/emiago/sipgo/sip"
 
 	"tandem/bridge/route"
+	"tandem/bridge/sdp"
 )
 
 // search is a call that looks for the target of a transfer. Its caller is a void leg with the kept leg's side of offer and answer,
@@ -30,11 +31,15 @@ func (c *call) search(t *transfer, in inbound, to referTo) (*call, *notRouted) {
 	if err != nil {
 		return nil, err
 	}
+	said, failed := t.kept.relayed()
+	if failed != nil {
+		return nil, &notRouted{statusOf(failed), failed.Error()}
+	}
 	s := b.newCall(b.ids.call())
 	s.in, s.uri, s.stages, s.state = in, to.bare(), stages, callSeeking
 	s.searching, s.user = &search{origin: c, t: t}, c.userOf(t)
 	s.caller = s.void(byCaller)
-	s.caller.resemble(t.kept)
+	s.caller.resemble(t.kept, said)
 	s.sessions = sessionIDs{Caller: c.sessionOf(t.kept), Callee: nilSessionID}
 	s.record = Record{
 		Call: s.id, Tenant: c.record.Tenant, Origin: c.record.Origin, Start: time.Now(),
@@ -93,10 +98,18 @@ func originOf(l *leg) string {
 	return poolOf(l.backend)
 }
 
-// resemble gives a void leg what offers to another side are made of; nobody is held in them.
-func (l *leg) resemble(kept *leg) {
+// relayed is what the leg's peer said, as the offer to another side is made of it.
+func (l *leg) relayed() (sdp.Leg, error) {
+	if l.neg.Direct {
+		return l.neg.Relayed(sdp.Local{})
+	}
+	return l.neg.Rollback(), nil
+}
+
+// resemble gives a void leg what offers to another side are made of, as the kept leg's peer said it; nobody is held in them.
+func (l *leg) resemble(kept *leg, said sdp.Leg) {
 	l.profile, l.aor, l.flow, l.backend, l.policy = kept.profile, kept.aor, kept.flow, kept.backend, kept.policy
-	l.neg = kept.neg.Rollback().Resumed()
+	l.neg = said.Resumed()
 }
 
 // searchAnswered asks for the kept leg.

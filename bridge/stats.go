@@ -14,6 +14,7 @@ type Stats struct {
 	Registrations int
 	Subscriptions int
 	CallsStarted  uint64
+	CallsDirect   uint64            // of these, those that began with their media from peer to peer
 	CallsEnded    map[string]uint64 // by reason
 	Registers     map[string]uint64 // by outcome
 	Failovers     uint64
@@ -32,6 +33,7 @@ type Stats struct {
 type counters struct {
 	mu         sync.Mutex
 	started    uint64            // guarded by mu, as is what follows
+	direct     uint64            //
 	failovers  uint64            //
 	panics     uint64            //
 	overloads  uint64            //
@@ -49,6 +51,7 @@ func newCounters() *counters {
 }
 
 func (c *counters) callStarted()            { c.add(func() { c.started++ }) }
+func (c *counters) directStarted()          { c.add(func() { c.direct++ }) }
 func (c *counters) failedOver()             { c.add(func() { c.failovers++ }) }
 func (c *counters) panicked()               { c.add(func() { c.panics++ }) }
 func (c *counters) overloaded()             { c.add(func() { c.overloads++ }) }
@@ -80,6 +83,7 @@ func (b *Bridge) Stats() Stats {
 		Calls:         b.calls.len(),
 		Subscriptions: b.subscriptions.len(),
 		CallsStarted:  c.started,
+		CallsDirect:   c.direct,
 		CallsEnded:    maps.Clone(c.ended),
 		Registers:     maps.Clone(c.registers),
 		Failovers:     c.failovers,

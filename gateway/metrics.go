@@ -82,6 +82,7 @@ func (s scrape) calls(f figures) {
 	s.gauge("registrations", "Bindings of browsers that have not expired.", float64(b.Registrations))
 	s.gauge("subscriptions", "Subscriptions (RFC 6665) that run.", float64(b.Subscriptions))
 	s.counter("calls_started_total", "Calls begun.", b.CallsStarted)
+	s.counter("calls_direct_total", "Calls begun whose media goes from peer to peer.", b.CallsDirect)
 	s.counters("calls_ended_total", "Calls ended, by why.", "reason", b.CallsEnded)
 	s.counters("registers_total", "REGISTER requests of browsers, by outcome.", "outcome", b.Registers)
 	s.counter("call_panics_total", "Calls that ended by a fault of the process, each confined to its call.", b.Panics)

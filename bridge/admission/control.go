@@ -36,6 +36,13 @@ type Caller struct {
 	Source netip.Addr // the zero Addr: not known
 }
 
+// Call is what is asked for.
+type Call struct {
+	Number string
+	Again  bool // its rate was paid before: the answer to a challenge
+	Direct bool // it takes no ports
+}
+
 // Pass is a call that was let in. Its holder gives it back to Release once.
 type Pass struct{ user, source string }
 
@@ -87,16 +94,16 @@ func (c *Control) isEmergency(number string) bool {
 	return number != "" && slices.Contains(c.limits.Emergency, number)
 }
 
-// Admit lets a call to a number in, or says why not. again is a call whose rate was paid before: the answer to a challenge.
-func (c *Control) Admit(by Caller, number string, again bool) (*Pass, *Refusal) {
+// Admit lets a call in, or says why not.
+func (c *Control) Admit(by Caller, call Call) (*Pass, *Refusal) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.isEmergency(number) {
+	if c.isEmergency(call.Number) {
 		return c.keep(by), nil
 	}
 	now := c.now()
 	p := c.passOf(by)
-	limit, why := c.take(p, now, again)
+	limit, why := c.take(p, now, call)
 	if limit == "" {
 		c.running++
 		return p, nil
@@ -106,25 +113,25 @@ func (c *Control) Admit(by Caller, number string, again bool) (*Pass, *Refusal) 
 }
 
 // take counts with the party first and the process last: who calls too often takes nothing from the others.
-func (c *Control) take(p *Pass, now time.Time, again bool) (limit, why string) {
-	if limit, why = c.headroom(now); limit != "" {
+func (c *Control) take(p *Pass, now time.Time, call Call) (limit, why string) {
+	if limit, why = c.headroom(now, call.Direct); limit != "" {
 		return limit, why
 	}
 	if c.limits.Process.Calls > 0 && c.running >= c.limits.Process.Calls {
 		return ProcessCalls, tooMany(c.limits.Process.Calls)
 	}
 	if p.user != "" {
-		if limit, why = c.users.take(p.user, now, again); limit != "" {
+		if limit, why = c.users.take(p.user, now, call.Again); limit != "" {
 			return "user-" + limit, why + " of one user"
 		}
 	}
 	if p.source != "" {
-		if limit, why = c.sources.take(p.source, now, again); limit != "" {
+		if limit, why = c.sources.take(p.source, now, call.Again); limit != "" {
 			c.giveBack(p.user, "", now)
 			return "source-" + limit, why + " from one address"
 		}
 	}
-	if !again && c.rate.rate != nil && !c.rate.rate.AllowN(now, 1) {
+	if !call.Again && c.rate.rate != nil && !c.rate.rate.AllowN(now, 1) {
 		c.giveBack(p.user, p.source, now)
 		return ProcessRate, tooFast(c.limits.Process.Rate)
 	}
@@ -141,7 +148,7 @@ func (c *Control) giveBack(user, source string, now time.Time) {
 }
 
 // headroom says what of the machine is used up.
-func (c *Control) headroom(now time.Time) (limit, why string) {
+func (c *Control) headroom(now time.Time, direct bool) (limit, why string) {
 	l := c.limits
 	if c.load == nil || l.CPU == 0 && l.Memory == 0 && l.Ports == 0 {
 		return "", ""
@@ -154,7 +161,7 @@ func (c *Control) headroom(now time.Time) (limit, why string) {
 		return CPU, "no processor is left"
 	case l.Memory > 0 && c.latest.Memory > l.Memory:
 		return Memory, "no memory is left"
-	case l.Ports > 0 && 1-c.latest.Ports < l.Ports:
+	case l.Ports > 0 && !direct && 1-c.latest.Ports < l.Ports:
 		return Ports, "no ports are left"
 	}
 	return "", ""

@@ -49,7 +49,7 @@ func TestControlLimits(t *testing.T) {
 			refused := map[string]uint64{}
 			for i, by := range c.calls {
 				limit := ""
-				if _, no := control.Admit(by, "600", false); no != nil {
+				if _, no := control.Admit(by, Call{Number: "600"}); no != nil {
 					limit = no.Limit
 					refused[limit]++
 					if no.Status != 503 || no.Why == "" {
@@ -75,11 +75,11 @@ func TestEmergencyPasses(t *testing.T) {
 	c := NewControl(func() Load { return Load{1, 1, 1} }, time.Now)
 	c.Set(Limits{Process: Cap{1, 0.001}, User: Cap{1, 0.001}, Source: Cap{1, 0.001}, CPU: 0.1, Memory: 0.1, Ports: 0.5, Emergency: []string{"112"}})
 	for _, number := range []string{"112", "112", "112;phone-context=+49"} {
-		if _, no := c.Admit(alice, number, false); no != nil {
+		if _, no := c.Admit(alice, Call{Number: number}); no != nil {
 			t.Fatalf("%s: %+v", number, no)
 		}
 	}
-	if _, no := c.Admit(alice, "1120", false); no == nil {
+	if _, no := c.Admit(alice, Call{Number: "1120"}); no == nil {
 		t.Error("1120 is no emergency")
 	}
 	if s := c.Stats(); s.Calls != 3 || s.Users != 1 || s.Sources != 1 {
@@ -111,7 +111,7 @@ func TestNothingLeaks(t *testing.T) {
 			case 2:
 				passes = append(passes, c.Keep(by))
 			default:
-				if p, no := c.Admit(by, "600", r.IntN(5) == 0); no == nil {
+				if p, no := c.Admit(by, Call{Number: "600", Again: r.IntN(5) == 0}); no == nil {
 					passes = append(passes, p)
 				}
 			}
@@ -163,7 +163,7 @@ func TestLoadIsReadSeldom(t *testing.T) {
 		c := NewControl(func() Load { reads++; return Load{CPU: 0.5} }, time.Now)
 		c.Set(Limits{CPU: 0.9})
 		for range 50 {
-			c.Admit(alice, "600", false)
+			c.Admit(alice, Call{Number: "600"})
 			time.Sleep(100 * time.Millisecond)
 		}
 		if reads != 5 || c.Stats().Load.CPU != 0.5 {
