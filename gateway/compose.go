@@ -25,6 +25,7 @@ import (
 	"tandem/bridge/route"
 	"tandem/bridge/sdp"
 	"tandem/sipside"
+	"tandem/sipside/transaction"
 	"tandem/wss"
 )
 
@@ -109,10 +110,16 @@ func (c Config) wss(o Options, door wss.Guard, log *slog.Logger) wss.Config {
 		MaxRate:         limits.Messages,
 		PerUser:         limits.PerUser,
 		Unregistered:    *limits.Unregistered,
-		Timers:          o.Timers,
+		Timers:          c.timers(o),
 		Trace:           o.Trace,
 		Log:             log,
 	}
+}
+
+// timers are those of both doors, with what the gateway calls itself.
+func (c Config) timers(o Options) transaction.Config {
+	o.Timers.Product = c.SIP.UserAgent
+	return o.Timers
 }
 
 func (c Config) sipside(o Options, server *certificates, log *slog.Logger) (cfg sipside.Config, err error) {
@@ -121,7 +128,7 @@ func (c Config) sipside(o Options, server *certificates, log *slog.Logger) (cfg 
 		ClientTLS: &tls.Config{MinVersion: tls.VersionTLS12},
 		DSCP:      dscp(c.SIP.DSCP, sipside.DSCPNone),
 		DNS:       c.SIP.Resolver,
-		Timers:    o.Timers,
+		Timers:    c.timers(o),
 		Trace:     o.Trace,
 		Log:       log,
 	}

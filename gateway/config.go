@@ -38,6 +38,7 @@ type Config struct {
 type SIP struct {
 	Listen      []SIPListen `yaml:"listen"`
 	Advertise   string      `yaml:"advertise"`   // host in Via and Contact
+	UserAgent   string      `yaml:"user-agent"`  // what User-Agent and Server say at both doors; default: neither is sent
 	Certificate string      `yaml:"certificate"` // of tls:// listeners; default: those of https
 	Key         string      `yaml:"key"`
 	DSCP        *int        `yaml:"dscp"` // of what is sent; default 24, CS3

@@ -98,6 +98,9 @@ func (v *validator) once(path string, sockets []string) {
 	}
 }
 
+// productText is what may stand in User-Agent and Server.
+var productText = regexp.MustCompile(`^[!-~]([ -~]{0,98}[!-~])?$`)
+
 func (v *validator) sip(c Config) {
 	if len(c.SIP.Listen) == 0 {
 		v.fail("sip.listen", "is missing: where the SIP world comes in, such as udp://10.0.0.5:5060")
@@ -118,6 +121,9 @@ func (v *validator) sip(c Config) {
 	}
 	v.once("sip.listen", sockets)
 	v.dscp("sip.dscp", c.SIP.DSCP)
+	if name := c.SIP.UserAgent; name != "" && !productText.MatchString(name) {
+		v.fail("sip.user-agent", "%q is not a name, such as Example-Gateway/2: a line of 100 letters of ASCII at most", name)
+	}
 	v.pair("sip", c.SIP.Certificate, c.SIP.Key)
 	if c.SIP.Advertise != "" && !isHost(c.SIP.Advertise) {
 		v.fail("sip.advertise", "%q is not an address or a host name; the port is that of the listener", c.SIP.Advertise)

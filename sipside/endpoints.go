@@ -29,6 +29,7 @@ type Endpoints struct {
 	log       *slog.Logger
 	limits    limits
 	scratch   *sync.Pool
+	product   string // see transaction.Config
 
 	ctx     context.Context // ends with Close
 	cancel  context.CancelFunc
@@ -111,7 +112,7 @@ func open(cfg Config, lim limits) (*Endpoints, error) {
 func newEndpoints(cfg Config, lim limits) *Endpoints {
 	e := &Endpoints{
 		advertise: strings.Trim(cfg.Advertise, "[]"), clientTLS: cfg.ClientTLS, dscp: cfg.dscp(),
-		guard: cfg.Guard, trace: cfg.Trace, log: cfg.Log, limits: lim, scratch: newScratch(),
+		guard: cfg.Guard, trace: cfg.Trace, log: cfg.Log, limits: lim, scratch: newScratch(), product: cfg.Timers.Product,
 		serving: make(chan struct{}), leaving: make(chan struct{}),
 	}
 	if e.guard == nil {

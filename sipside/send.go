@@ -207,7 +207,7 @@ func (e *Endpoints) placesOf(t target) ([]place, bool) {
 func (e *Endpoints) wire(out transaction.Outbound) []byte {
 	buf := e.scratch.Get().(*[]byte)
 	defer e.scratch.Put(buf)
-	*buf = transaction.Append((*buf)[:0], transaction.Message{Message: out.Request, RequestURI: out.RequestURI})
+	*buf = transaction.AppendNamed((*buf)[:0], transaction.Message{Message: out.Request, RequestURI: out.RequestURI}, e.product)
 	return bytes.Clone(*buf)
 }
 

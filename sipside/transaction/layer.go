@@ -63,7 +63,7 @@ func New(cfg Config) *Layer {
 func (l *Layer) write(msg Message) []byte {
 	buf := l.scratch.Get().(*[]byte)
 	defer l.scratch.Put(buf)
-	*buf = Append((*buf)[:0], msg)
+	*buf = AppendNamed((*buf)[:0], msg, l.cfg.Product)
 	return bytes.Clone(*buf)
 }
 

@@ -64,6 +64,7 @@ type Event struct {
 // Config sets the timers; zero values are RFC 3261's (T1 500 ms, T2 4 s, T4 5 s).
 type Config struct {
 	T1, T2, T4 time.Duration
+	Product    string // what User-Agent and Server say of us; "": neither is sent
 	Log        *slog.Logger
 }
 
