@@ -30,7 +30,7 @@ func TestDemoPhone(t *testing.T) {
 	act(t, alice, chromedp.Click("#keypad"), chromedp.Click("#keys button:nth-child(5)"))
 	act(t, alice, chromedp.Click("#hangup"), chromedp.WaitVisible("#dialer"))
 
-	act(t, alice, chromedp.SendKeys("#target", "bob"), chromedp.Click("#dial button"), chromedp.WaitVisible("#call"))
+	act(t, alice, chromedp.SendKeys("#target", "bob"), chromedp.Click("#dial .call"), chromedp.WaitVisible("#call"))
 	act(t, bob, chromedp.WaitVisible("#answer"), chromedp.Click("#answer"), chromedp.WaitVisible("#mute"))
 	for _, tab := range []*lab.Tab{alice, bob} {
 		level(t, tab, "level-in", func(l int) bool { return l > 20 }, "the other browser is heard")

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/chromedp"
+
 	"tandem/e2e/lab"
 )
 
@@ -17,7 +19,10 @@ func TestPhoneLooks(t *testing.T) {
 	breach.Do(t, nil, "(() => document.body.setAttribute('style', 'color: red'))")
 
 	wire := lab.LayWire(t, strings.Trim(strings.TrimPrefix(url, "http:"), "/")) // of another origin: with a history of his own
-	alice, bob := sitsDown(t, chromium, url), sitsDown(t, chromium, "http://"+wire.Addr+"/")
+	tab := chromium.Visit(t, url)
+	alice, bob := tab.Person(t), sitsDown(t, chromium, "http://"+wire.Addr+"/")
+	tab.Faultless(t)
+	act(t, tab, chromedp.EmulateViewport(360, 740))
 	alice.Press("DisclosureTriangle", "Domain")
 	alice.Looks("account")
 	registers(alice, "alice")
@@ -47,6 +52,9 @@ func TestPhoneLooks(t *testing.T) {
 	alice.Press("button", "History")
 	alice.Reads("list", "Past calls", "missed")
 	alice.Looks("history")
+	alice.Press("button", "Dial")
+	act(t, tab, chromedp.EmulateViewport(1280, 800))
+	alice.Looks("wide")
 
 	lab.Eventually(t, 30*time.Second, "an inline style is seen as a fault", func() error {
 		if len(breach.Faults()) == 0 {

@@ -103,7 +103,9 @@ func TestPhoneCalls(t *testing.T) {
 	bob.Meets("Their level", "the call is taken back", loud)
 	alice.Press("button", "Keypad")
 	alice.Press("button", "5")
-	alice.Press("button", "Keypad")
+	alice.Type(kb.Escape)
+	alice.Finds("button", "Keypad", "aria-pressed", "false")
+	alice.Reads("timer", "Duration", ":")
 
 	carol.Write("Number or name", "bob")
 	carol.Press("button", "Call")
@@ -127,6 +129,8 @@ func TestPhoneCalls(t *testing.T) {
 		carol.Press("button", map[rune]string{'6': "6", '*': "star", '#': "hash"}[digit])
 	}
 	carol.Reads("textbox", "Number or name", "6*#")
+	carol.Press("button", "Delete the last character")
+	carol.Reads("textbox", "Number or name", "6*")
 }
 
 // Transfers: at once, and after having asked.

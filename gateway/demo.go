@@ -58,6 +58,7 @@ func NewDemo(o DemoOptions) (*Demo, error) {
 	cfg, err := demoConfig(o.Listen, pbx.Addr(), &ports)
 	if err == nil {
 		var g *Gateway
+		o.Demo = true
 		if g, err = New(cfg, o.Options); err == nil {
 			d := &Demo{Gateway: g, pbx: pbx}
 			d.greet(o.Out)

@@ -41,6 +41,7 @@ type Options struct {
 	Events bridge.Events          // gets the events of calls, beside the records; must not block
 	Load   func() (Config, error) // reads the configuration anew, for Gateway.Reload
 	Limits media.Limits           // of the media engine
+	Demo   bool                   // behind is the demo's PBX
 }
 
 func (o Options) logTo() io.Writer {
@@ -189,7 +190,7 @@ func New(cfg Config, o Options) (_ *Gateway, err error) {
 	go g.webhook.run(ctx)
 	sip := func(w http.ResponseWriter, r *http.Request) { g.wss.Serve(w, r, g.bridge) }
 	g.onClose(g.within("browsers", g.wss.Shutdown))
-	g.web = openWeb(sockets, g.front, webTLS(webCerts, cfg.HTTPS.Clients, g.turn != nil, g.log), unscanned(pages(cfg.HTTPS, sip, g.iceServers(sockets), web.Handler()), g.guard), g.doors(), g.log)
+	g.web = openWeb(sockets, g.front, webTLS(webCerts, cfg.HTTPS.Clients, g.turn != nil, g.log), unscanned(pages(cfg.HTTPS, sip, g.iceServers(sockets), web.Handler(o.Demo)), g.guard), g.doors(), g.log)
 	g.onClose(g.within("https", g.web.shutdown))
 	if cfg.Admin.Listen.IsValid() {
 		if g.admin, err = openAdmin(cfg.Admin.Listen, g, g.log); err != nil {

@@ -12,7 +12,7 @@ import (
 func get(t *testing.T, path string) string {
 	t.Helper()
 	w := httptest.NewRecorder()
-	Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+	Handler(false).ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
 	if w.Code != http.StatusOK {
 		t.Fatalf("GET %s: %d", path, w.Code)
 	}
@@ -48,5 +48,16 @@ func TestNoInlineCode(t *testing.T) {
 	page := get(t, "/")
 	if regexp.MustCompile(`(?i)\son\w+=|<script>|\sstyle=|<style`).MatchString(page) {
 		t.Error("index.html has inline code or style")
+	}
+}
+
+// Only the demo's page speaks of the demo's numbers.
+func TestDemoPage(t *testing.T) {
+	for demo, want := range map[bool]string{false: "<body>", true: "<body data-demo>"} {
+		w := httptest.NewRecorder()
+		Handler(demo).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+		if body := w.Body.String(); w.Code != http.StatusOK || !strings.Contains(body, want) || w.Header().Get("Content-Type") != "text/html; charset=utf-8" {
+			t.Errorf("demo %v: %d %v, without %s", demo, w.Code, w.Header(), want)
+		}
 	}
 }

@@ -14,8 +14,18 @@ export function show(part) {
   for (const id of parts) $(id).hidden = id !== part;
   $('views').hidden = !views.includes(part);
   for (const tab of $('views').children) press(tab, tab.dataset.view === part);
-  if (part === 'dialer') $('target').focus();
+  if (part === 'dialer') write('target');
+  if (part === 'account') write('user');
+  if (part === 'call') $('call').focus();
 }
+
+// write brings the focus to a field, but for a finger: there a keyboard would cover the page
+export function write(field) {
+  if (!matchMedia('(hover: none) and (pointer: coarse)').matches) $(field).focus();
+}
+
+// drawTarget shows what can be done with what is dialled
+export function drawTarget() { $('erase').hidden = $('target').value === ''; }
 
 export function showing(part) { return !$(part).hidden; }
 
@@ -36,7 +46,7 @@ export function drawCall(call) {
   const talking = call.state === 'talking';
   const visible = {
     answer: call.state === 'incoming', complete: talking && Boolean(call.consultFor), mute: talking, hold: talking, keypad: talking,
-    pass: talking && !call.consultFor, another: talking, quality: talking,
+    pass: talking && !call.consultFor, another: talking, quality: talking, levels: talking,
   };
   for (const [id, on] of Object.entries(visible)) $(id).hidden = !on;
   if (!talking) for (const [button, panel] of [['keypad', 'keys'], ['pass', 'transfer']]) toggle(button, panel, false);
@@ -48,9 +58,10 @@ export function drawCall(call) {
 }
 
 export function drawProgress(call) {
-  const text = titles[call.state] || words.span(Math.floor((Date.now() - call.since) / 1000));
-  const holding = call.held && call.farHeld ? ', held by both sides' : call.held ? ', on hold' : call.farHeld ? ', held by the other side' : '';
-  $('progress').textContent = text + (call.state === 'talking' ? holding : '');
+  const holding = call.held && call.farHeld ? 'held by both sides, ' : call.held ? 'on hold, ' : call.farHeld ? 'held by the other side, ' : '';
+  const text = titles[call.state] || holding;
+  if ($('progress').textContent !== text) $('progress').textContent = text; // it is read aloud, the clock is not
+  $('clock').textContent = titles[call.state] ? '' : words.span(Math.floor((Date.now() - call.since) / 1000));
 }
 
 // toggle opens or closes a panel of the call together with its button

@@ -5,7 +5,7 @@ import { Devices } from './devices.js';
 import { History } from './history.js';
 import { Levels } from './levels.js';
 import { Ring } from './ring.js';
-import { $, drawCall, drawHistory, drawLines, drawProgress, drawQuality, notice, pad, press, registration, show, showing, toggle } from './page.js';
+import { $, drawCall, drawHistory, drawLines, drawProgress, drawQuality, drawTarget, notice, pad, press, registration, show, showing, toggle, write } from './page.js';
 import * as words from './words.js';
 
 const sampling = 2000; // ms between two looks at a connection
@@ -92,8 +92,9 @@ async function dial(target, consultFor = null) {
   try {
     account.ua.call(account.address(target), options);
     $('target').value = '';
-  } catch (error) {
-    notice(`"${target}" cannot be called: ${error.message}`, 'error');
+    drawTarget();
+  } catch {
+    notice(`“${target}” cannot be called: it is neither a number nor a name nor an address.`, 'error');
   }
   calls.consulting = null;
 }
@@ -133,9 +134,11 @@ async function answer() {
 }
 
 function select(call) {
+  notice('');
   calls.select(call);
   show('call');
   draw();
+  $('call').focus();
 }
 
 async function transfer(event) {
@@ -240,6 +243,7 @@ async function allowNotifications() {
 
 function view(part) {
   if (tested) testMicrophone();
+  notice('');
   if (part === 'history') drawHistory(history.entries, dial);
   if (part === 'settings') devices.list();
   show(part);
@@ -254,6 +258,13 @@ function keep(id) {
 }
 
 function typed(event) {
+  if (event.key === 'Escape' && showing('call')) {
+    for (const [button, panel] of [['keypad', 'keys'], ['pass', 'transfer']]) {
+      if (!showing(panel)) continue;
+      toggle(button, panel, false);
+      $(button).focus();
+    }
+  }
   const writing = ['INPUT', 'SELECT'].includes(document.activeElement && document.activeElement.tagName);
   if (showing('call') && calls.current && !writing && /^[0-9*#]$/.test(event.key)) calls.current.tone(event.key);
 }
@@ -261,11 +272,13 @@ function typed(event) {
 // on connects a button with what it does
 function on(id, act, event = 'click') { $(id).addEventListener(event, act); }
 
-pad($('pad'), (digit) => { $('target').value += digit; $('target').focus(); });
+pad($('pad'), (digit) => { $('target').value += digit; drawTarget(); write('target'); });
 pad($('keys'), (digit) => calls.current && calls.current.tone(digit));
 on('account', register, 'submit');
 on('accounts', () => fill(account.remembered[$('accounts').value]), 'change');
 on('forget', () => { account.forget($('user').value.trim(), $('domain').value.trim()); offer(); });
+on('target', drawTarget, 'input');
+on('erase', () => { $('target').value = $('target').value.slice(0, -1); drawTarget(); write('target'); });
 on('dial', (e) => { e.preventDefault(); dial($('target').value); }, 'submit');
 for (const link of document.querySelectorAll('[data-dial]')) link.addEventListener('click', () => dial(link.dataset.dial));
 for (const tab of $('views').children) tab.addEventListener('click', () => view(tab.dataset.view));
@@ -276,7 +289,7 @@ on('hangup', () => calls.current && calls.current.end());
 on('mute', () => calls.current.mute(!calls.current.muted));
 on('hold', () => calls.current.hold(!calls.current.held));
 on('keypad', () => toggle('keypad', 'keys'));
-on('pass', () => { toggle('pass', 'transfer'); $('heir').focus(); });
+on('pass', () => { toggle('pass', 'transfer'); if (showing('transfer')) $('heir').focus(); });
 on('transfer', transfer, 'submit');
 on('consult', consult);
 on('complete', complete);
@@ -293,5 +306,9 @@ window.addEventListener('pagehide', () => account.stop());
 setInterval(sample, sampling);
 setInterval(() => { if (calls.current && calls.current.state === 'talking') drawProgress(calls.current); }, 1000);
 $('domain').placeholder = location.hostname;
+if ('demo' in document.body.dataset) {
+  $('try').hidden = false;
+  $('password').placeholder = 'none needed in the demo';
+}
 offer();
 if (!window.isSecureContext) notice('This page is not a secure context: the browser gives no microphone. Open it by https or at 127.0.0.1.', 'error');
