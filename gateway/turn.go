@@ -76,7 +76,7 @@ func (g *Gateway) openTURN(certs *certificates, secret []byte) (*turn.Server, er
 	relay := t.relayAddresses(g.media.Addrs(), g.cfg.Media.Advertise)
 	cfg := turn.Config{
 		TLS: modern(certs.config()), Realm: t.realm(), Secrets: t.Secret, Relay: relay,
-		LowPort: t.Relay.Ports.Low, HighPort: t.Relay.Ports.High, LowVirtual: t.Relay.Virtual.Low, HighVirtual: t.Relay.Virtual.High,
+		LowPort: t.Relay.Ports.Low, HighPort: t.Relay.Ports.High, Virtual: g.cfg.virtualPorts(),
 		Plane: g.media, Quota: turn.Quota(t.Quota), Guard: g.guard, Log: g.log,
 		Peers: turn.Peers{Media: mediaPeers(g.media.Addrs(), g.cfg.Media.Advertise, relay), Own: g.cfg.ownAddresses()},
 	}
@@ -273,20 +273,37 @@ func (v *validator) turn(c Config) {
 	v.turnQuota(t.Quota)
 }
 
+// virtualPorts are those of relays without a socket: what is written, or of the default those ranges in which the gateway has no port.
+func (c Config) virtualPorts() []turn.Ports {
+	if p := c.TURN.Relay.Virtual; p != (PortRange{}) {
+		return []turn.Ports{{Low: p.Low, High: p.High}}
+	}
+	rtp := c.rtp().Ports
+	return slices.DeleteFunc(turn.VirtualPorts(), func(p turn.Ports) bool { return p.Low <= rtp.High && rtp.Low <= p.High || c.listensIn(p).IsValid() })
+}
+
+// listensIn is an address with one of some ports on which the gateway hears browsers; the zero AddrPort: there is none.
+func (c Config) listensIn(p turn.Ports) netip.AddrPort {
+	for _, at := range slices.Concat(c.mediaListen(), c.TURN.clients()) {
+		if at.Port() >= p.Low && at.Port() <= p.High {
+			return at
+		}
+	}
+	return netip.AddrPort{}
+}
+
 func (v *validator) relayPorts(c Config) {
 	v.relayRange("turn.relay.ports", c.TURN.Relay.Ports, defaultTURNLow, c)
-	v.relayRange("turn.relay.virtual", c.TURN.Relay.Virtual, turn.FirstVirtual, c)
-	if len(c.TURN.Peers) > 0 {
-		return
-	}
 	p := c.TURN.Relay.Virtual
 	if p == (PortRange{}) {
-		p = PortRange{Low: turn.FirstVirtual, High: 65535}
-	}
-	for _, at := range slices.Concat(c.mediaListen(), c.TURN.clients()) {
-		if port := at.Port(); port >= p.Low && port <= p.High {
-			v.fail("turn.relay.virtual", "%d-%d has the port %d, on which the gateway listens", p.Low, p.High, port)
+		if len(c.virtualPorts()) == 0 {
+			v.fail("turn.relay.virtual", "must be written, for the gateway has ports in each range of the default")
 		}
+		return
+	}
+	v.relayRange("turn.relay.virtual", p, 0, c)
+	if at := c.listensIn(turn.Ports{Low: p.Low, High: p.High}); len(c.TURN.Peers) == 0 && at.IsValid() {
+		v.fail("turn.relay.virtual", "%d-%d has the port %d, on which the gateway listens", p.Low, p.High, at.Port())
 	}
 }
 

@@ -372,6 +372,27 @@ func TestFaultsOfTheRelay(t *testing.T) {
 	}
 }
 
+// Of the default's virtual ports those ranges are left out in which the gateway has a port of its own.
+func TestVirtualPortsOfTheDefault(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                                     "[{61000 65535} {30000 32767}]",
+		"media: {rtp: {ports: 30000-39999}}\n": "[{61000 65535}]",
+		"media: {listen: 127.0.0.1:61000}\n":   "[{30000 32767}]",
+		"media: {listen: 127.0.0.1:32768}\n":   "[{61000 65535} {30000 32767}]",
+	} {
+		cfg, err := parse(t, least+text+"turn: on\n")
+		if err != nil {
+			t.Fatal(text, err)
+		}
+		if got := fmt.Sprint(cfg.virtualPorts()); got != want {
+			t.Errorf("%q: %s, want %s", text, got, want)
+		}
+	}
+	if _, err := parse(t, least+"media: {listen: 127.0.0.1:61000, rtp: {ports: 30000-39999}}\nturn: on\n"); err == nil || !strings.Contains(err.Error(), "turn.relay.virtual: must be written") {
+		t.Error(err)
+	}
+}
+
 // What relays reach: the media as browsers know it, where it is.
 func TestMediaPeers(t *testing.T) {
 	ap := netip.MustParseAddrPort

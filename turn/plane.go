@@ -39,26 +39,35 @@ type virtuals struct {
 
 var errNoPort = errors.New("turn: no relayed address is left")
 
-// take gives an address with a port from low to high that nobody has; a port that is not 0 is that one or none.
-func (v *virtuals) take(addr netip.Addr, low, high, port uint16) (netip.AddrPort, error) {
+// take gives an address with a port of some that nobody has; a port that is not 0 is that one or none.
+func (v *virtuals) take(addr netip.Addr, of []Ports, port uint16) (netip.AddrPort, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	count := int(high) - int(low) + 1
-	first := rand.IntN(count)
-	if port != 0 {
-		if port < low || port > high {
-			return netip.AddrPort{}, errNoPort
-		}
-		first, count = int(port-low), 1
+	count := 0
+	for _, p := range of {
+		count += int(p.High) - int(p.Low) + 1
 	}
+	first := rand.IntN(count)
 	for i := range count {
-		at := netip.AddrPortFrom(addr, low+uint16((first+i)%(int(high)-int(low)+1)))
-		if _, taken := v.taken[at]; !taken {
+		at := netip.AddrPortFrom(addr, numbered(of, (first+i)%count))
+		if _, taken := v.taken[at]; !taken && (port == 0 || at.Port() == port) {
 			v.taken[at] = struct{}{}
 			return at, nil
 		}
 	}
 	return netip.AddrPort{}, errNoPort
+}
+
+// numbered is the n-th of some ports.
+func numbered(of []Ports, n int) uint16 {
+	for _, p := range of {
+		if size := int(p.High) - int(p.Low) + 1; n >= size {
+			n -= size
+			continue
+		}
+		return p.Low + uint16(n)
+	}
+	return 0
 }
 
 func (v *virtuals) give(at netip.AddrPort) {
@@ -86,7 +95,7 @@ func (r *relay) open(network string, at Address, port int) error {
 		if s.cfg.Plane == nil || c.packets == nil || r.user == "" { // pion only looks for a port that is free
 			return nil
 		}
-	} else if r.at, err = s.virtuals.take(seen, s.cfg.LowVirtual, s.cfg.HighVirtual, uint16(port)); err != nil {
+	} else if r.at, err = s.virtuals.take(seen, s.cfg.Virtual, uint16(port)); err != nil {
 		return err
 	}
 	var by net.PacketConn

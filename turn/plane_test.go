@@ -171,7 +171,7 @@ func TestPlaneIsTold(t *testing.T) {
 		if code != 0 || relayed.GetFromAs(answer, stun.AttrXORRelayedAddress) != nil {
 			t.Fatal(code)
 		}
-		if !relayed.IP.Equal(net.IPv4(192, 0, 2, 1)) || relayed.Port < FirstVirtual || plane.by != s.servedConn(t) {
+		if !relayed.IP.Equal(net.IPv4(192, 0, 2, 1)) || !slices.ContainsFunc(VirtualPorts(), func(p Ports) bool { return relayed.Port >= int(p.Low) && relayed.Port <= int(p.High) }) || plane.by != s.servedConn(t) {
 			t.Errorf("relayed address %v", relayed)
 		}
 		expect := func(after time.Duration, want string) {
@@ -311,26 +311,36 @@ func TestPlaneIsMetered(t *testing.T) {
 	}
 }
 
-// Each virtual address is given once, whoever asks for which port.
-func TestVirtualAddresses(t *testing.T) {
+// Every port of each range is given once, and a wanted one if it is free.
+func TestVirtualPorts(t *testing.T) {
 	t.Parallel()
-	v := virtuals{taken: map[netip.AddrPort]struct{}{}}
-	a := netip.MustParseAddr("192.0.2.1")
-	for range 10 {
-		if at, err := v.take(a, 61000, 61009, 0); err != nil || at.Port() < 61000 || at.Port() > 61009 {
+	v := virtuals{taken: make(map[netip.AddrPort]struct{})}
+	addr := netip.MustParseAddr("192.0.2.1")
+	of := []Ports{{61000, 61002}, {30000, 30001}}
+	if at, err := v.take(addr, of, 30001); err != nil || at.Port() != 30001 {
+		t.Fatal(at, err)
+	}
+	for _, port := range []uint16{30001, 30002, 1} {
+		if at, err := v.take(addr, of, port); err == nil {
+			t.Errorf("%d is given: %v", port, at)
+		}
+	}
+	seen := map[uint16]bool{30001: true}
+	for range 4 {
+		at, err := v.take(addr, of, 0)
+		if err != nil || seen[at.Port()] {
 			t.Fatal(at, err)
 		}
+		seen[at.Port()] = true
 	}
-	for _, port := range []uint16{0, 61000, 60999, 61010} {
-		if at, err := v.take(a, 61000, 61009, port); err == nil {
-			t.Errorf("%d: %v", port, at)
-		}
+	if at, err := v.take(addr, of, 0); err == nil || len(seen) != 5 {
+		t.Errorf("a sixth: %v; %v", at, seen)
 	}
-	v.give(netip.AddrPortFrom(a, 61004))
-	if at, err := v.take(a, 61000, 61009, 61004); err != nil || at.Port() != 61004 {
+	v.give(netip.AddrPortFrom(addr, 30000))
+	if at, err := v.take(addr, of, 0); err != nil || at.Port() != 30000 {
 		t.Error(at, err)
 	}
-	if at, err := v.take(a, 61000, 65535, 65535); err != nil || at.Port() != 65535 {
+	if at, err := v.take(addr, VirtualPorts(), 65535); err != nil || at.Port() != 65535 {
 		t.Error(at, err)
 	}
 }

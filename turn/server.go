@@ -38,7 +38,7 @@ type Config struct {
 	Peers    Peers
 	Plane    Plane // has the relays of clients by its Listen.Conns, and all where nobody but Peers.Media is open; nil: each is a socket here
 
-	LowVirtual, HighVirtual uint16 // ports of the Plane's relays, which no socket has; default 61000 to 65535
+	Virtual []Ports // of the Plane's relays, which no socket has; default VirtualPorts
 
 	Quota Quota
 	Guard Guard // nil: nobody is kept out
@@ -92,8 +92,8 @@ func Open(cfg Config) (*Server, error) {
 	if cfg.LowPort == 0 {
 		cfg.LowPort, cfg.HighPort = 49152, 65535
 	}
-	if cfg.LowVirtual == 0 {
-		cfg.LowVirtual, cfg.HighVirtual = FirstVirtual, 65535
+	if len(cfg.Virtual) == 0 {
+		cfg.Virtual = VirtualPorts()
 	}
 	s := newServer(cfg)
 	_, four := s.address("udp4")
@@ -108,8 +108,11 @@ func Open(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// FirstVirtual begins the ports of relays without a socket: above those that Linux gives sockets by itself.
-const FirstVirtual = 61000
+// Ports are those from Low to High.
+type Ports struct{ Low, High uint16 }
+
+// VirtualPorts are those of relays without a socket: above and below what Linux gives sockets by itself (32768 to 60999).
+func VirtualPorts() []Ports { return []Ports{{61000, 65535}, {30000, 32767}} }
 
 func newServer(cfg Config) *Server {
 	quota := cfg.Quota.withDefaults()
