@@ -12,7 +12,7 @@ import (
 
 // quick are timers that make retransmission a matter of milliseconds.
 func quick() transaction.Config {
-	return transaction.Config{T1: 20 * time.Millisecond, T2: 80 * time.Millisecond, T4: 100 * time.Millisecond}
+	return transaction.Config{T1: 50 * time.Millisecond, T2: 200 * time.Millisecond, T4: 250 * time.Millisecond}
 }
 
 // lossyStory makes one call of a browser to the only member, as its name says.

@@ -71,7 +71,7 @@ func TestReliableProgressToBackend(t *testing.T) {
 // A reliable 183 is repeated until its PRACK, and the 200 does not pass it.
 func TestAnswerWaitsForPrack(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, conditions{bridge: Config{T1: 10 * time.Millisecond}})
+	w := newWorld(t, conditions{bridge: Config{T1: 50 * time.Millisecond}})
 	b, m := w.registered("alice", wsstest.Options{}), w.rtp()
 	out, call := w.asking(b, "Supported", m.Offer("sendrecv"))
 	w.check(call.Progress(w.ctx()))
@@ -124,7 +124,7 @@ func TestNoPrack(t *testing.T) {
 	for _, answered := range []bool{false, true} {
 		t.Run(fmt.Sprint(answered), func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, conditions{bridge: Config{T1: 5 * time.Millisecond}})
+			w := newWorld(t, conditions{bridge: Config{T1: 50 * time.Millisecond}})
 			b := w.registered("alice", wsstest.Options{})
 			out, call := w.asking(b, "Supported", w.rtp().Offer("sendrecv"))
 			w.check(call.Progress(w.ctx()))

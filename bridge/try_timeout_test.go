@@ -32,7 +32,7 @@ func TestTryTimeoutWaitsForTheLast(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, conditions{dead: test.dead, probe: sipside.Probe{Every: time.Minute, DownAfter: 1, UpAfter: 1},
-				bridge: Config{TryTimeout: 100 * time.Millisecond}})
+				bridge: Config{TryTimeout: time.Second}})
 			if test.dead {
 				w.until("the dead member to be known", func() bool { return strings.Contains(w.log.String(), "backend is down") })
 			}

@@ -340,8 +340,11 @@ func either(handlers ...func(*siptest.Incoming) bool) func(*siptest.Incoming) bo
 	}
 }
 
-// acceptRegister is a registrar that trusts everybody: the Contact comes back with its expiry.
+// acceptRegister is a registrar that trusts everybody: the Contact comes back with its expiry. It answers probes, too.
 func acceptRegister(in *siptest.Incoming) bool {
+	if in.Request().Method == sip.OPTIONS && tagOf(in.Request().To().Params) == "" {
+		return in.Respond(siptest.Reply{Status: 200}) == nil
+	}
 	if in.Request().Method != sip.REGISTER {
 		return false
 	}

@@ -221,7 +221,7 @@ func TestNextServerWhereUDPIsSilent(t *testing.T) {
 	dead, alive := newDatagramPeer(t, "127.0.0.1"), newDatagramPeer(t, "127.0.0.2")
 	cfg := trunk(t, "sip:a.example")
 	cfg.DNS = newZone(srv("_sip._udp", dead.at, alive.at)...).serve(t)
-	cfg.Timers = transaction.Config{T1: 20 * time.Millisecond}
+	cfg.Timers = transaction.Config{T1: 150 * time.Millisecond}
 	d := openDoor(t, cfg, testLimits())
 	got, on := events()
 	tx, err := d.Backend("pbx").Request(request(t, "INVITE", "sip:bob@a.example", ""), on)

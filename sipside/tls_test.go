@@ -117,7 +117,7 @@ func TestSilentHandshakeBlocksNobody(t *testing.T) {
 	cfg := trunk(t, "sip:127.0.0.1;transport=tls")
 	cfg.Listen = []Listen{{Network: "tls", Addr: anyPort, TLS: server}}
 	lim := testLimits()
-	lim.dial = 300 * time.Millisecond
+	lim.dial = 3 * time.Second
 	d := openDoor(t, cfg, lim)
 	silent := dialDoor(t, "127.0.0.1", d.Addrs()[0])
 	client, err := tls.Dial("tcp4", d.Addrs()[0].String(), &tls.Config{RootCAs: trust})

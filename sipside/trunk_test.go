@@ -13,7 +13,7 @@ import (
 // several is a trunk with a server for each peer.
 func several(t *testing.T, peers ...*datagramPeer) Config {
 	cfg := trunk(t, "sip:"+peers[0].at.String())
-	cfg.Timers = transaction.Config{T1: 20 * time.Millisecond}
+	cfg.Timers = transaction.Config{T1: 150 * time.Millisecond}
 	for _, p := range peers[1:] {
 		cfg.Trunks[0].More = append(cfg.Trunks[0].More, uri(t, "sip:"+p.at.String()))
 	}

@@ -15,7 +15,6 @@ import (
 
 	"github.com/gorilla/websocket"
 
-	"tandem/sipside/transaction"
 	"tandem/wss"
 )
 
@@ -53,6 +52,7 @@ func playBrowsers(url string) error {
 		if err := ws.WriteMessage(websocket.TextMessage, []byte(text)); err != nil {
 			return err
 		}
+		_ = ws.SetReadDeadline(time.Now().Add(time.Minute))
 		if _, _, err := ws.ReadMessage(); err != nil {
 			return err
 		}
@@ -64,7 +64,7 @@ func playBrowsers(url string) error {
 
 // TestIdleMemory measures connections that have done one transaction and say nothing any more.
 func TestIdleMemory(t *testing.T) {
-	d := open(t, wss.Config{Timers: transaction.Config{T1: time.Millisecond}, Log: slog.New(slog.DiscardHandler)}, true)
+	d := open(t, wss.Config{PingEvery: time.Hour, Log: slog.New(slog.DiscardHandler)}, true)
 	before := inUse()
 	goroutines := runtime.NumGoroutine()
 	browsers := exec.Command(os.Args[0])

@@ -13,7 +13,7 @@ var loopback = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 func within(t *testing.T) context.Context {
 	t.Helper()
 	t.Parallel()
-	ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(stop)
 	return ctx
 }
