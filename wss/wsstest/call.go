@@ -89,6 +89,13 @@ func (c *Call) rise(s State) {
 	}
 }
 
+// stumble notes that the session cannot take a description. After the end of the call it takes none, and nobody is to blame.
+func (c *Call) stumble(format string, args ...any) {
+	if c.State() != Ended {
+		c.browser().fault(format, args...)
+	}
+}
+
 // end ends the call once, its media too; res where a response did it.
 func (c *Call) end(res *sip.Response, why string) {
 	c.mu.Lock()

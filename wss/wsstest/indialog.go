@@ -57,7 +57,7 @@ func (c *Call) onAck(req *sip.Request) {
 	c.mu.Unlock()
 	if awaiting {
 		if err := c.session.Accept(req.Body()); err != nil {
-			c.browser().fault("the answer in the ACK cannot be taken: %v", err)
+			c.stumble("the answer in the ACK cannot be taken: %v", err)
 		}
 	}
 	if answered { // else it belongs to our refusal
@@ -120,11 +120,10 @@ func (c *Call) onOffer(req *sip.Request, state State) {
 func (c *Call) answerOffer(req *sip.Request) {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
-	b := c.browser()
 	if len(req.Body()) == 0 {
 		body, err := c.session.Offer(ctx, Change{})
 		if err != nil {
-			b.fault("no offer for a re-INVITE without one: %v", err)
+			c.stumble("no offer for a re-INVITE without one: %v", err)
 			c.refuse(req, sip.StatusInternalServerError, "No Offer")
 			return
 		}
@@ -136,7 +135,7 @@ func (c *Call) answerOffer(req *sip.Request) {
 	}
 	body, err := c.session.Answer(ctx, req.Body())
 	if err != nil {
-		b.fault("the offer of a re-INVITE cannot be taken: %v", err)
+		c.stumble("the offer of a re-INVITE cannot be taken: %v", err)
 		c.refuse(req, sip.StatusNotAcceptableHere, "Not Acceptable Here")
 		return
 	}

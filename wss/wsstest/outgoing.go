@@ -179,7 +179,7 @@ func (c *Call) hangUp() {
 func (c *Call) answerInAck(ack *sip.Request, offer []byte) {
 	answer, err := c.session.Answer(context.Background(), offer)
 	if err != nil {
-		c.browser().fault("the offer in the 2xx cannot be taken: %v", err)
+		c.stumble("the offer in the 2xx cannot be taken: %v", err)
 		return
 	}
 	ack.AppendHeader(sip.NewHeader("Content-Type", "application/sdp"))
@@ -217,7 +217,7 @@ func (c *Call) describe(res *sip.Response) bool {
 	switch {
 	case before == "":
 		if err := c.session.Accept(res.Body()); err != nil {
-			b.fault("the SDP answer of a %d cannot be taken: %v", res.StatusCode, err)
+			c.stumble("the SDP answer of a %d cannot be taken: %v", res.StatusCode, err)
 			return false
 		}
 	case before != answer:

@@ -56,7 +56,7 @@ func (c *Call) Reinvite(ctx context.Context, ch Change) error {
 		return err
 	}
 	if err := c.session.Accept(res.Body()); err != nil {
-		b.fault("the answer to a re-INVITE cannot be taken: %v", err)
+		c.stumble("the answer to a re-INVITE cannot be taken: %v", err)
 		return fmt.Errorf("wsstest: answer: %w", err)
 	}
 	return nil

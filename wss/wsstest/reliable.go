@@ -38,7 +38,7 @@ func (c *Call) acknowledge(res *sip.Response, seq string) {
 	if answer {
 		var err error
 		if body, err = c.session.Answer(ctx, res.Body()); err != nil {
-			b.fault("the offer in a %d cannot be taken: %v", res.StatusCode, err)
+			c.stumble("the offer in a %d cannot be taken: %v", res.StatusCode, err)
 			return
 		}
 		kind = "application/sdp"
