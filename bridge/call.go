@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"fmt"
 	"log/slog"
 	"runtime/debug"
 
@@ -307,7 +306,7 @@ func (c *call) sessionID(l *leg) sip.Header {
 	if l == c.caller {
 		local, remote = remote, local
 	}
-	return sip.NewHeader("Session-ID", fmt.Sprintf("%s;remote=%s", local, remote))
+	return sip.NewHeader("Session-ID", local+";remote="+remote)
 }
 
 // hearSessionID takes a user's half from a message; without one the call's own stays.
