@@ -25,7 +25,7 @@ lab:
 
 test: lab
 	go build ./...
-	go test -race -parallel 8 $(UNIT) # tests of calls wait more than they work
+	go test -race -parallel 8 -timeout 20m $(UNIT) # tests of calls wait more than they work
 	$(MAKE) fuzz-media FUZZTIME=10000x MINIMIZE=0x
 	go test -race -timeout 20m ./e2e/...
 

@@ -53,7 +53,7 @@ func TestFailover(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, conditions{members: 2, bridge: Config{TryTimeout: 700 * time.Millisecond},
+			w := newWorld(t, conditions{members: 2, bridge: Config{TryTimeout: 2 * time.Second},
 				handler: behave(test.bad, replies(180, 486))})
 			w.registerWith(0)
 			b := w.registered("alice", wsstest.Options{})
@@ -145,7 +145,7 @@ func TestNobodyAnswers(t *testing.T) {
 // A member that answers after it was given up gets ACK and BYE.
 func TestLateAnswerIsHungUp(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, conditions{members: 2, bridge: Config{TryTimeout: time.Second}, handler: behave(nil, replies(180))})
+	w := newWorld(t, conditions{members: 2, bridge: Config{TryTimeout: 3 * time.Second}, handler: behave(nil, replies(180))})
 	w.registerWith(0)
 	b := w.registered("alice", wsstest.Options{})
 	call, err := b.Invite(w.ctx(), "600", wsstest.InviteOptions{Session: wsstest.FixedAudio()})

@@ -150,7 +150,7 @@ func udpDoor(_ *testing.T, w *world) door {
 	}
 	read := func() ([]byte, error) {
 		buf := make([]byte, 1<<16)
-		_ = sock.SetReadDeadline(time.Now().Add(10 * time.Second))
+		_ = sock.SetReadDeadline(time.Now().Add(time.Minute))
 		n, err := sock.Read(buf)
 		return buf[:n], err
 	}
@@ -179,7 +179,7 @@ func tcpDoor(_ *testing.T, w *world) door {
 	w.check(err)
 	in := bufio.NewReader(sock)
 	read := func() ([]byte, error) {
-		_ = sock.SetReadDeadline(time.Now().Add(10 * time.Second))
+		_ = sock.SetReadDeadline(time.Now().Add(time.Minute))
 		return readMessage(in)
 	}
 	return door{func(data []byte) error { _, err := sock.Write(data); return err }, read, func() { sock.Close() }}
@@ -212,7 +212,7 @@ func wsDoor(_ *testing.T, w *world) door {
 	w.check(err)
 	w.check(res.Body.Close())
 	read := func() ([]byte, error) {
-		_ = ws.SetReadDeadline(time.Now().Add(10 * time.Second))
+		_ = ws.SetReadDeadline(time.Now().Add(time.Minute))
 		_, data, err := ws.ReadMessage()
 		return data, err
 	}

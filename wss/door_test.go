@@ -48,7 +48,7 @@ func open(t *testing.T, cfg wss.Config, secure bool) *door {
 	}
 	d.URL = "ws" + strings.TrimPrefix(d.HTTP.URL, "http") + "/sip"
 	t.Cleanup(func() {
-		ctx, stop := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, stop := context.WithTimeout(context.Background(), time.Minute)
 		defer stop()
 		if err := s.Shutdown(ctx); err != nil {
 			t.Errorf("Shutdown: %v", err)
@@ -83,7 +83,7 @@ func (d *door) dial(t *testing.T, opt wsstest.Options) *wsstest.Browser {
 // within is a context for everything that must come soon.
 func within(t *testing.T) context.Context {
 	t.Helper()
-	ctx, stop := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, stop := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(stop)
 	return ctx
 }

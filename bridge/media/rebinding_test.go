@@ -34,6 +34,14 @@ func (s *stretch) arrived(payload []byte) {
 	}
 }
 
+// caughtUp says whether the last packet has come.
+func (s *stretch) caughtUp() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.came[len(s.sent)-1]
+	return ok
+}
+
 // worst is the longest run of packets that were sent from a time on, up to another, and never came.
 func (s *stretch) worst(from, to time.Time) int {
 	s.mu.Lock()
@@ -54,7 +62,7 @@ func (s *stretch) worst(from, to time.Time) int {
 type conversation struct {
 	*call
 	t        testing.TB
-	socket   sync.Mutex // around the browser's
+	socket   sync.Mutex // around what the two send
 	out, in  stretch    // from the browser, towards it
 	stop     chan struct{}
 	speaking sync.WaitGroup
@@ -84,10 +92,31 @@ func (v *conversation) speak() {
 		case <-every.C:
 		}
 		v.socket.Lock()
-		v.browser.sendRTP(v.browser.next(111, strconv.Itoa(v.out.next())))
+		v.say()
 		v.socket.Unlock()
-		v.phone.sendRTP(107, strconv.Itoa(v.in.next()))
 	}
+}
+
+// say sends one packet in each direction. Called with socket held.
+func (v *conversation) say() {
+	v.browser.sendRTP(v.browser.next(111, strconv.Itoa(v.out.next())))
+	v.phone.sendRTP(107, strconv.Itoa(v.in.next()))
+}
+
+// settle waits until nothing is on its way, for that would go to the old address, and says when. Called with socket held.
+func (v *conversation) settle() time.Time {
+	v.t.Helper()
+	polls := 0
+	waitFor(v.t, "what was said to come", func() bool {
+		if v.out.caughtUp() && v.in.caughtUp() {
+			return true
+		}
+		if polls++; polls%20 == 0 {
+			v.say()
+		}
+		return false
+	})
+	return time.Now()
 }
 
 func (v *conversation) hearBrowser() {
@@ -121,25 +150,29 @@ func (v *conversation) hearPhone() {
 	}
 }
 
-// rebind gives the browser another port, as a NAT does.
-func (v *conversation) rebind() {
+// rebind gives the browser another port, as a NAT does, and says up to when all went to the old one.
+func (v *conversation) rebind() (settled time.Time) {
 	v.socket.Lock()
 	defer v.socket.Unlock()
+	settled = v.settle()
 	v.browser.bind()
+	return settled
 }
 
 // restart gives it a new ICE generation on another port.
-func (v *conversation) restart(generation int) {
+func (v *conversation) restart(generation int) (settled time.Time) {
 	local := v.a.Restart()
 	v.socket.Lock()
 	defer v.socket.Unlock()
+	settled = v.settle()
 	v.browser.local, v.browser.own = local, Credentials{"generation" + strconv.Itoa(generation), "passwordofthegeneration"}
 	v.a.SetRemote(v.browser.remote())
 	v.a.AnswerSent()
 	v.browser.bind()
+	return settled
 }
 
-// Wherever the kernel's hash sends a browser's new address, the call goes on: from the check on, no more than 100 ms of
+// Wherever the kernel's hash sends a browser's new address, the call goes on: once the check has been answered, no more than 100 ms of
 // voice are lost in either direction.
 func TestRebindingUnderLoad(t *testing.T) {
 	e := open(t, func(c *Config) { c.Workers = 3 })
@@ -150,7 +183,7 @@ func TestRebindingUnderLoad(t *testing.T) {
 	v := newConversation(t, newCall(t, e))
 	every := time.NewTicker(7 * voiceEvery)
 	defer every.Stop()
-	var checked []time.Time
+	var used, settled []time.Time // from when on each address was in use, and up to when the one before
 	moved, stayed := 0, 0
 	for i := 0; moved < 10 || stayed < 5; i++ {
 		if i == 100 {
@@ -159,13 +192,13 @@ func TestRebindingUnderLoad(t *testing.T) {
 		<-every.C
 		moves := e.Stats().Moves
 		if i%3 == 2 {
-			v.restart(i)
+			settled = append(settled, v.restart(i))
 		} else {
-			v.rebind()
+			settled = append(settled, v.rebind())
 		}
-		checked = append(checked, time.Now())
 		v.browser.check()
 		waitFor(t, "the new pair to be in use", func() bool { return v.a.Stats().Remote == addrOf(v.browser.conn) })
+		used = append(used, time.Now())
 		if e.Stats().Moves > moves {
 			moved++
 		} else {
@@ -174,15 +207,12 @@ func TestRebindingUnderLoad(t *testing.T) {
 	}
 	<-every.C
 	<-every.C
-	last := time.Now()
-	<-every.C
+	v.socket.Lock()
+	settled = append(settled, v.settle())
+	v.socket.Unlock()
 	v.end()
-	for i, from := range checked {
-		to := last
-		if i+1 < len(checked) {
-			to = checked[i+1].Add(-2 * voiceEvery) // what is on its way to the old address then is nobody's fault
-		}
-		if out, in := v.out.worst(from, to), v.in.worst(from, to); max(out, in) > mostLost {
+	for i, from := range used {
+		if out, in := v.out.worst(from, settled[i+1]), v.in.worst(from, settled[i+1]); max(out, in) > mostLost {
 			t.Errorf("rebinding %d: %d packets in a row lost from the browser, %d towards it", i, out, in)
 		}
 	}
