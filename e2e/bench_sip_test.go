@@ -19,23 +19,26 @@ import (
 )
 
 const (
-	sipGateway = "127.0.0.20:5060"
-	sipProxy   = "127.0.0.2:5060"
-	sipCaller  = "127.0.0.30"
-	sipCallee  = "127.0.0.31"
-	sipConfig  = `https: {listen: "https://127.0.0.20:8443", limits: {per-address: 100000}}
-sip: {listen: ["udp://127.0.0.20:5060"]}
+	sipRelay  = "127.0.0.20" // the gateway that has the media of calls pass through
+	sipDirect = "127.0.0.21" // the one by which it goes from peer to peer, as by a proxy
+	sipProxy  = "127.0.0.2:5060"
+	sipCaller = "127.0.0.30"
+	sipCallee = "127.0.0.31"
+
+	// sipConfig is a gateway's, at HOST and with MEDIA of that kind.
+	sipConfig = `https: {listen: "https://HOST:8443", limits: {per-address: 100000}}
+sip: {listen: ["udp://HOST:5060"]}
 guard: off
-media: {listen: "127.0.0.20:40000", rtp: {ports: 10000-39999}}
+media: {listen: "HOST:40000", rtp: {ports: 10000-39999}}
 pools:
-  phones: {members: ["sip:127.0.0.31:5060"], probe: {every: 0s}}
+  phones: {members: ["sip:127.0.0.31:5060"], probe: {every: 0s}, media: MEDIA}
   registrar: {members: ["sip:127.0.0.10:5060"], probe: {every: 0s}}
 trunks:
-  carrier: {uri: "sip:127.0.0.30:5060"}
+  carrier: {uri: "sip:127.0.0.30:5060", hide: false, media: MEDIA}
 routes:
   - {from: carrier, to: phones}
   - {from: browsers, to: registrar, register: forward}
-admin: {listen: "127.0.0.20:9090"}
+admin: {listen: "HOST:9090"}
 log: {level: error}
 `
 )
@@ -91,33 +94,39 @@ func numbers(b *testing.B, name, otherwise string) (all []int) {
 	return all
 }
 
-func (s *sipBench) gateway() *lab.Tandem {
+func (s *sipBench) gateway(host, media string) *lab.Tandem {
 	file := filepath.Join(s.b.TempDir(), "tandem.yaml")
-	if err := os.WriteFile(file, []byte(sipConfig), 0o644); err != nil {
+	if err := os.WriteFile(file, []byte(strings.NewReplacer("HOST", host, "MEDIA", media).Replace(sipConfig)), 0o644); err != nil {
 		s.b.Fatal(err)
 	}
 	tandem := lab.StartTandem(s.b, "run", "-config", file)
-	lab.Eventually(s.b, 20*time.Second, "the gateway listens", func() error { return lab.DialTCP("127.0.0.20:8443") })
+	lab.Eventually(s.b, 20*time.Second, "the gateway listens", func() error { return lab.DialTCP(host + ":8443") })
 	return tandem
 }
 
-// calls has sipp call sipp, INVITE to BYE, through each in turns.
+// calls has sipp call sipp, INVITE to BYE, through each in turns: a gateway that carries no media, as Kamailio does not, one that opens
+// two media legs for each call, and Kamailio.
 func (s *sipBench) calls() {
-	tandem, proxy := s.gateway(), lab.StartProxy(s.b, sipProxy, sipCallee+":5060")
-	fmt.Printf("\nwhole calls over UDP, INVITE to BYE, sipp to sipp\n%-10s %8s %10s %9s\n", "", "calls/s", "µs CPU", "calls")
+	direct, relay := s.gateway(sipDirect, "direct"), s.gateway(sipRelay, "relay")
+	proxy := lab.StartProxy(s.b, sipProxy, sipCallee+":5060")
+	fmt.Printf("\nwhole calls over UDP, INVITE to BYE, sipp to sipp\n%-14s %8s %10s %9s\n", "", "calls/s", "µs CPU", "calls")
 	for _, rate := range s.rates {
 		cost := map[string][]float64{}
 		for range s.runs {
 			for _, r := range []struct {
 				name, at string
 				pid      int
-			}{{"tandem", sipGateway, tandem.Pid()}, {"kamailio", sipProxy, proxy.Pid("kamailio")}} {
+			}{
+				{"tandem direct", sipDirect + ":5060", direct.Pid()}, {"tandem relay", sipRelay + ":5060", relay.Pid()},
+				{"kamailio", sipProxy, proxy.Pid("kamailio")},
+			} {
 				each := s.sipp(r.at, r.pid, rate)
 				cost[r.name] = append(cost[r.name], each)
-				fmt.Printf("%-10s %8d %10.0f %9d\n", r.name, rate, each, s.count(rate))
+				fmt.Printf("%-14s %8d %10.0f %9d\n", r.name, rate, each, s.count(rate))
 			}
 		}
-		s.figure("cpu-per-sip-call-vs-kamailio", median(cost["tandem"])/median(cost["kamailio"]), "1.50")
+		s.figure("cpu-per-sip-call-vs-kamailio", median(cost["tandem direct"])/median(cost["kamailio"]), "1.50")
+		s.figure("cpu-per-relayed-sip-call-vs-kamailio", median(cost["tandem relay"])/median(cost["kamailio"]), "3.00")
 	}
 }
 
@@ -150,7 +159,7 @@ func (s *sipBench) browsers() {
 	pbx, err := siptest.NewPBX(siptest.PBXConfig{Listen: netip.MustParseAddrPort("127.0.0.10:5060"), AnyUser: true})
 	must(s.b, err)
 	defer pbx.Close()
-	tandem := s.gateway()
+	tandem := s.gateway(sipRelay, "relay")
 	empty, err := lab.MemoryOf(tandem.Pid())
 	must(s.b, err)
 	tabs := make([]*wsstest.Browser, s.sockets)
