@@ -124,8 +124,8 @@ func (d *Demo) greet(out io.Writer) {
 	fmt.Fprintf(out, `
   The phone:  %s/
               %s/  (its certificate is self-signed: the browser will warn)
-  Sign in with any name and any password. Dial 600 for an echo, 601 for a tone,
-  or the name of somebody who is signed in in another tab.   Metrics: %s/metrics
+  Register with any name; no password is needed. Dial 600 for an echo, 601 for a tone,
+  or the name of somebody who is registered in another tab.   Metrics: %s/metrics
 
 `, urls[0], urls[1], d.AdminURL())
 }

@@ -206,7 +206,7 @@ func TestCredentials(t *testing.T) {
 			if (err == nil) != (test.refused == "") {
 				t.Fatal(err)
 			}
-			if test.refused != "" && s.Stats().Refused[test.refused] != before+1 {
+			if test.refused != "" && s.Stats().Refused[test.refused] == before { // more than one: a client that is answered late asks again
 				t.Errorf("%+v", s.Stats().Refused)
 			}
 		})
