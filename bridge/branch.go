@@ -21,6 +21,7 @@ type branch struct {
 	offered sdp.Leg      // with our offer open: each early dialog hears its own answer to it
 	try     *timer       // nothing but 100 so far
 	tag     string       // of the 2xx; "" before it
+	lost    bool         // its member died while it rang
 	over    bool         // ended, or given up: what it still says does not concern the caller
 	answer  sip.Header   // the gateway's own credentials, which a backend asked for
 	answers int          // how often it asked
@@ -325,6 +326,7 @@ func (br *branch) failed(err error) {
 	other = other && br.target.backend != nil
 	if other && !br.over {
 		br.target.backend.Suspect()
+		br.lost = br.unheard() // its transport says so, before the probes do
 	}
 	br.ended(why, other)
 }

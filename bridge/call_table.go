@@ -4,7 +4,7 @@ package bridge
 //
 //	seeking ──progress──▶ ringing          nothing but 100 so far: another member may be tried
 //	   │ ▲ next               │
-//	   │ └───┘                │
+//	   │ └───┘◀──────lost─────┤
 //	   └──────answered────────┴──▶ answered ──confirmed──▶ up
 //	                                   │                    │
 //	        refusal, CANCEL, BYE, fault, limit (from any) ──┴──▶ ending ──settled──▶ ended
@@ -31,6 +31,7 @@ const (
 	callProgress  callInput = iota // a branch answered 101–199
 	callRefused                    // a branch ended without a 2xx; others go on
 	callNext                       // the last running branch failed in a way that lets another member be tried, and there is one
+	callLost                       // so did the last running one, whose member died while it rang
 	callExhausted                  // the last branch ended and there is nothing left to try
 	callAnswer                     // a branch answered 2xx
 	callConfirm                    // the caller's ACK came
@@ -66,6 +67,7 @@ var callTable = [callStates][callInputs]callStep{
 		callProgress:  {callRinging, actRing},
 		callRefused:   {callSeeking, 0},
 		callNext:      {callSeeking, actTryNext},
+		callLost:      {callSeeking, actTryNext},
 		callExhausted: {callEnding, actEndLegs},
 		callAnswer:    {callAnswered, actAccept | actEndRest},
 		callConfirm:   {callSeeking, 0},
@@ -77,7 +79,8 @@ var callTable = [callStates][callInputs]callStep{
 	callRinging: {
 		callProgress:  {callRinging, actRing},
 		callRefused:   {callRinging, 0},
-		callNext:      {callEnding, actEndLegs}, // never after a 180 or 183
+		callNext:      {callEnding, actEndLegs},  // never after a 180 or 183,
+		callLost:      {callSeeking, actTryNext}, // but where nobody is left to ring
 		callExhausted: {callEnding, actEndLegs},
 		callAnswer:    {callAnswered, actAccept | actEndRest},
 		callConfirm:   {callRinging, 0},
@@ -90,6 +93,7 @@ var callTable = [callStates][callInputs]callStep{
 		callProgress:  {callAnswered, 0},
 		callRefused:   {callAnswered, 0},
 		callNext:      {callAnswered, 0},
+		callLost:      {callAnswered, 0},
 		callExhausted: {callAnswered, 0},
 		callAnswer:    {callAnswered, actHangUpLate},
 		callConfirm:   {callUp, actConfirmed},
@@ -102,6 +106,7 @@ var callTable = [callStates][callInputs]callStep{
 		callProgress:  {callUp, 0},
 		callRefused:   {callUp, 0},
 		callNext:      {callUp, 0},
+		callLost:      {callUp, 0},
 		callExhausted: {callUp, 0},
 		callAnswer:    {callUp, actHangUpLate},
 		callConfirm:   {callUp, 0},
@@ -114,6 +119,7 @@ var callTable = [callStates][callInputs]callStep{
 		callProgress:  {callEnding, 0},
 		callRefused:   {callEnding, 0},
 		callNext:      {callEnding, 0},
+		callLost:      {callEnding, 0},
 		callExhausted: {callEnding, 0},
 		callAnswer:    {callEnding, actHangUpLate},
 		callConfirm:   {callEnding, 0},
@@ -126,6 +132,7 @@ var callTable = [callStates][callInputs]callStep{
 		callProgress:  {callEnded, 0},
 		callRefused:   {callEnded, 0},
 		callNext:      {callEnded, 0},
+		callLost:      {callEnded, 0},
 		callExhausted: {callEnded, 0},
 		callAnswer:    {callEnded, 0},
 		callConfirm:   {callEnded, 0},

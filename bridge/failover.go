@@ -124,11 +124,15 @@ func (br *branch) ended(why Termination, other bool) {
 	c.settle()
 }
 
-// failOver goes to the next member, unless the caller heard that it rings.
+// failOver goes to the next member, unless the caller heard that it rings, at one that lives.
 func (c *call) failOver(br *branch, why Termination) {
-	if callTable[c.state][callNext].do&actTryNext == 0 {
+	next := callNext
+	if br.lost {
+		next = callLost
+	}
+	if callTable[c.state][next].do&actTryNext == 0 {
 		c.because(*c.best)
-		c.step(callNext, br, nil)
+		c.step(next, br, nil)
 		return
 	}
 	c.log.Warn("failover", "backend", br.leg.backend, "reason", why.Header)
@@ -137,7 +141,7 @@ func (c *call) failOver(br *branch, why Termination) {
 		c.forgetCredentials()
 	}
 	c.best = nil
-	c.step(callNext, br, nil)
+	c.step(next, br, nil)
 }
 
 // forgetCredentials lets the remaining members challenge the caller anew: its nonce is of a member that failed.

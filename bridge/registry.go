@@ -91,6 +91,17 @@ func (r *registry) dropInvite(key initialKey, tx *transaction.Server) {
 	delete(r.invites, tx)
 }
 
+// unanswered are the calls whose INVITE has no final response yet.
+func (r *registry) unanswered() []*call {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	calls := make([]*call, 0, len(r.invites))
+	for _, c := range r.invites {
+		calls = append(calls, c)
+	}
+	return calls
+}
+
 func (r *registry) byInvite(tx *transaction.Server) *call {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -13,6 +13,8 @@ import (
 
 type respondAll struct{}
 
+func (respondAll) BackendDown(*Backend) {}
+
 func (respondAll) ServeBackend(_ *Backend, tx *transaction.Server) {
 	_ = tx.Respond(transaction.NewResponse(tx.Request(), 200, "OK")) // the socket of a benchmark does not fail
 }

@@ -101,8 +101,18 @@ func (b *Backend) hear(res *sip.Response) {
 	}
 }
 
-// outcome takes a probe's answer or failure, and logs a change once.
+// outcome takes a probe's answer or failure, and logs a change once; the handler is told of a backend that went down.
 func (b *Backend) outcome(answered bool) {
+	if !b.judge(answered) {
+		return
+	}
+	if h := b.e.handler.Load(); h != nil {
+		(*h).BackendDown(b)
+	}
+}
+
+// judge is outcome, and says whether the backend went down.
+func (b *Backend) judge(answered bool) (went bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	was := b.down.Load()
@@ -117,6 +127,7 @@ func (b *Backend) outcome(answered bool) {
 		b.e.log.Info("backend is up", "backend", b.name, "latency", time.Duration(b.latency.Load()))
 	}
 	b.down.Store(now)
+	return now && !was
 }
 
 // latencyWeight is the weight of the average before a new round trip.

@@ -55,6 +55,8 @@ type served struct {
 // handler keeps what it is given, and panics where the request says so.
 type handler chan served
 
+func (handler) BackendDown(*Backend) {}
+
 func (h handler) ServeBackend(b *Backend, tx *transaction.Server) {
 	if tx.Request().GetHeader("X-Panic") != nil {
 		panic("as asked")

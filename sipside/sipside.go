@@ -15,6 +15,8 @@ import (
 type Handler interface {
 	// ServeBackend gets each new request of a pool member or trunk, CANCEL and the ACK of a 2xx included.
 	ServeBackend(b *Backend, tx *transaction.Server)
+	// BackendDown is told of a member or trunk that probes have just found dead.
+	BackendDown(b *Backend)
 }
 
 // Guard is told of those who are no backend. Safe for concurrent use; it must not block nor keep data.
