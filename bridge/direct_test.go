@@ -3,6 +3,7 @@ package bridge
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/emiago/sipgo/sip"
 
@@ -261,4 +262,36 @@ func TestDirectInsistsOnKeys(t *testing.T) {
 	if res.StatusCode != 488 {
 		t.Errorf("with an answer in the clear %d", res.StatusCode)
 	}
+}
+
+// An UPDATE whose answer comes too late is refused with 504 (RFC 3311 §5.2); the side that answered is then told what holds. To one that
+// takes no UPDATE it is a re-INVITE.
+func TestDirectUpdateTooSlow(t *testing.T) {
+	t.Parallel()
+	w := directWorld(t, func(c *conditions) { c.bridge.T1 = 250 * time.Millisecond })
+	near, far := w.rtp(), w.rtp()
+	offer := near.Offer("sendrecv")
+	out := w.dials(offer, updates())
+	in := w.called(w.agents[0])
+	accepted := w.accepts(in, siptest.Reply{SDP: far.Offer("sendrecv")})
+	caller, err := out.Answered(w.ctx(), "")
+	w.check(err)
+	callee := <-accepted
+	res, err := caller.Send(sip.UPDATE, "application/sdp", near.Offer("inactive"))
+	w.check(err)
+	late, err := callee.Expect(w.ctx(), sip.INVITE)
+	w.check(err)
+	final, err := res.Final(w.ctx())
+	w.check(err)
+	if final.StatusCode != 504 {
+		t.Errorf("UPDATE is answered %d", final.StatusCode)
+	}
+	_, err = late.Accept(w.ctx(), siptest.Reply{SDP: far.Offer("inactive")})
+	w.check(err)
+	again, err := callee.Expect(w.ctx(), sip.INVITE)
+	w.check(err)
+	w.passedOn("what holds", offer, again.SDP())
+	_, err = again.Accept(w.ctx(), siptest.Reply{SDP: far.Offer("sendrecv")})
+	w.check(err)
+	(&direct{world: w, caller: caller, callee: callee}).hangsUp()
 }

@@ -87,6 +87,21 @@ func TestEmergencyPasses(t *testing.T) {
 	}
 }
 
+// A direct call takes no ports, so it comes in where others find none; what else is scarce holds it back, too.
+func TestDirectCallsNeedNoPorts(t *testing.T) {
+	t.Parallel()
+	for _, load := range []Load{{Ports: 1}, {Ports: 1, Memory: 1}} {
+		c := NewControl(func() Load { return load }, time.Now)
+		c.Set(Limits{Memory: 0.9, Ports: 0.1})
+		if _, no := c.Admit(alice, Call{Number: "600"}); no == nil {
+			t.Error("a relayed call comes in")
+		}
+		if _, no := c.Admit(alice, Call{Number: "600", Direct: true}); (no == nil) != (load.Memory == 0) {
+			t.Errorf("with %+v a direct call is answered %+v", load, no)
+		}
+	}
+}
+
 // Who is refused for one reason takes nothing from the others, and what was let in is given back in full.
 func TestNothingLeaks(t *testing.T) {
 	t.Parallel()
