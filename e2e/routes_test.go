@@ -56,9 +56,9 @@ func TestRoutes(t *testing.T) {
 			s.ladderOnFailure(t)
 			var ends []*lab.Sipp
 			for addr, scenario := range c.callees {
-				ends = append(ends, lab.StartSipp(t, scenario, addr, "", 1, "-timeout", "30s", "-timeout_error"))
+				ends = append(ends, lab.StartSipp(t, scenario, addr, "", 1, "-timeout", "90s", "-timeout_error"))
 			}
-			ends = append(ends, lab.StartSipp(t, c.caller, "127.0.0.40", "127.0.0.20:5060", 1, "-s", c.dial, "-timeout", "30s", "-timeout_error"))
+			ends = append(ends, lab.StartSipp(t, c.caller, "127.0.0.40", "127.0.0.20:5060", 1, "-s", c.dial, "-timeout", "90s", "-timeout_error"))
 			for _, end := range slices.Backward(ends) {
 				end.Wait(t)
 			}

@@ -23,7 +23,7 @@ func sipp(t *testing.T, args ...string) chan error {
 		t.Fatal("these tests need SIPp: apt install sip-tester")
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
-	cmd := exec.CommandContext(ctx, path, append(args, "-nostdin", "-timeout", "15s", "-timeout_error")...)
+	cmd := exec.CommandContext(ctx, path, append(args, "-nostdin", "-timeout", "60s", "-timeout_error")...)
 	cmd.Dir = t.TempDir()
 	cmd.Env = append(cmd.Environ(), "TERM=dumb")
 	var out bytes.Buffer

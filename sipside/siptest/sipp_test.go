@@ -35,7 +35,7 @@ func sipp(t *testing.T, ctx context.Context, scenario string, args ...string) *e
 	} else {
 		args = append(args, "-sn", scenario)
 	}
-	args = append(args, "-i", "127.0.0.1", "-mi", "127.0.0.1", "-mp", freePort(t), "-nostdin", "-trace_err", "-timeout", "15s", "-timeout_error")
+	args = append(args, "-i", "127.0.0.1", "-mi", "127.0.0.1", "-mp", freePort(t), "-nostdin", "-trace_err", "-timeout", "50s", "-timeout_error")
 	cmd := exec.CommandContext(ctx, "sipp", args...)
 	cmd.Dir = dir
 	return cmd
