@@ -69,8 +69,8 @@ func (b *Bridge) refuseErrand(in inbound) (reply, bool) {
 	switch {
 	case b.draining.Load():
 		return reply{status: 503, why: "the gateway shuts down", headers: []sip.Header{retryAfter()}}, true
-	case req.Method == sip.NOTIFY && in.browser != nil, req.Method == sip.PUBLISH && in.browser == nil:
-		return reply{status: 481, why: string(req.Method) + " of no subscription"}, true
+	case req.Method == sip.NOTIFY && in.browser != nil:
+		return reply{status: 481, why: "NOTIFY of no subscription"}, true
 	case req.Method != sip.MESSAGE && headerValue(req, "Event") == "":
 		return reply{status: 489, why: "Event is missing"}, true // RFC 6665 §7.2.1
 	case req.Method == sip.SUBSCRIBE && req.Contact() == nil:
