@@ -21,12 +21,17 @@ func (c *call) onRequest(l *leg, in inbound) {
 	case in.req.Method == sip.ACK:
 		l.onAck(in.req)
 		return
-	case l.state == legGone:
+	case l.state == legGone, l.state == legLeaving && beginsAnew(in.req.Method): // our BYE is out (RFC 5407 §3.2.2, §3.3.3)
 		c.respond(l, in.tx, reply{status: 481})
 		return
 	}
 	c.hearSessionID(l, in.req)
 	c.serve(l, in)
+}
+
+// beginsAnew is what makes no sense of a dialog that ends.
+func beginsAnew(method sip.RequestMethod) bool {
+	return method == sip.INVITE || method == sip.UPDATE || method == sip.REFER
 }
 
 // serve deals with a request by its method.

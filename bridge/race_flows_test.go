@@ -152,7 +152,7 @@ func TestCancelAfterTheAnswer(t *testing.T) {
 	w.over()
 }
 
-// RFC 5407 §3.3.3: a REFER crosses our BYE: it has nobody left to refer, and the BYE ends the call all the same.
+// RFC 5407 §3.2.2 and §3.3.3: a re-INVITE, an UPDATE and a REFER cross our BYE: 481, and the BYE ends the call all the same.
 func TestReferCrossesBye(t *testing.T) {
 	t.Parallel()
 	w := parties(t)
@@ -165,8 +165,15 @@ func TestReferCrossesBye(t *testing.T) {
 	w.check(err)
 	res, err := d.Request(w.ctx(), sip.REFER, "", "", sip.NewHeader("Refer-To", "<sip:phone-carol@example.com>"))
 	w.check(err)
-	if res.StatusCode < 400 {
+	if res.StatusCode != 481 {
 		t.Errorf("the REFER is answered %d", res.StatusCode)
+	}
+	for _, method := range []sip.RequestMethod{sip.INVITE, sip.UPDATE} {
+		res, err := d.Request(w.ctx(), method, "application/sdp", w.rtp().Offer("sendonly"))
+		w.check(err)
+		if res.StatusCode != 481 {
+			t.Errorf("%s is answered %d", method, res.StatusCode)
+		}
 	}
 	w.check(bye.Respond(siptest.Reply{Status: 200}))
 	w.over()

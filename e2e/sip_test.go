@@ -109,6 +109,28 @@ func TestDocumentOfSIPNamesTheRightTests(t *testing.T) {
 	}
 }
 
+// Each row has a test whose far ends are not ours, or stands in the list of those that have none, which has no other.
+func TestDocumentOfSIPHasRealFarEnds(t *testing.T) {
+	_, list, _ := strings.Cut(document(t, "SIP.md"), "which rest on our own test ends:\n")
+	list, _, _ = strings.Cut(list, "\n## ")
+	for heading, short := range map[string]string{"Methods": "methods", "Headers": "headers", "RFCs": "RFCs", "Call flows": "call flows"} {
+		var without []string
+		for line := range strings.Lines(list) {
+			if names, ok := strings.CutPrefix(line, "- "+short+": "); ok {
+				without = items(names)
+			}
+		}
+		for _, r := range sipTable(t, heading, sipTables()[heading]) {
+			ours := !slices.ContainsFunc(r.tests, func(test string) bool { return strings.HasPrefix(test, "e2e/") })
+			for _, name := range r.names {
+				if listed := slices.Contains(without, name); listed != ours {
+					t.Errorf("SIP.md, %s: without a test in e2e: %v, and listed so: %v", name, ours, listed)
+				}
+			}
+		}
+	}
+}
+
 // plain makes MaxForwards and Max-Forwards one.
 func plain(text string) string { return strings.ToLower(strings.ReplaceAll(text, "-", "")) }
 
