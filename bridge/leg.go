@@ -233,8 +233,9 @@ func (l *leg) send(out transaction.Outbound, on func(transaction.Event)) {
 func (l *leg) exchange(out transaction.Outbound, asked int, on func(transaction.Event)) {
 	method := string(out.Method)
 	out.Prompt = true
+	late := l.lateAck(out)
 	_, err := l.peer.Request(out, func(ev transaction.Event) {
-		l.post(method+" response", func() {
+		taken := l.post(method+" response", func() {
 			if ev.Response != nil && ev.Response.IsProvisional() {
 				l.hearReprovisional(ev.Response)
 				return
@@ -243,6 +244,9 @@ func (l *leg) exchange(out transaction.Outbound, asked int, on func(transaction.
 				on(ev)
 			}
 		})
+		if !taken {
+			late(ev)
+		}
 	})
 	if err != nil {
 		l.post(method+" failure", func() { on(transaction.Event{Err: err}) })
@@ -265,6 +269,25 @@ func (l *leg) dress(req *sip.Request) {
 
 func (l *leg) contact() sip.Header {
 	return &sip.ContactHeader{Address: l.peer.Contact(l.dialog.Token)}
+}
+
+// lateAck acknowledges the 2xx of a re-INVITE that comes when the call is gone (RFC 5407 §3.2.3), of which it needs nothing any more.
+func (l *leg) lateAck(out transaction.Outbound) func(transaction.Event) {
+	if out.Method != sip.INVITE {
+		return func(transaction.Event) {}
+	}
+	d, peer, id, log, seq := l.dialog, l.peer, l.call.sessionID(l), l.log, out.CSeq().SeqNo
+	return func(ev transaction.Event) {
+		if ev.Response == nil || !ev.Response.IsSuccess() {
+			return
+		}
+		d.hear(ev.Response)
+		ack := d.ack(seq)
+		ack.AppendHeader(id)
+		if err := peer.Ack(ack); err != nil {
+			log.Warn("ACK not sent", "error", err)
+		}
+	}
 }
 
 // sendAck acknowledges the first INVITE's 2xx; one that made an offer once the answer is there, or the leg ends.

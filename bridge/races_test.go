@@ -55,6 +55,29 @@ func TestByeCrossesReinvite(t *testing.T) {
 	}
 }
 
+// RFC 5407 §3.2.3: the 200 to our re-INVITE comes when the call is gone; it is acknowledged all the same.
+func TestAnswerToReinviteAfterTheEnd(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, conditions{timers: quick()})
+	caller, callee := w.trunkCall([2]string{session(1, "m=audio 4000 RTP/AVP 0"), session(1, "m=audio 4100 RTP/AVP 0")})
+	held := make(chan error, 1)
+	go func() {
+		_, err := caller.Reinvite(w.ctx(), session(2, "m=audio 4000 RTP/AVP 0", "a=sendonly"))
+		held <- err
+	}()
+	again, err := callee.Expect(w.ctx(), sip.INVITE)
+	w.check(err)
+	w.check(callee.Bye(w.ctx()))
+	bye, err := caller.Expect(w.ctx(), sip.BYE)
+	w.check(err)
+	w.check(bye.Respond(siptest.Reply{Status: 200}))
+	w.check(<-held)
+	w.until("no call to run", func() bool { return w.bridge.Stats().Calls == 0 })
+	if _, err := again.Accept(w.ctx(), siptest.Reply{SDP: session(2, "m=audio 4100 RTP/AVP 0", "a=recvonly")}); err != nil {
+		t.Error(err)
+	}
+}
+
 // RFC 5407 §3.2.1: both sides hang up at once; each BYE is answered, and the call ends once.
 func TestByeCrossesBye(t *testing.T) {
 	t.Parallel()

@@ -33,14 +33,14 @@ func TestRacesBetweenSipps(t *testing.T) {
 	s := newSite(t, withRacers)
 	s.ladderOnFailure(t)
 	sipps := []*lab.Sipp{
-		lab.StartSipp(t, "brief-callee", "127.0.0.30", "", 5),
-		lab.StartSipp(t, "ringing-callee", "127.0.0.32", "", 1),
-		lab.StartSipp(t, "leaving-callee", "127.0.0.33", "", 4),
-		lab.StartSipp(t, "holding-callee", "127.0.0.34", "", 1),
-		lab.StartSipp(t, "crossed-callee", "127.0.0.35", "", 1),
-		lab.StartSipp(t, "moved-callee", "127.0.0.36", "", 1),
+		boundedSipp(t, "brief-callee", "127.0.0.30", "", 5),
+		boundedSipp(t, "ringing-callee", "127.0.0.32", "", 1),
+		boundedSipp(t, "leaving-callee", "127.0.0.33", "", 4),
+		boundedSipp(t, "holding-callee", "127.0.0.34", "", 1),
+		boundedSipp(t, "crossed-callee", "127.0.0.35", "", 1),
+		boundedSipp(t, "moved-callee", "127.0.0.36", "", 1),
 	}
-	lab.StartSipp(t, "racing-caller", "127.0.0.31", "127.0.0.20:5060", 1).Wait(t)
+	boundedSipp(t, "racing-caller", "127.0.0.31", "127.0.0.20:5060", 1).Wait(t)
 	if t.Failed() {
 		return // the others wait for calls that do not come
 	}

@@ -30,11 +30,11 @@ identity: {users: USERS}
 // what is refused with which header, Accept, Accept-Encoding, Path, Unsupported and the like. Each fails where it sees anything else.
 func TestHeadersBetweenSipps(t *testing.T) {
 	s := knowing(t, betweenFourSipps)
-	lab.StartSipp(t, "registering", "127.0.0.33", "127.0.0.20:5060", 1).Wait(t)
-	routed := lab.StartSipp(t, "routed", "127.0.0.33", "", 1)
-	refusing := lab.StartSipp(t, "header-refusing", "127.0.0.30", "", 2)
-	answering := lab.StartSipp(t, "header-answering", "127.0.0.32", "", 1)
-	lab.StartSipp(t, "header-caller", "127.0.0.31", "127.0.0.20:5060", 1).Wait(t)
+	boundedSipp(t, "registering", "127.0.0.33", "127.0.0.20:5060", 1).Wait(t)
+	routed := boundedSipp(t, "routed", "127.0.0.33", "", 1)
+	refusing := boundedSipp(t, "header-refusing", "127.0.0.30", "", 2)
+	answering := boundedSipp(t, "header-answering", "127.0.0.32", "", 1)
+	boundedSipp(t, "header-caller", "127.0.0.31", "127.0.0.20:5060", 1).Wait(t)
 	if t.Failed() {
 		return // the others wait for calls that do not come
 	}

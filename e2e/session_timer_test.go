@@ -73,8 +73,8 @@ routes: [{from: caller, to: callee}]
 func TestSippsRefreshTheirOwnSessions(t *testing.T) {
 	s := newSite(t, betweenSipps)
 	s.ladderOnFailure(t)
-	callee := lab.StartSipp(t, "refreshing-callee", "127.0.0.30", "", 1)
-	caller := lab.StartSipp(t, "refreshing-caller", "127.0.0.31", "127.0.0.20:5060", 1, "-s", "600")
+	callee := boundedSipp(t, "refreshing-callee", "127.0.0.30", "", 1)
+	caller := boundedSipp(t, "refreshing-caller", "127.0.0.31", "127.0.0.20:5060", 1, "-s", "600")
 	caller.Wait(t)
 	callee.Wait(t)
 	s.quiet(t)

@@ -43,3 +43,9 @@ func TestSipp(t *testing.T) {
 		s.quiet(t)
 	})
 }
+
+// boundedSipp is a sipp that fails where it is not done in a minute: by itself it waits for ever.
+func boundedSipp(t *testing.T, scenario, addr, remote string, calls int, args ...string) *lab.Sipp {
+	t.Helper()
+	return lab.StartSipp(t, scenario, addr, remote, calls, append(args, "-timeout", "60s", "-timeout_error")...)
+}
