@@ -64,10 +64,11 @@ func (c *call) arrive(a arrival) {
 		c.record.Replaced = append(c.record.Replaced, a.from.id)
 	}
 	c.take(a.moving, seat)
+	a.from.post("leg arrived", func() { a.accepted(c.id) })
 	if err := c.relay(); err != nil {
 		c.fail(noResources(err))
+		return
 	}
-	a.from.post("leg arrived", func() { a.accepted(c.id) })
 	if c.taking != nil {
 		c.step(callAnswer, nil, nil)
 		return
