@@ -48,13 +48,13 @@ func (s *leakScan) look(m transaction.Traced) {
 	if !m.Sent || !toTrunk && !strings.HasPrefix(m.Transport, "WS") || toTrunk && s.inside {
 		return
 	}
+	response := bytes.HasPrefix(m.Data, []byte("SIP/2.0 "))
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	secret := append([]string{memberNet, mediaHost, ".local", "a=candidate:", "siptest"}, s.words...)
 	if !toTrunk {
 		secret[3] = trunkHost
 	}
-	response := bytes.HasPrefix(m.Data, []byte("SIP/2.0 "))
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.own++
 	for line := range bytes.SplitSeq(m.Data, []byte("\r\n")) {
 		if response && echoed(line) {
@@ -66,6 +66,13 @@ func (s *leakScan) look(m transaction.Traced) {
 			}
 		}
 	}
+}
+
+// also adds what must not leave either; what is sent already was not looked at for it.
+func (s *leakScan) also(words ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.words = append(s.words, words...)
 }
 
 func (s *leakScan) found() []string {
