@@ -24,7 +24,7 @@ func ended(call string) bridge.Event {
 // until polls for something that another goroutine does.
 func until(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	limit := time.After(30 * time.Second)
+	limit := time.After(time.Minute)
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for !is() {

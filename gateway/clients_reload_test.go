@@ -44,7 +44,7 @@ func TestClientTrustIsReadAgain(t *testing.T) {
 	list := filepath.Join(t.TempDir(), "crl.pem")
 	ours.revokes(list, 1)
 	_, secure, _ := openFrontedWeb(t, HTTPS{Clients: &HTTPSClients{CA: ours.file, CRL: list}}, doors{})
-	resumed := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{
+	resumed := &http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{
 		InsecureSkipVerify: true, Certificates: []tls.Certificate{gone}, ClientSessionCache: tls.NewLRUClientSessionCache(1),
 	}}}
 	again := func() (status int, resumes bool) {

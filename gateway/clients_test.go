@@ -83,7 +83,7 @@ func (a authority) user(aor string) tls.Certificate {
 
 // get is the status of a page, 0 where TLS refuses it.
 func getWith(url string, certs ...tls.Certificate) int {
-	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
+	client := http.Client{Timeout: time.Minute, Transport: &http.Transport{
 		DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true, Certificates: certs},
 	}}
 	res, err := client.Get(url + "/")

@@ -56,7 +56,7 @@ func inTime(t *testing.T, ended chan error, what string) error {
 	select {
 	case err := <-ended:
 		return err
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatalf("%s: Run has not returned", what)
 		return nil
 	}
@@ -64,7 +64,7 @@ func inTime(t *testing.T, ended chan error, what string) error {
 
 // answer is the status of a GET, 0 where nobody answers.
 func answer(url string) int {
-	client := http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}}
 	res, err := client.Get(url)
 	if err != nil {
 		return 0
@@ -215,7 +215,7 @@ func talk(t *testing.T) *talking {
 	}
 	x.url = "ws" + strings.TrimPrefix(x.URLs()[0], "http") + "/sip"
 	var stop context.CancelFunc
-	x.ctx, stop = context.WithTimeout(context.Background(), 20*time.Second)
+	x.ctx, stop = context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(stop)
 	b := x.browser(t)
 	if _, err := b.Register(x.ctx, "alice", "whatever"); err != nil {

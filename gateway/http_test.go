@@ -74,7 +74,7 @@ func fetch(t *testing.T, method, url, origin string) (*http.Response, string) {
 	if origin != "" {
 		r.Header.Set("Origin", origin)
 	}
-	res, err := (&http.Client{Transport: transport, Timeout: 5 * time.Second}).Do(r)
+	res, err := (&http.Client{Transport: transport, Timeout: time.Minute}).Do(r)
 	if err != nil {
 		t.Fatal(err)
 	}

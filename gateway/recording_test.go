@@ -21,7 +21,7 @@ import (
 
 // page is what a GET gives, "" where nobody answers.
 func page(url string) string {
-	client := http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}}
 	res, err := client.Get(url)
 	if err != nil {
 		return ""
@@ -52,7 +52,7 @@ func TestRecordingByRoute(t *testing.T) {
 	}
 	g.cfg.ShutdownTimeout = 10 * time.Millisecond // nobody reads it before drain
 	drain, ended := running(t, g)
-	ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	defer stop()
 	b, err := wsstest.Dial(ctx, "ws"+strings.TrimPrefix(g.URLs()[0], "http")+"/sip", wsstest.Options{})
 	if err != nil {

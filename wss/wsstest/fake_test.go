@@ -71,7 +71,7 @@ func (g *gateway) dial(t *testing.T, opt Options) *Browser {
 
 func soon(t *testing.T) context.Context {
 	t.Helper()
-	ctx, stop := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, stop := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(stop)
 	return ctx
 }

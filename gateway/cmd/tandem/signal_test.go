@@ -15,7 +15,7 @@ import (
 // until polls for what the process does after a signal.
 func until(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	limit := time.After(10 * time.Second)
+	limit := time.After(time.Minute)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for !is() {
@@ -79,7 +79,7 @@ log: {level: error}
 		if got != 0 || errs.Len() > 0 {
 			t.Errorf("exit %d: %s", got, errs.String())
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("SIGTERM did not end it")
 	}
 }
