@@ -16,7 +16,8 @@ type ladder struct {
 	mu    sync.Mutex
 	start time.Time
 	lines []string
-	leaks []string     // what browsers were told of the backends, by hiding
+	leaks []string     // what browsers were told of the backends, and the trunk of the browsers, by hiding
+	trunk string       // ADDRESS: of the trunk from which browsers are hidden
 	rings *earlyDialog // the dialog that rang last
 }
 
@@ -31,9 +32,24 @@ func (s *site) hiding(t testing.TB) {
 	})
 }
 
-// search notes the lines of a message to a browser that name a backend, but those that a response repeats from its request.
+// hidingFrom is hiding, and fails the test, too, where a trunk was told of a browser's network or software.
+func (s *site) hidingFrom(t testing.TB, trunk string) {
+	s.ladder.mu.Lock()
+	s.ladder.trunk = trunk + ":"
+	s.ladder.mu.Unlock()
+	s.hiding(t)
+}
+
+// search notes the lines of a message to a browser that name a backend, and of one to the trunk that name a browser, but those that a
+// response repeats from its request.
 func (l *ladder) search(m transaction.Traced) {
-	if !m.Sent || !strings.HasPrefix(m.Transport, "WS") {
+	words := []string{"127.0.0.10", "127.0.0.30", "sterisk"}
+	switch {
+	case !m.Sent:
+		return
+	case l.trunk != "" && strings.HasPrefix(m.Remote, l.trunk):
+		words = []string{"JsSIP", "=ws", "127.0.0.1;", "127.0.0.1:", "candidate", "ice-ufrag", "fingerprint", ".local"}
+	case !strings.HasPrefix(m.Transport, "WS"):
 		return
 	}
 	response := bytes.HasPrefix(m.Data, []byte("SIP/2.0 "))
@@ -43,7 +59,7 @@ func (l *ladder) search(m transaction.Traced) {
 		case strings.HasSuffix(name, "-Authenticate"), response && (name == "Via" || name == "From" || name == "To"):
 			continue
 		}
-		for _, word := range []string{"127.0.0.10", "127.0.0.30", "sterisk"} {
+		for _, word := range words {
 			if strings.Contains(line, word) && len(l.leaks) < 10 {
 				l.leaks = append(l.leaks, fmt.Sprintf("%q in %q", word, m.Data))
 			}

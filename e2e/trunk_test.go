@@ -58,6 +58,7 @@ func TestTrunkAtAsterisk(t *testing.T) {
 	})
 	s := newSite(t, strings.ReplaceAll(withCarrier, "DIR", dir))
 	s.ladderOnFailure(t)
+	s.hidingFrom(t, "127.0.0.10")
 	s.asterisk = asterisk
 	lab.Eventually(t, 30*time.Second, "the gateway is registered", func() error {
 		if !asterisk.Registered(t, "alice") {
@@ -107,6 +108,7 @@ func TestTrunkAtSipp(t *testing.T) {
 	})
 	s := newSite(t, withProvider)
 	s.ladderOnFailure(t)
+	s.hidingFrom(t, "127.0.0.30")
 	lab.Eventually(t, 30*time.Second, "the gateway is registered", func() error {
 		if !s.Backends()[0].Registered {
 			return errors.New("not yet")
