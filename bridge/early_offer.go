@@ -117,7 +117,7 @@ func (l *leg) refusedEarly(in inbound, open sdp.Pending) bool {
 
 // answerAtOnce hears an offer on a half of offer and answer and answers it by what the far side said.
 func (l *leg) answerAtOnce(half sdp.Leg, body []byte, far *sdp.Description) (sdp.Leg, error) {
-	neg, err := half.HearOffer(body)
+	neg, err := l.hearOffer(half, body)
 	if err != nil {
 		return half, err
 	}

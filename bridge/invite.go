@@ -178,13 +178,21 @@ func (l *leg) hearFirst(body []byte, reached addr) error {
 	if err := l.openMedia(reached, body); err != nil {
 		return err
 	}
-	neg, err := l.neg.HearOffer(body)
+	neg, err := l.hearOffer(l.neg, body)
 	if err != nil {
 		return err
 	}
 	l.neg = neg
 	l.hearFrom()
 	return nil
+}
+
+// hearOffer hears an offer on a half of offer and answer, with keys of ours to answer the peer's.
+func (l *leg) hearOffer(half sdp.Leg, body []byte) (sdp.Leg, error) {
+	if len(half.Local.Crypto) == 0 && sdp.OffersKeys(body) {
+		half.Local.Crypto = l.media.Key().Crypto
+	}
+	return half.HearOffer(body)
 }
 
 // openMedia reserves the leg's transport and starts its half of offer and answer. To a caller that offers ICE it is answered,
@@ -210,7 +218,8 @@ func (l *leg) openMedia(reached addr, heard []byte) error {
 		Shared:     shared,
 		Offered:    offered,
 		Secure:     !l.browser() && !l.call.bridge.peering(l.backend).Insecure,
-		ICE:        !l.browser() && (l.policy.ICE || l.incoming != nil),
+		Keyed:      l.policy.Keying == sdp.SDES || sdp.OffersKeys(heard),
+		ICE:        !l.browser() && (l.policy.ICE || l.incoming != nil && (heard == nil || sdp.OffersICE(heard))),
 		OnEvent:    l.onMedia,
 		Tap:        l.call.tap(),
 	})

@@ -66,7 +66,7 @@ func (l *leg) hearReoffer(in inbound, body []byte) {
 		return
 	}
 	before := l.neg
-	neg, err := before.HearOffer(body)
+	neg, err := l.hearOffer(before, body)
 	if err != nil {
 		l.refuseOpen(err)
 		return

@@ -55,7 +55,7 @@ func iceBetweenGateways(t *testing.T, keying sdp.Keying, mux bool, controlling [
 	for i := range inner {
 		e := open(t)
 		engines[i] = e
-		outer[i] = newLeg(t, e, LegSpec{Profile: sdp.RTP, Secure: true, ICE: true})
+		outer[i] = newLeg(t, e, LegSpec{Profile: sdp.RTP, Secure: true, Keyed: true, ICE: true})
 		inner[i] = newLeg(t, e, LegSpec{Profile: sdp.RTP})
 		k := newTrunk(t, inner[i].Local(), uint32(0x1111*(i+1)))
 		k.says(inner[i])

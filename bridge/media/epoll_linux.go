@@ -1,7 +1,6 @@
 package media
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"syscall"
@@ -15,36 +14,35 @@ const eventBatch = 256
 
 // What an epoll event stands for.
 const (
-	forWake int32 = iota
-	forTimer
-	forBrowser // with the number of the listen address
-	forPort    // with the number of the SIP-side socket
-	forShared  // with the number of the shared socket
-	forTCP     // with the descriptor of a browser's connection
-	forRelayed // with the number of the allocation
+	forTimer   int32 = iota
+	forBrowser       // with the number of the listen address
+	forPort          // with the number of the SIP-side socket
+	forShared        // with the number of the shared socket
+	forTCP           // with the descriptor of a browser's connection
+	forRelayed       // with the number of the allocation
 )
 
-// poller is a worker's epoll with the eventfd that wakes it and the timerfd of its next deadline. It waits through the Go
-// runtime's own poller (an epoll is itself pollable), so that a sleeping worker holds no processor. The runtime sees it
-// through a gate that is open during wait only: else each packet that comes while packets collect would wake a thread.
+// poller is a worker's epoll with the timerfd of its next deadline. It waits through the Go runtime's own poller (an epoll is
+// itself pollable), so that a sleeping worker holds no processor, and who wakes it asks the kernel for nothing. The runtime sees
+// it through a gate, which is shut while packets collect: else each that comes would wake a thread.
 type poller struct {
 	fd     int
 	gate   gate
 	pause  pause
-	event  int
 	timer  int
 	armed  int64 // deadline that the timer stands at; 0: none
 	ready  int
 	events [eventBatch]unix.EpollEvent
 }
 
-// gate is an epoll of the worker's epoll alone, armed for one event at a time.
+// gate is an epoll of the worker's epoll alone.
 type gate struct {
-	fd    int
-	inner int
-	raw   syscall.RawConn
-	file  *os.File
-	check func(uintptr) bool
+	fd     int
+	inner  int
+	raw    syscall.RawConn
+	file   *os.File
+	check  func(uintptr) bool
+	opened bool
 }
 
 // pause is a timerfd, for time.Sleep's grain is a millisecond when nothing else runs.
@@ -56,7 +54,7 @@ type pause struct {
 }
 
 func newPoller() (*poller, error) {
-	p := &poller{fd: -1, event: -1, timer: -1}
+	p := &poller{fd: -1, timer: -1}
 	if err := p.open(); err != nil {
 		p.close()
 		return nil, err
@@ -68,16 +66,13 @@ func (p *poller) open() (err error) {
 	if p.fd, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return fmt.Errorf("media: epoll: %w", err)
 	}
-	if p.event, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
-		return fmt.Errorf("media: eventfd: %w", err)
-	}
 	if p.timer, err = newTimer(); err != nil {
 		return err
 	}
-	if err = errors.Join(p.add(p.event, forWake, 0), p.add(p.timer, forTimer, 0)); err != nil {
+	if err = p.add(p.timer, forTimer, 0); err != nil {
 		return err
 	}
-	if err = p.gate.open(p.fd, func(uintptr) bool { return p.poll() > 0 }); err != nil {
+	if err = p.gate.init(p.fd, func(uintptr) bool { return p.poll() > 0 }); err != nil {
 		return err
 	}
 	return p.pause.open()
@@ -91,7 +86,7 @@ func newTimer() (int, error) {
 	return fd, nil
 }
 
-func (g *gate) open(inner int, check func(uintptr) bool) (err error) {
+func (g *gate) init(inner int, check func(uintptr) bool) (err error) {
 	if g.fd, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return fmt.Errorf("media: epoll: %w", err)
 	}
@@ -107,14 +102,30 @@ func (g *gate) open(inner int, check func(uintptr) bool) (err error) {
 	return nil
 }
 
-// wait returns once check, which is asked at each event, is content.
+// wait returns once check, which is asked at each event, is content, or by a signal; that may have been meant for an earlier wait.
 func (g *gate) wait() {
-	open := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLONESHOT}
-	_ = unix.EpollCtl(g.fd, unix.EPOLL_CTL_MOD, g.inner, &open)
-	_ = g.raw.Read(g.check)
-	open.Events = unix.EPOLLONESHOT
-	_ = unix.EpollCtl(g.fd, unix.EPOLL_CTL_MOD, g.inner, &open)
+	g.set(true)
+	if g.raw.Read(g.check) == nil {
+		g.set(false)
+		return
+	}
+	_ = g.file.SetReadDeadline(time.Time{}) // open still: who is woken so is soon back, most often
 }
+
+func (g *gate) set(open bool) {
+	if g.opened == open {
+		return
+	}
+	g.opened = open
+	e := unix.EpollEvent{Events: unix.EPOLLONESHOT}
+	if open {
+		e.Events |= unix.EPOLLIN
+	}
+	_ = unix.EpollCtl(g.fd, unix.EPOLL_CTL_MOD, g.inner, &e)
+}
+
+// signal ends wait, or the next one, from another goroutine.
+func (g *gate) signal() { _ = g.file.SetReadDeadline(time.Unix(1, 0)) }
 
 func (p *pause) open() (err error) {
 	if p.fd, err = newTimer(); err != nil {
@@ -194,20 +205,19 @@ func (p *poller) poll() int {
 // wait sleeps until something is ready.
 func (p *poller) wait() { p.gate.wait() }
 
-// signal wakes the poller from another goroutine.
-func (p *poller) signal() {
-	one := [8]byte{1}
-	writeEight(p.event, &one)
+// sleep lasts for d, above zero, whatever comes.
+func (p *poller) sleep(d time.Duration) {
+	p.gate.set(false)
+	p.pause.sleep(d)
 }
 
-// quench takes a wake or timer event off.
-func (p *poller) quench(kind int32) {
-	if kind == forTimer {
-		p.armed = 0
-		readEight(p.timer)
-		return
-	}
-	readEight(p.event)
+// signal wakes the poller from another goroutine.
+func (p *poller) signal() { p.gate.signal() }
+
+// quench takes the timer's event off.
+func (p *poller) quench() {
+	p.armed = 0
+	readEight(p.timer)
 }
 
 // arm has wait end after d at the latest; deadline identifies the time, so that the same one is not set again.
@@ -226,5 +236,5 @@ func (p *poller) close() {
 			_ = f.Close()
 		}
 	}
-	closeAll([]int{p.fd, p.event, p.timer})
+	closeAll([]int{p.fd, p.timer})
 }

@@ -10,14 +10,14 @@ import (
 // The certificate changes for new legs after a while; a leg that is open keeps its own, and does its handshake with it.
 func TestCertificateRotation(t *testing.T) {
 	e := open(t)
-	old := newLeg(t, e, LegSpec{Profile: sdp.RTP, Secure: true})
+	old := newLeg(t, e, LegSpec{Profile: sdp.RTP, Secure: true, Keyed: true})
 	if again := newLeg(t, e, LegSpec{Profile: sdp.WebRTC}); again.Local().Fingerprint != old.Local().Fingerprint {
 		t.Error("two certificates within a minute")
 	}
 	e.identities.mu.Lock()
 	e.identities.made = time.Now().Add(-identityLife)
 	e.identities.mu.Unlock()
-	fresh := newLeg(t, e, LegSpec{Profile: sdp.RTP, Secure: true})
+	fresh := newLeg(t, e, LegSpec{Profile: sdp.RTP, Secure: true, Keyed: true})
 	if fresh.Local().Fingerprint == old.Local().Fingerprint {
 		t.Fatal("the certificate is the old one")
 	}

@@ -44,7 +44,7 @@ type kind struct {
 
 func trunkKind(name string, prepare func(k *trunk, l *Leg), connect func(k *trunk, l *Leg) error) kind {
 	return kind{name, func(t *testing.T, e *Engine, ssrc uint32) (*Leg, party) {
-		l := newLeg(t, e, LegSpec{Profile: sdp.RTP, Secure: true})
+		l := newLeg(t, e, LegSpec{Profile: sdp.RTP, Secure: true, Keyed: true})
 		k := newTrunk(t, l.Local(), ssrc)
 		prepare(k, l)
 		k.says(l)

@@ -20,7 +20,8 @@ type LegSpec struct {
 	Reached    netip.Addr        // WebRTC: the address that the browser's WebSocket reached
 	Signalling netip.Addr        // RTP: where the leg's signalling comes from (learning)
 	Learn      string            // RTP: "strict", "signalling", "any"; "": as RTPConfig says
-	Secure     bool              // RTP: Local has SDES keys and a fingerprint for DTLS
+	Secure     bool              // RTP: Local has a fingerprint for DTLS, and SDES keys where Keyed or once Key was called
+	Keyed      bool
 	Shared     bool              // RTP: audio may come in by a port that other legs use too, where its peer's address tells it from theirs
 	Offered    *sdp.RemoteStream // RTP, Shared: the peer's audio where its offer came first; nil: ours goes first
 	ICE        bool              // RTP: Local has a ufrag and a password; a peer that has them too is found by checks
@@ -43,6 +44,7 @@ type Leg struct {
 	// guarded by mu: what signalling knows
 	mu     sync.Mutex
 	local  sdp.Local
+	keyed  bool // each slot has SDES keys
 	digits Digits
 
 	// any goroutine
@@ -135,7 +137,12 @@ func (l *Leg) openWebRTC(worker int) error {
 
 func (l *Leg) openRTP(worker int) error {
 	r := l.spec.Restore
-	if l.spec.Secure = l.spec.Secure || r != nil && len(r.Local.Crypto) > 0; l.spec.Secure {
+	if r != nil {
+		l.spec.Keyed = len(r.Local.Crypto) > 0
+		l.spec.Secure = l.spec.Keyed || r.Local.Fingerprint.Value != ""
+	}
+	l.keyed = l.spec.Secure && l.spec.Keyed
+	if l.spec.Secure {
 		l.local.Fingerprint = l.identity.fingerprint
 	}
 	if l.spec.ICE {
@@ -208,11 +215,8 @@ func (l *Leg) settle(slot sdp.Slot, pair portPair) {
 	l.mu.Lock()
 	l.local.Ports = append(l.local.Ports, make([]uint16, max(0, slot+1-len(l.local.Ports)))...)
 	l.local.Ports[slot] = pair.port
-	if l.spec.Secure && slot != sdp.Image {
-		l.local.Crypto = append(l.local.Crypto, make([][]sdp.Crypto, max(0, slot+1-len(l.local.Crypto)))...)
-		if len(l.local.Crypto[slot]) == 0 {
-			l.local.Crypto[slot] = newCrypto()
-		}
+	if l.keyed {
+		l.key(slot)
 	}
 	l.mu.Unlock()
 	l.do(func(w *worker, l *Leg) {

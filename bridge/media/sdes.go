@@ -50,6 +50,30 @@ func newCrypto() []sdp.Crypto {
 	return keys
 }
 
+// Key gives a Secure RTP leg SDES keys where it has none, for a peer that wants them: most do not.
+func (l *Leg) Key() sdp.Local {
+	l.mu.Lock()
+	l.keyed = l.spec.Secure
+	for slot, port := range l.local.Ports {
+		if l.keyed && port != 0 {
+			l.key(slot)
+		}
+	}
+	l.mu.Unlock()
+	return l.Local()
+}
+
+// key gives a slot keys; mu is locked.
+func (l *Leg) key(slot sdp.Slot) {
+	if slot == sdp.Image {
+		return
+	}
+	l.local.Crypto = append(l.local.Crypto, make([][]sdp.Crypto, max(0, slot+1-len(l.local.Crypto)))...)
+	if len(l.local.Crypto[slot]) == 0 {
+		l.local.Crypto[slot] = newCrypto()
+	}
+}
+
 // Rekey gives an RTP leg new SDES keys where it has any. They are used once SetRemote says so.
 func (l *Leg) Rekey() sdp.Local {
 	l.mu.Lock()

@@ -2,6 +2,7 @@ package media
 
 import (
 	"bytes"
+	"reflect"
 	"testing"
 
 	"tandem/bridge/sdp"
@@ -12,7 +13,7 @@ func sdesCall(t *testing.T, suite string) (legs [2]*Leg, ends [2]*trunk) {
 	t.Helper()
 	e := open(t)
 	for i := range legs {
-		legs[i] = newLeg(t, e, LegSpec{Profile: sdp.RTP, Secure: true, Signalling: home(t)})
+		legs[i] = newLeg(t, e, LegSpec{Profile: sdp.RTP, Secure: true, Keyed: true, Signalling: home(t)})
 		ends[i] = newTrunk(t, legs[i].Local(), uint32(0x1111*(i+1)))
 	}
 	ends[1].useSDES(legs[1].Local(), suite)
@@ -31,13 +32,20 @@ func TestLocalKeys(t *testing.T) {
 	if l := newLeg(t, e, LegSpec{Profile: sdp.RTP}).Local(); len(l.Crypto) != 0 || l.Fingerprint.Value != "" {
 		t.Errorf("a leg that is to have no keys has %+v", l)
 	}
-	l := newLeg(t, e, LegSpec{Profile: sdp.RTP, Secure: true})
+	l := newLeg(t, e, LegSpec{Profile: sdp.RTP, Secure: true, Keyed: true})
 	for _, slot := range []sdp.Slot{sdp.Video, sdp.Image} {
 		if err := l.Reserve(slot); err != nil {
 			t.Fatal(err)
 		}
 	}
 	local := l.Local()
+	late := newLeg(t, e, LegSpec{Profile: sdp.RTP, Secure: true})
+	if len(late.Local().Crypto) != 0 || len(late.Key().Crypto) != 1 || !reflect.DeepEqual(late.Key(), late.Local()) {
+		t.Errorf("keyed at last: %+v", late.Local())
+	}
+	if err := late.Reserve(sdp.Video); err != nil || len(late.Local().Crypto[sdp.Video]) == 0 {
+		t.Errorf("reserved when keyed: %+v, %v", late.Local(), err)
+	}
 	if local.Fingerprint != e.identities.latest.fingerprint || len(local.Crypto) != 2 || len(local.Crypto[0]) != len(suites()) {
 		t.Fatalf("local %+v", local)
 	}
@@ -119,7 +127,7 @@ func TestSDESFaults(t *testing.T) {
 	legs, ends := sdesCall(t, "AEAD_AES_128_GCM")
 	drops := func(r DropReason) uint64 { return legs[1].Stats().Drops[r.String()] }
 	forger := newTrunk(t, legs[1].Local(), ends[1].ssrc)
-	other := newLeg(t, legs[1].engine, LegSpec{Profile: sdp.RTP, Secure: true})
+	other := newLeg(t, legs[1].engine, LegSpec{Profile: sdp.RTP, Secure: true, Keyed: true})
 	forger.useSDES(other.Local(), "AEAD_AES_128_GCM")
 	for range 3 * lockAfter {
 		forger.sendRTP(107, "forged")

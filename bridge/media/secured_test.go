@@ -72,7 +72,7 @@ func dtlsPair(t *testing.T, role string, mux bool, prepare func(k *trunk)) (legs
 	t.Helper()
 	e, j := open(t), &journal{}
 	legs[0] = newLeg(t, e, LegSpec{Profile: sdp.RTP})
-	legs[1] = newLeg(t, e, LegSpec{Profile: sdp.RTP, Secure: true, OnEvent: j.note, Signalling: home(t)})
+	legs[1] = newLeg(t, e, LegSpec{Profile: sdp.RTP, Secure: true, Keyed: true, OnEvent: j.note, Signalling: home(t)})
 	for i := range legs {
 		ends[i] = newTrunk(t, legs[i].Local(), uint32(0x1111*(i+1)))
 	}

@@ -121,7 +121,7 @@ func (w *worker) rest() {
 	if tick := w.pacer.tick(w.clock); tick > 0 {
 		w.counters.ticks.Add(1)
 		past := time.Since(w.engine.start) - time.Duration(w.clock)
-		w.poller.pause.sleep(max(tick-past, leastPause))
+		w.poller.sleep(max(tick-past, leastPause))
 		return
 	}
 	w.asleep.Store(true)
@@ -141,8 +141,8 @@ func (w *worker) rest() {
 func (w *worker) readAll(again bool) {
 	for i := range w.poller.ready {
 		switch event := &w.poller.events[i]; event.Pad {
-		case forWake, forTimer:
-			w.poller.quench(event.Pad)
+		case forTimer:
+			w.poller.quench()
 		case forBrowser:
 			w.readBrowsers(uint8(event.Fd))
 		case forPort:
