@@ -37,7 +37,7 @@ func (l *Leg) SetDigits(d Digits) {
 	l.mu.Lock()
 	l.digits = d
 	l.mu.Unlock()
-	l.do(func(w *worker, l *Leg) { l.setDigits(w, d) })
+	l.order(func(w *worker, l *Leg) { l.setDigits(w, d) })
 }
 
 const digitCodes = "0123456789*#ABCD" // by event code (RFC 4733 §3.2)
@@ -75,7 +75,7 @@ func (l *Leg) SendDigit(key byte, duration time.Duration) error {
 		return ErrDigitQueue
 	}
 	d := digit{code: byte(code), volume: digitVolume, length: min(max(duration, digitShort), digitLong)}
-	l.do(func(w *worker, l *Leg) { l.enqueueDigit(w, d) })
+	l.order(func(w *worker, l *Leg) { l.enqueueDigit(w, d) })
 	return nil
 }
 

@@ -16,11 +16,11 @@ import (
 // LegSpec says what leg to open.
 type LegSpec struct {
 	Profile    sdp.Profile
-	Call, Leg  string            // keys for logs
-	Reached    netip.Addr        // WebRTC: the address that the browser's WebSocket reached
-	Signalling netip.Addr        // RTP: where the leg's signalling comes from (learning)
-	Learn      string            // RTP: "strict", "signalling", "any"; "": as RTPConfig says
-	Secure     bool              // RTP: Local has a fingerprint for DTLS, and SDES keys where Keyed or once Key was called
+	Call, Leg  string     // keys for logs
+	Reached    netip.Addr // WebRTC: the address that the browser's WebSocket reached
+	Signalling netip.Addr // RTP: where the leg's signalling comes from (learning)
+	Learn      string     // RTP: "strict", "signalling", "any"; "": as RTPConfig says
+	Secure     bool       // RTP: Local has a fingerprint for DTLS, and SDES keys where Keyed or once Key was called
 	Keyed      bool
 	Shared     bool              // RTP: audio may come in by a port that other legs use too, where its peer's address tells it from theirs
 	Offered    *sdp.RemoteStream // RTP, Shared: the peer's audio where its offer came first; nil: ours goes first
@@ -109,7 +109,7 @@ func (e *Engine) NewLeg(spec LegSpec) (*Leg, error) {
 		return nil, err
 	}
 	e.counters.legs.Add(1)
-	l.do(func(w *worker, l *Leg) {
+	l.order(func(w *worker, l *Leg) {
 		l.open(w)
 		if spec.Restore != nil {
 			l.goOn(w, spec.Restore)
@@ -219,7 +219,7 @@ func (l *Leg) settle(slot sdp.Slot, pair portPair) {
 		l.key(slot)
 	}
 	l.mu.Unlock()
-	l.do(func(w *worker, l *Leg) {
+	l.order(func(w *worker, l *Leg) {
 		if l.closed.Load() {
 			newRTPStream(l, slot, pair).letGo(l.ports)
 			return
@@ -267,7 +267,7 @@ func (l *Leg) Restart() sdp.Local {
 	l.mu.Lock()
 	l.local.Ufrag, l.local.Password = c.Ufrag, c.Password
 	l.mu.Unlock()
-	l.do(func(_ *worker, l *Leg) {
+	l.order(func(_ *worker, l *Leg) {
 		l.ice.restart(c)
 		for _, s := range l.streams {
 			if s != nil && s.agent != nil {
@@ -280,7 +280,7 @@ func (l *Leg) Restart() sdp.Local {
 
 // SetRemote says what the peer's SDP said; ICE and DTLS need it, the RTP side sends and learns by it. May be called again.
 func (l *Leg) SetRemote(r sdp.Remote) {
-	l.do(func(w *worker, l *Leg) {
+	l.order(func(w *worker, l *Leg) {
 		if l.spec.Profile == sdp.WebRTC {
 			l.setPeer(w, r)
 			return
@@ -291,7 +291,7 @@ func (l *Leg) SetRemote(r sdp.Remote) {
 
 // AnswerSent releases early DTLS: after the peer's offer it is held until our answer is out.
 func (l *Leg) AnswerSent() {
-	l.do(func(w *worker, l *Leg) {
+	l.order(func(w *worker, l *Leg) {
 		l.said = true
 		for _, s := range l.streams {
 			s.begin(w)
@@ -315,7 +315,7 @@ func (l *Leg) Close() {
 // BeginClose is Close without the waiting: a worker lets go of several legs in one round.
 func (l *Leg) BeginClose() {
 	if !l.closed.Swap(true) {
-		l.do(func(w *worker, l *Leg) { l.release(w) })
+		l.order(func(w *worker, l *Leg) { l.release(w) })
 	}
 }
 

@@ -54,6 +54,15 @@ func (l *Leg) do(c command) {
 	}
 }
 
+// order is do for signalling, which holds no lock: it stands in for a worker that rests.
+func (l *Leg) order(c command) {
+	if l.commands.push(c) {
+		w := l.engine.workers[l.home().worker()]
+		w.mailbox.push(func(w *worker) { w.serve(l) })
+		w.standIn()
+	}
+}
+
 func (l *Leg) home() place { return place(l.place.Load()) }
 
 // post has the worker run f between two batches. Safe from any goroutine, never blocks.

@@ -27,7 +27,7 @@ func (e *Engine) Join(a, b *Leg, plan sdp.Plan) {
 	for _, l := range j.legs {
 		l.joined.Store(j)
 	}
-	j.anchor().do(func(w *worker, l *Leg) { l.join(w, j) })
+	j.anchor().order(func(w *worker, l *Leg) { l.join(w, j) })
 }
 
 // stands says that no newer Join took one of the legs. Only one that stands sends for a leg, or two would for ever take it

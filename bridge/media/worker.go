@@ -2,6 +2,7 @@ package media
 
 import (
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -16,7 +17,8 @@ const (
 	portRuns    = 32 // the same for a SIP-side socket
 )
 
-// worker owns relays: their legs' sockets, keys and state. Nothing of that is touched by another goroutine.
+// worker owns relays: their legs' sockets, keys and state. Nothing of that is touched by another goroutine, but for signalling that
+// finds the worker at rest and does there itself what it has posted.
 type worker struct {
 	// static after construction
 	id       int
@@ -30,7 +32,8 @@ type worker struct {
 	asleep   atomic.Bool
 	counters workerCounters
 
-	// owned by run
+	// guarded by mu, which run holds but for its rests
+	mu       sync.Mutex
 	clock    int64 // ns since Engine.start, taken once for each round
 	in       *inbox
 	out      *outbox
@@ -96,7 +99,9 @@ func newWorker(e *Engine, id int) (*worker, error) {
 	}, nil
 }
 
+// run never gives mu back: nobody stands in for a worker that has ended.
 func (w *worker) run() {
+	w.mu.Lock()
 	defer w.free()
 	for {
 		w.clock = int64(time.Since(w.engine.start))
@@ -108,12 +113,33 @@ func (w *worker) run() {
 		for run := 0; run < pollRuns && w.poller.poll() > 0; run++ {
 			w.readAll(run > 0)
 		}
-		w.freshTCP()
-		w.out.flush(w)
-		w.expire()
-		w.flushTCP()
+		w.finishRound()
 		w.rest()
 	}
+}
+
+// finishRound does what the packets and commands of a round left to be done.
+func (w *worker) finishRound() {
+	w.freshTCP()
+	w.out.flush(w)
+	w.expire()
+	w.flushTCP()
+}
+
+// standIn runs what was posted in the worker's place where it rests: to wake it would cost far more. Whoever holds mu instead looks
+// into the mailbox once it has let go, so nothing is left there.
+func (w *worker) standIn() {
+	for w.mailbox.head.Load() != nil && w.mu.TryLock() {
+		w.standInRound()
+	}
+}
+
+func (w *worker) standInRound() {
+	defer w.mu.Unlock()
+	w.clock = int64(time.Since(w.engine.start))
+	w.drainMailbox()
+	w.finishRound()
+	w.armNext()
 }
 
 // rest waits for the next round: a quiet worker until something comes, a busy one until its tick is over.
@@ -121,19 +147,26 @@ func (w *worker) rest() {
 	if tick := w.pacer.tick(w.clock); tick > 0 {
 		w.counters.ticks.Add(1)
 		past := time.Since(w.engine.start) - time.Duration(w.clock)
+		w.mu.Unlock()
 		w.poller.sleep(max(tick-past, leastPause))
+		w.mu.Lock()
 		return
 	}
+	w.armNext()
 	w.asleep.Store(true)
-	if w.mailbox.head.Load() != nil || w.ring.peek() != nil {
-		w.asleep.Store(false)
-		return
+	w.mu.Unlock()
+	if w.mailbox.head.Load() == nil && w.ring.peek() == nil {
+		w.poller.wait()
 	}
+	w.mu.Lock()
+	w.asleep.Store(false)
+}
+
+// armNext has a rest end when something is due.
+func (w *worker) armNext() {
 	if next := w.nextDeadline(); next != 0 {
 		w.poller.arm(next, time.Duration(next-int64(time.Since(w.engine.start))))
 	}
-	w.poller.wait()
-	w.asleep.Store(false)
 }
 
 // readAll reads every ready socket; again says that it is not the round's first time, so that whoever is ready had more
