@@ -33,13 +33,9 @@ func setTimer(fd int, at *unix.ItimerSpec) {
 	_, _, _ = syscall.RawSyscall6(unix.SYS_TIMERFD_SETTIME, uintptr(fd), 0, uintptr(unsafe.Pointer(at)), 0, 0, 0)
 }
 
-// readEight and writeEight are for an eventfd and a timerfd.
+// readEight takes a timerfd's event off.
 func readEight(fd int) bool {
 	var b [8]byte
 	_, _, errno := syscall.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&b)), uintptr(len(b)))
 	return errno == 0
-}
-
-func writeEight(fd int, b *[8]byte) {
-	_, _, _ = syscall.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(b)), uintptr(len(b)))
 }
