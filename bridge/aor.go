@@ -19,6 +19,9 @@ func aorOf(uri sip.Uri) string {
 
 // canonicalUser escapes what must be and nothing else. A reserved character is not the same as its escape.
 func canonicalUser(user string) string {
+	if strings.IndexFunc(user, func(c rune) bool { return c >= 0x80 || !unreserved(byte(c)) && !reserved(byte(c)) }) < 0 {
+		return user
+	}
 	var b strings.Builder
 	for i := 0; i < len(user); i++ {
 		c, escaped := user[i], false

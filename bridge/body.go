@@ -22,6 +22,9 @@ func contentType(msg bodied) (kind string, params map[string]string) {
 	if value == "" {
 		value = headerValue(msg, "c")
 	}
+	if value == sdpType {
+		return sdpType, nil
+	}
 	kind, params, err := mime.ParseMediaType(value)
 	if err != nil {
 		return value, nil

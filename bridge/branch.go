@@ -81,8 +81,8 @@ func (b *Bridge) dialogTowards(in *sip.Request, t target, uri string) Dialog {
 	}
 	d := Dialog{
 		CallID: b.ids.callID(), LocalTag: b.ids.tag(), Token: b.ids.token(), Target: uri,
-		LocalName: in.From().DisplayName, LocalURI: transaction.URI(&from),
-		RemoteName: in.To().DisplayName, RemoteURI: transaction.URI(&to),
+		LocalName: strings.Clone(in.From().DisplayName), LocalURI: transaction.URI(&from),
+		RemoteName: strings.Clone(in.To().DisplayName), RemoteURI: transaction.URI(&to),
 	}
 	if t.backend == nil {
 		d.Target = withoutHeaders(t.binding.Contact)

@@ -112,7 +112,7 @@ func (c *call) panicked(err errPanic) {
 func (c *call) step(in callInput, br *branch, res *sip.Response) {
 	step := callTable[c.state][in]
 	if step.next != c.state {
-		c.log.Debug("call", "state", step.next.String(), "was", c.state.String())
+		c.log.Debug("call", "state", step.next, "was", c.state)
 	}
 	c.state = step.next
 	if step.do&actRing != 0 {

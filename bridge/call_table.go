@@ -1,5 +1,7 @@
 package bridge
 
+import "log/slog"
+
 // callState is where a call stands. The table below is the whole of it; nothing here does I/O.
 //
 //	seeking ──progress──▶ ringing          nothing but 100 so far: another member may be tried
@@ -23,6 +25,9 @@ const (
 func (s callState) String() string {
 	return [...]string{"seeking", "ringing", "answered", "up", "ending", "ended"}[s]
 }
+
+// LogValue is the name, found where it is logged.
+func (s callState) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
 // callInput is what may happen to a call.
 type callInput uint8

@@ -10,7 +10,8 @@ import (
 	"tandem/sipside/transaction"
 )
 
-// Dialog is our half of one dialog (RFC 3261 §12), and of its INVITE before there is one. Plain value, JSON-able.
+// Dialog is our half of one dialog (RFC 3261 §12), and of its INVITE before there is one. Plain value, JSON-able. Its texts are its own:
+// it holds no message.
 type Dialog struct {
 	CallID     string
 	LocalTag   string
@@ -35,12 +36,12 @@ func dialogOfInvite(req *sip.Request, localTag, token string) Dialog {
 	from, to := req.From(), req.To()
 	tag, _ := from.Params.Get("tag")
 	d := Dialog{
-		CallID:     req.CallID().Value(),
+		CallID:     strings.Clone(req.CallID().Value()),
 		LocalTag:   localTag,
-		RemoteTag:  tag,
-		LocalName:  to.DisplayName,
+		RemoteTag:  strings.Clone(tag),
+		LocalName:  strings.Clone(to.DisplayName),
 		LocalURI:   bareText(to.Address),
-		RemoteName: from.DisplayName,
+		RemoteName: strings.Clone(from.DisplayName),
 		RemoteURI:  bareText(from.Address),
 		RemoteSeq:  req.CSeq().SeqNo,
 		FirstSeq:   req.CSeq().SeqNo,
@@ -56,7 +57,9 @@ func dialogOfInvite(req *sip.Request, localTag, token string) Dialog {
 
 // answered is the dialog that a response with a To-tag opens on a branch; we are the UAC (§12.1.2).
 func (d Dialog) answered(res *sip.Response) Dialog {
-	d.RemoteTag, _ = res.To().Params.Get("tag")
+	if tag, _ := res.To().Params.Get("tag"); tag != d.RemoteTag {
+		d.RemoteTag = strings.Clone(tag)
+	}
 	d.Routes = nil
 	for h := range transaction.Named(res, "Record-Route") {
 		d.Routes = append(d.Routes, h.Value())
@@ -77,14 +80,11 @@ func (d *Dialog) hear(msg headed) {
 	if contact := msg.Contact(); contact != nil && !contact.Address.Wildcard {
 		d.Target = bareText(contact.Address)
 	}
-	if allow := listed(msg, "Allow"); len(allow) > 0 {
-		d.Allow = joined(allow)
+	if allow := joined(listed(msg, "Allow")); allow != "" && allow != d.Allow {
+		d.Allow = strings.Clone(allow)
 	}
 	if listHas(listed(msg, "Supported"), "timer") || listHas(listed(msg, "Require"), "timer") {
 		d.Timer = true
-	}
-	for _, s := range []*string{&d.CallID, &d.RemoteTag, &d.LocalName, &d.RemoteName, &d.Target, &d.Allow} {
-		*s = strings.Clone(*s) // or the dialog would hold the whole message
 	}
 }
 

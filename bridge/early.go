@@ -156,6 +156,5 @@ func (c *call) restartRing() {
 	if !c.ring.running() {
 		return
 	}
-	c.ring.stop()
-	c.ring = c.after(c.bridge.cfg.RingLimit, "ring-limit", func() { c.fail(ringTimeout()) })
+	c.ring = c.ring.restart(c.bridge.cfg.RingLimit)
 }

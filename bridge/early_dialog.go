@@ -34,7 +34,8 @@ func (br *branch) earlyOf(res *sip.Response) *earlyDialog {
 	e, known := br.early[tag]
 	if !known {
 		e = &earlyDialog{dialog: br.leg.dialog.answered(res), neg: br.offered}
-		br.early[tag] = e
+		br.early[e.dialog.RemoteTag] = e
+		return e
 	}
 	e.dialog.hear(res)
 	return e

@@ -10,31 +10,31 @@ type minter struct{ node string }
 const alphabet = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 // callID is the Call-ID of a leg that we open.
-func (m minter) callID() string { return "T" + m.node + random(24) }
+func (m minter) callID() string { return random("T", m.node, alphabet, 24) }
 
 // tag is our tag on a leg.
-func (m minter) tag() string { return "T" + m.node + random(12) }
+func (m minter) tag() string { return random("T", m.node, alphabet, 12) }
 
 // token is the user part of our Contact on a leg.
-func (m minter) token() string { return "t" + m.node + random(16) }
+func (m minter) token() string { return random("t", m.node, alphabet, 16) }
 
 // call is the id of a call in logs, events and snapshots.
-func (m minter) call() string { return m.node + random(16) }
+func (m minter) call() string { return random("", m.node, alphabet, 16) }
 
 // sessionID is one half of an RFC 7989 Session-ID: 32 lower-case hex digits.
 func (m minter) sessionID() string {
 	const hex = "0123456789abcdef"
-	return randomOf(hex, 32)
+	return random("", "", hex, 32)
 }
 
-func random(n int) string { return randomOf(alphabet, n) }
-
-// randomOf draws n letters; the alphabet's length is at most 256 and the bias of the modulo does not matter for ids.
-func randomOf(letters string, n int) string {
-	text := make([]byte, n)
-	rand.Read(text)
-	for i, b := range text {
-		text[i] = letters[int(b)%len(letters)]
+// random is a text with n letters behind it, at most 32, that were drawn from an alphabet of at most 256; the bias of the modulo does
+// not matter for ids.
+func random(first, second, letters string, n int) string {
+	var drawn [32]byte
+	rand.Read(drawn[:n])
+	text := append(append(make([]byte, 0, 64), first...), second...)
+	for _, b := range drawn[:n] {
+		text = append(text, letters[int(b)%len(letters)])
 	}
 	return string(text)
 }

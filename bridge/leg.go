@@ -159,7 +159,7 @@ func (l *leg) answerSent() {
 func (l *leg) step(in legInput) {
 	step := legTable[l.state][in]
 	if step.next != l.state {
-		l.log.Debug("leg", "state", step.next.String(), "was", l.state.String())
+		l.log.Debug("leg", "state", step.next, "was", l.state)
 	}
 	l.state = step.next
 	if l.state == legGone {

@@ -1,5 +1,7 @@
 package bridge
 
+import "log/slog"
+
 // legState is where a leg stands: its dialog and its INVITE. The table below does no I/O.
 type legState uint8
 
@@ -24,6 +26,9 @@ func (s legState) String() string {
 	return [...]string{"calling", "proceeding", "cancel-pending", "cancelling", "incoming", "accepted", "bye-pending",
 		"confirmed", "leaving", "gone"}[s]
 }
+
+// LogValue is the name, found where it is logged.
+func (s legState) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
 // legInput is what may happen to a leg.
 type legInput uint8

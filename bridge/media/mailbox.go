@@ -50,7 +50,7 @@ func (p place) travelling() bool { return p&inTransit != 0 }
 // do has the owning worker run c. Commands to one leg run in the order of do, whatever moves in between.
 func (l *Leg) do(c command) {
 	if l.commands.push(c) {
-		l.engine.workers[l.home().worker()].post(func(w *worker) { w.serve(l) })
+		l.engine.workers[l.home().worker()].deliver(posted{leg: l})
 	}
 }
 
@@ -58,16 +58,24 @@ func (l *Leg) do(c command) {
 func (l *Leg) order(c command) {
 	if l.commands.push(c) {
 		w := l.engine.workers[l.home().worker()]
-		w.mailbox.push(func(w *worker) { w.serve(l) })
+		w.mailbox.push(posted{leg: l})
 		w.standIn()
 	}
 }
 
 func (l *Leg) home() place { return place(l.place.Load()) }
 
+// posted is what a worker is to do: f, or a leg's commands.
+type posted struct {
+	leg *Leg
+	f   func(*worker)
+}
+
 // post has the worker run f between two batches. Safe from any goroutine, never blocks.
-func (w *worker) post(f func(*worker)) {
-	w.mailbox.push(f)
+func (w *worker) post(f func(*worker)) { w.deliver(posted{f: f}) }
+
+func (w *worker) deliver(p posted) {
+	w.mailbox.push(p)
 	w.wake()
 }
 
@@ -82,7 +90,7 @@ func (w *worker) wake() {
 func (w *worker) serve(l *Leg) {
 	p := l.home()
 	if p.worker() != w.id {
-		w.engine.workers[p.worker()].post(func(to *worker) { to.serve(l) })
+		w.engine.workers[p.worker()].deliver(posted{leg: l})
 		return
 	}
 	if p.travelling() {
@@ -110,9 +118,13 @@ func (w *worker) drainMailbox() {
 	}
 }
 
-func (w *worker) runPosted(f func(*worker)) {
+func (w *worker) runPosted(p posted) {
 	defer w.contain()
-	f(w)
+	if p.leg != nil {
+		w.serve(p.leg)
+		return
+	}
+	p.f(w)
 }
 
 func (w *worker) owns(l *Leg) bool { return l.home() == place(w.id) }

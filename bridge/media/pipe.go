@@ -82,7 +82,11 @@ func (p *pipe) WriteTo(b []byte, _ net.Addr) (int, error) {
 		p.flight = d
 		p.mu.Unlock()
 	}
-	p.over.leg.do(func(w *worker, _ *Leg) { p.over.sendDTLS(w, d) })
+	p.over.leg.do(func(w *worker, _ *Leg) {
+		if a := p.over.dtls.running; a != nil && a.pipe == p { // else another's peer would get it
+			p.over.sendDTLS(w, d)
+		}
+	})
 	return len(b), nil
 }
 

@@ -10,7 +10,7 @@ import (
 type LegStats struct {
 	PacketsIn, PacketsOut, BytesIn, BytesOut uint64
 	Checks                                   uint64            // WebRTC: good STUN checks answered
-	Drops                                    map[string]uint64 // by reason
+	Drops                                    map[string]uint64 // by reason; nil: none
 	Remote                                   netip.AddrPort
 	SRTPProfile                              string
 	ConnectedAt                              time.Time
@@ -111,7 +111,7 @@ func (l *Leg) Stats() LegStats {
 	s := LegStats{
 		PacketsIn: c.packetsIn.Load(), PacketsOut: c.packetsOut.Load(),
 		BytesIn: c.bytesIn.Load(), BytesOut: c.bytesOut.Load(),
-		Checks: c.checks.Load(), Drops: map[string]uint64{},
+		Checks:      c.checks.Load(),
 		SRTPProfile: profileName(uint16(c.profile.Load())),
 		ConnectedAt: timeOf(c.connectedAt.Load()), FirstRTP: timeOf(c.firstRTP.Load()),
 		Quality: c.qualities(),
@@ -120,6 +120,7 @@ func (l *Leg) Stats() LegStats {
 		s.Remote = *at
 	}
 	if drops := c.drops.Load(); drops != nil {
+		s.Drops = map[string]uint64{}
 		addDrops(s.Drops, drops)
 	}
 	return s

@@ -28,7 +28,7 @@ type worker struct {
 	ring     *ring // datagrams that other workers passed
 
 	// any goroutine
-	mailbox  queue[func(*worker)]
+	mailbox  queue[posted]
 	asleep   atomic.Bool
 	counters workerCounters
 
