@@ -189,7 +189,7 @@ func (l *leg) hearFirst(body []byte, reached addr) error {
 
 // hearOffer hears an offer on a half of offer and answer, with keys of ours to answer the peer's.
 func (l *leg) hearOffer(half sdp.Leg, body []byte) (sdp.Leg, error) {
-	if len(half.Local.Crypto) == 0 && sdp.OffersKeys(body) {
+	if l.media != nil && len(half.Local.Crypto) == 0 && sdp.OffersKeys(body) {
 		half.Local.Crypto = l.media.Key().Crypto
 	}
 	return half.HearOffer(body)
