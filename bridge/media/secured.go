@@ -99,6 +99,7 @@ func (f *far) mayShake(w *worker, d *datagram) bool {
 		f.dtls.stop()
 		f.dtls.renewable = f.dtls.established
 	}
+	w.out.flush(w) // what was said to another is not for this one, and would go where f.to says
 	f.follow(d)
 	return true
 }
