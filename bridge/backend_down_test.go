@@ -83,12 +83,12 @@ func leavesADeadMember(t *testing.T, die func(w *world)) {
 // Without another member it goes on ringing, as it does where the caller heard early media.
 func TestRingingCallStays(t *testing.T) {
 	t.Parallel()
-	early := func(w **world) func(*siptest.Incoming) {
+	early := func(t *testing.T) func(*siptest.Incoming) {
+		m := openMedia(t)
 		return func(in *siptest.Incoming) {
-			m := (*w).rtp()
 			answer, err := m.Answer(in.SDP())
 			if err != nil {
-				(*w).t.Error(err)
+				t.Error(err)
 			}
 			in.Respond(siptest.Reply{Status: 183, SDP: answer})
 		}
@@ -100,12 +100,11 @@ func TestRingingCallStays(t *testing.T) {
 	}{{"nobody else is there", 1, false}, {"early media", 2, true}} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			var w *world
 			first := replies(180)
 			if row.early {
-				first = early(&w)
+				first = early(t)
 			}
-			w = watched(t, row.members, first)
+			w := watched(t, row.members, first)
 			b := w.registered("alice", wsstest.Options{})
 			call, err := b.Invite(w.ctx(), "600", wsstest.InviteOptions{})
 			w.check(err)

@@ -68,13 +68,15 @@ func TestRouteRewrites(t *testing.T) {
 	d, err := in.Accept(w.ctx(), siptest.Reply{SDP: answer})
 	w.check(err)
 	w.check(call.Wait(w.ctx(), wsstest.Confirmed))
-	go call.Bye(w.ctx())
+	gone := make(chan error, 1)
+	go func() { gone <- call.Bye(w.ctx()) }()
 	bye, err := d.Expect(w.ctx(), sip.BYE)
 	w.check(err)
 	if from := bye.Request().From().Address; from.String() != "sip:+4930a@own.example" {
 		t.Errorf("the BYE is from %s", from.String())
 	}
 	w.check(bye.Respond(siptest.Reply{Status: 200}))
+	w.check(<-gone)
 }
 
 // What a user's name takes into a header or a URI stays there.

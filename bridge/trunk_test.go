@@ -90,7 +90,8 @@ func TestTrunkChallenges(t *testing.T) {
 			if call.Status() == 401 || call.Status() == 407 {
 				t.Errorf("the browser saw %d", call.Status())
 			}
-			go call.Bye(w.ctx())
+			gone := make(chan error, 1)
+			go func() { gone <- call.Bye(w.ctx()) }()
 			bye, err := d.Expect(w.ctx(), sip.BYE)
 			w.check(err)
 			got, seq := header(bye.Request(), "Proxy-Authorization"), uint32(4)
@@ -101,6 +102,7 @@ func TestTrunkChallenges(t *testing.T) {
 				t.Errorf("BYE with CSeq %d, %s", bye.Request().CSeq().SeqNo, got)
 			}
 			w.check(bye.Respond(siptest.Reply{Status: 200}))
+			w.check(<-gone)
 		})
 	}
 }

@@ -275,10 +275,12 @@ func TestVouchWithOwnCredentials(t *testing.T) {
 	d, err := in.Accept(w.ctx(), siptest.Reply{SDP: answer})
 	w.check(err)
 	w.check(call.Wait(w.ctx(), wsstest.Confirmed))
-	go call.Bye(w.ctx())
+	gone := make(chan error, 1)
+	go func() { gone <- call.Bye(w.ctx()) }()
 	bye, err := d.Expect(w.ctx(), sip.BYE)
 	w.check(err)
 	w.check(bye.Respond(siptest.Reply{Status: 200}))
+	w.check(<-gone)
 	if call.Status() == 401 {
 		t.Error("the backend's challenge reached the browser")
 	}

@@ -289,9 +289,16 @@ func (w *world) toBrowser(user string) sip.Uri {
 // rtp opens an agent's media.
 func (w *world) rtp() *siptest.Media {
 	w.t.Helper()
+	return openMedia(w.t)
+}
+
+func openMedia(t *testing.T) *siptest.Media {
+	t.Helper()
 	m, err := siptest.NewMedia(netip.MustParseAddr(mediaHost))
-	w.check(err)
-	w.t.Cleanup(func() { m.Close() })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.Close() })
 	return m
 }
 

@@ -99,19 +99,20 @@ func (b *Browser) Do(ctx context.Context, req *sip.Request) (*sip.Response, erro
 	}
 }
 
-// once sends a request and waits for the final response.
+// once sends a request and waits for the final response. Who gives up waiting does not end the transaction: a late response is not
+// a stray one.
 func (b *Browser) once(ctx context.Context, req *sip.Request) (*sip.Response, error) {
 	x, err := b.begin(req)
 	if err != nil {
 		return nil, err
 	}
-	defer x.drop()
 	for {
 		select {
 		case res := <-x.res:
 			if res.IsProvisional() {
 				continue
 			}
+			x.drop()
 			if req.IsInvite() && !res.IsSuccess() {
 				_ = b.Send(b.belongingTo(req, sip.ACK, res.To())) // RFC 3261 §17.1.1.3
 			}
