@@ -141,14 +141,21 @@ func (c *call) join(a, b *leg) {
 	if a.media == nil || b.media == nil {
 		return
 	}
+	if err := c.joinMedia(a, b); err != nil {
+		c.log.Warn("no common media", "error", err)
+	}
+}
+
+// joinMedia is join of legs with media; an error leaves the relay as it is.
+func (c *call) joinMedia(a, b *leg) error {
 	plan, err := sdp.Join(a.neg, b.neg)
 	if err != nil {
-		c.log.Warn("no common media", "error", err)
-		return
+		return err
 	}
 	c.bridge.with.Media.Join(a.media, b.media, plan)
 	settleDigits(a, b, plan)
 	noteConversion(a, b, plan)
+	return nil
 }
 
 // restartRing gives the callee its time anew after each 101–199 (RFC 3261 §16.7 item 2).

@@ -14,10 +14,9 @@ import (
 // toBoth is a rule with two targets: the pool, then the trunk "other".
 var toBoth = []route.Rule{{From: "browsers", Targets: []route.Target{{Name: "pbx", Priority: 1}, {Name: "other", Priority: 2}}}}
 
-// Of a route's several targets the first that can be reached is the registrar, and the next calls go there, too.
-func TestRegistersAtTheNextTarget(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, conditions{other: true, routes: toBoth, handler: func(int) func(*siptest.Incoming) bool { return overloaded }})
+// registersAtOther registers a browser as alice at the trunk "other", which accepts the request that it gives.
+func (w *world) registersAtOther() (*wsstest.Browser, *siptest.Incoming) {
+	w.t.Helper()
 	b := w.browser(wsstest.Options{})
 	registered := make(chan error, 1)
 	go func() {
@@ -28,6 +27,14 @@ func TestRegistersAtTheNextTarget(t *testing.T) {
 	w.check(err)
 	acceptRegister(in)
 	w.check(<-registered)
+	return b, in
+}
+
+// Of a route's several targets the first that can be reached is the registrar, and the next calls go there, too.
+func TestRegistersAtTheNextTarget(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, conditions{other: true, routes: toBoth, handler: func(int) func(*siptest.Incoming) bool { return overloaded }})
+	b, _ := w.registersAtOther()
 	if bindings := w.store.ByAOR("sip:alice@example.com"); len(bindings) != 1 || poolOf(bindings[0].Backend) != "other" {
 		t.Errorf("bindings %+v", bindings)
 	}

@@ -282,11 +282,7 @@ func (l *leg) lateAck(out transaction.Outbound) func(transaction.Event) {
 			return
 		}
 		d.hear(ev.Response)
-		ack := d.ack(seq)
-		ack.AppendHeader(id)
-		if err := peer.Ack(ack); err != nil {
-			log.Warn("ACK not sent", "error", err)
-		}
+		acknowledge(peer, d.ack(seq), id, log)
 	}
 }
 
@@ -308,9 +304,13 @@ func (l *leg) ack(d Dialog, seq uint32, answer []byte) {
 	}
 	out := d.ack(seq)
 	setSession(out.Request, answer)
-	out.AppendHeader(l.call.sessionID(l))
-	if err := l.peer.Ack(out); err != nil {
-		l.log.Warn("ACK not sent", "error", err)
+	acknowledge(l.peer, out, l.call.sessionID(l), l.log)
+}
+
+func acknowledge(p peer, ack transaction.Outbound, id sip.Header, log *slog.Logger) {
+	ack.AppendHeader(id)
+	if err := p.Ack(ack); err != nil {
+		log.Warn("ACK not sent", "error", err)
 	}
 }
 

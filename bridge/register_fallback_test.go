@@ -3,8 +3,6 @@ package bridge
 import (
 	"testing"
 
-	"github.com/emiago/sipgo/sip"
-
 	"tandem/bridge/route"
 	"tandem/sipside/siptest"
 	"tandem/wss/wsstest"
@@ -21,19 +19,10 @@ func TestRegisterFallsBack(t *testing.T) {
 	t.Parallel()
 	routes := fallbackTo(route.Rule{To: "other", Rewrite: route.Rewrite{FromDomain: "trunk.example"}})
 	w := newWorld(t, conditions{other: true, routes: routes, handler: func(int) func(*siptest.Incoming) bool { return overloaded }})
-	b := w.browser(wsstest.Options{})
-	registered := make(chan error, 1)
-	go func() {
-		_, err := b.Register(w.ctx(), "alice", "")
-		registered <- err
-	}()
-	in, err := w.other.Expect(w.ctx(), sip.REGISTER)
-	w.check(err)
+	_, in := w.registersAtOther()
 	if to := in.Request().To().Address; to.Host != "trunk.example" {
 		t.Errorf("registered is %s", to.String())
 	}
-	acceptRegister(in)
-	w.check(<-registered)
 	bindings := w.store.ByAOR("sip:alice@example.com")
 	if len(bindings) != 1 || poolOf(bindings[0].Backend) != "other" || bindings[0].Tenant != "second" {
 		t.Errorf("bindings %+v", bindings)

@@ -1,6 +1,8 @@
 package bridge
 
 import (
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/emiago/sipgo/sip"
@@ -64,11 +66,7 @@ func (r *registry) find(id string) *call {
 func (r *registry) all() []*call {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	calls := make([]*call, 0, len(r.byID))
-	for _, c := range r.byID {
-		calls = append(calls, c)
-	}
-	return calls
+	return slices.Collect(maps.Values(r.byID))
 }
 
 // addInvite claims an initial INVITE for a call; false where another path's copy came first.
@@ -95,11 +93,7 @@ func (r *registry) dropInvite(key initialKey, tx *transaction.Server) {
 func (r *registry) unanswered() []*call {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	calls := make([]*call, 0, len(r.invites))
-	for _, c := range r.invites {
-		calls = append(calls, c)
-	}
-	return calls
+	return slices.Collect(maps.Values(r.invites))
 }
 
 func (r *registry) byInvite(tx *transaction.Server) *call {

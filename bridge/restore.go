@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"tandem/bridge/media"
-	"tandem/bridge/sdp"
 )
 
 // Restore goes on with a call that a Snapshot wrote down: its legs find their peers again, media is relayed at once, timers run
@@ -50,14 +49,7 @@ func (c *call) rejoin() error {
 	if c.direct = c.caller.neg.Direct && c.callee.neg.Direct; c.direct {
 		return nil
 	}
-	plan, err := sdp.Join(c.caller.neg, c.callee.neg)
-	if err != nil {
-		return err
-	}
-	c.bridge.with.Media.Join(c.caller.media, c.callee.media, plan)
-	settleDigits(c.caller, c.callee, plan)
-	noteConversion(c.caller, c.callee, plan)
-	return nil
+	return c.joinMedia(c.caller, c.callee)
 }
 
 // restoreLeg makes a confirmed leg of its snapshot.

@@ -128,7 +128,8 @@ func (l Leg) Relayed(local Local) (Leg, error) {
 	if err != nil {
 		return l, err
 	}
-	said, err := describe(l.Repeat(), RTP)
+	text := l.Repeat()
+	said, err := describe(text, RTP)
 	if err != nil {
 		return l, err
 	}
@@ -137,7 +138,7 @@ func (l Leg) Relayed(local Local) (Leg, error) {
 		s.Relayed = !s.Rejected && i < len(heard.Streams) && heard.Streams[i].Relayed
 	}
 	said.Answer, heard.Answer = l.Said.Answer, l.Heard.Answer
-	r.Heard, r.Said, r.Text = heard, said, string(l.Repeat())
+	r.Heard, r.Said, r.Text = heard, said, string(text)
 	r.Bound = said.bind(heard.bind(nil))
 	return r, nil
 }
