@@ -31,7 +31,7 @@ type allocation struct {
 	name   sockaddr    // at
 	port   *clientPort // by which its client comes; nil: a connection
 	key    source      // the client, as the workers see it
-	client endpoint    // the same
+	client *endpoint   // the same; nil without port
 	via    int         // the worker whose socket the client's packets come in by
 	meter  func(in bool, size int) bool
 
@@ -89,8 +89,9 @@ func (e *Engine) PacketConn(relay, client netip.AddrPort, by net.PacketConn, soc
 		a.port = port
 		name := sockaddrOf(client)
 		a.key = name.source(port.listen)
-		a.client.set(client)
-		a.via = port.reached(client, &a.client)
+		var local localAddr
+		a.via, local = port.reached(client)
+		a.client = endpointOf(name, local)
 	}
 	if a.port == nil || socket != nil {
 		a.parcels = make(chan *relayedParcel, waitingParcel)
@@ -197,7 +198,7 @@ func (a *allocation) WriteToUDPAddrPort(b []byte, peer netip.AddrPort) (int, err
 	}
 	w := a.engine.workers[a.via]
 	from := a.detourTo(peer)
-	if a.fd >= 0 && (from == nil || from.far.known()) {
+	if a.fd >= 0 && (from == nil || from.far != nil) {
 		return a.sendByHand(b, peer)
 	}
 	switch {

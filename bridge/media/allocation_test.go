@@ -272,7 +272,7 @@ func (b *bench) turned() *allocation {
 		engine: b.w.engine, fd: -1, at: loopback(61000), name: sockaddrOf(loopback(61000)), port: port, key: b.browser.source(1),
 		meter: func(bool, int) bool { return true }, done: make(chan struct{}),
 	}
-	a.client.set(b.browser.addrPort())
+	a.client = endpointOf(b.browser, localAddr{})
 	d := &detour{allocation: a, peer: loopback(40000), key: source{hi: 1, listen: detourListen}}
 	d.channel.Store(testChannel)
 	d.permitted.Store(true)

@@ -54,8 +54,8 @@ func (w *worker) fromClient(p *clientPort, d *datagram) {
 		w.drop(nil, DropChannel)
 	case !a.meter(false, size):
 		w.drop(nil, DropMeter)
-	case by.far.known():
-		w.queue(a.fd, nil, &by.far, d.data[channelHeader:channelHeader+size])
+	case by.far != nil:
+		w.queue(a.fd, nil, by.far, d.data[channelHeader:channelHeader+size])
 	default:
 		w.counters.detoured[0].Add(1)
 		d.data = d.data[channelHeader : channelHeader+size]
@@ -87,11 +87,11 @@ func (w *worker) toClient(by *detour, l *Leg, p []byte) {
 	if channel := by.channel.Load(); channel != 0 {
 		binary.BigEndian.PutUint16(w.out.frame(channelHeader), uint16(channel))
 		binary.BigEndian.PutUint16(w.out.frame(channelHeader)[2:], uint16(len(p)))
-		w.out.addFramed(fd, l, &a.client, channelHeader, p, 0)
+		w.out.addFramed(fd, l, a.client, channelHeader, p, 0)
 		return
 	}
 	size := by.dataHeader(w.out.frame(frameMost), len(p))
-	w.out.addFramed(fd, l, &a.client, size, p, -len(p)&3)
+	w.out.addFramed(fd, l, a.client, size, p, -len(p)&3)
 }
 
 // mayPass says whether a packet of so many bytes may go to a detour's client; what may not is counted.

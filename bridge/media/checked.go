@@ -17,13 +17,11 @@ func (s *rtpStream) newAgent() *ice.Agent {
 		Consent: int64(limits.Consent),
 		Limit:   int64(limits.Check),
 		Send: func(component int, to netip.AddrPort, message []byte) {
-			e := &endpoint{}
-			e.set(to)
-			l.owner().queue(s.ends()[component-1].socket.fd, nil, e, message)
+			l.owner().queue(s.ends()[component-1].socket.fd, nil, endpointAt(to), message)
 		},
 		Selected: func(component int, to netip.AddrPort) { s.ends()[component-1].selected(to) },
 		Expired: func(component int) {
-			s.ends()[component-1].to = endpoint{} // RFC 7675 §5.1: who does not consent any more gets nothing
+			s.ends()[component-1].to = nil // RFC 7675 §5.1: who does not consent any more gets nothing
 			if component == 1 {
 				l.lapsed = true
 				l.die(l.owner())
@@ -43,7 +41,7 @@ func (l *Leg) owner() *worker { return l.engine.workers[l.home().worker()] }
 // selected has packets go to a nominated pair.
 func (f *far) selected(to netip.AddrPort) {
 	w, l := f.leg.owner(), f.leg
-	f.to.set(to)
+	f.to = endpointAt(to)
 	if !f.socket.rtcp {
 		l.counters.remote.Store(&to)
 		l.lapsed = false
@@ -67,7 +65,7 @@ func (s *rtpStream) check(w *worker) {
 	}
 	if s.rtp.agent == nil {
 		for _, f := range s.ends() {
-			f.agent, f.to = s.agent, endpoint{} // nobody gets anything before a check has proven the address
+			f.agent, f.to = s.agent, nil // nobody gets anything before a check has proven the address
 		}
 	}
 	r := ice.Remote{Credentials: ice.Credentials{Ufrag: told.Ufrag, Password: told.Password}, Controlling: told.Controlling, Components: 2}

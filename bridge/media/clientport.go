@@ -75,16 +75,15 @@ func (p *clientPort) deliver(d *datagram) bool {
 	return true
 }
 
-// reached is the worker by whose socket the message in hand came, if it is that client's; answers to it leave from the address to
-// which it was sent.
-func (p *clientPort) reached(client netip.AddrPort, answers *endpoint) (via int) {
+// reached is the worker by whose socket the message in hand came, if it is that client's, and the address of ours to which it was sent:
+// answers leave from there.
+func (p *clientPort) reached(client netip.AddrPort) (via int, local localAddr) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.from != client {
-		return 0
+		return 0, localAddr{}
 	}
-	answers.from(p.to)
-	return p.via
+	return p.via, p.to
 }
 
 // ReadFromUDPAddrPort gives the next message; one goroutine calls it.
@@ -116,8 +115,8 @@ func (p *clientPort) WriteToUDPAddrPort(b []byte, to netip.AddrPort) (int, error
 	if p.engine.ctx.Err() != nil {
 		return 0, net.ErrClosed
 	}
-	var e endpoint
-	via := p.reached(to, &e)
+	via, local := p.reached(to)
+	e := endpointOf(sockaddrOf(to), local)
 	if a := p.allocationOf(to); a != nil {
 		via, e = a.via, a.client
 	}

@@ -75,8 +75,7 @@ func (c *crowd) add(b *testing.B, i int, profile uint16) {
 	pair := [2]sockaddr{sockaddrOf(netip.AddrPortFrom(browserAddr(i), 5000)), sockaddrOf(netip.AddrPortFrom(phoneAddr(i), 5000))}
 	browser := &Leg{engine: e, index: -1, spec: LegSpec{Profile: sdp.WebRTC}, transport: transport{srtp: session}}
 	browser.transport.leg = browser
-	f := &flow{key: pair[0].source(0), leg: browser}
-	f.to.set(pair[0].addrPort())
+	f := &flow{key: pair[0].source(0), leg: browser, to: endpointOf(pair[0], localAddr{})}
 	browser.ice.flows, browser.ice.selected = []*flow{f}, f
 	c.w.attach(browser)
 	phone := &Leg{engine: e, index: -1, spec: LegSpec{Profile: sdp.RTP}}

@@ -18,7 +18,7 @@ type detour struct {
 	allocation *allocation
 	peer       netip.AddrPort // as the client names it
 	key        source
-	far        endpoint // another peer's; not known: it is our port
+	far        *endpoint // another peer's; nil: it is our port
 	farKey     source
 
 	// any goroutine
@@ -43,8 +43,7 @@ func (e *Engine) Bind(relay, peer, far netip.AddrPort, channel uint16) {
 		}
 		e.allocations.number++
 		d = &detour{allocation: a, peer: peer, key: source{hi: e.allocations.number, listen: detourListen}}
-		d.far.set(far)
-		if far.IsValid() {
+		if d.far = endpointAt(far); d.far != nil {
 			d.farKey = d.far.name.source(0)
 		}
 		list := append(slices.Clone(a.all()), d)
@@ -69,7 +68,7 @@ func (e *Engine) Unbind(relay, peer netip.AddrPort, channel uint16) {
 	case d == nil:
 	case channel == 0:
 		d.permitted.Store(false)
-	case d.channel.CompareAndSwap(uint32(channel), 0) && d.far.known(): // it makes place
+	case d.channel.CompareAndSwap(uint32(channel), 0) && d.far != nil: // it makes place
 		list := slices.DeleteFunc(slices.Clone(a.all()), func(other *detour) bool { return other == d })
 		a.detours.Store(&list)
 	}

@@ -62,17 +62,21 @@ func (s *rtpStream) export() StreamState {
 		return out
 	}
 	out.Shared = s.pair.shared != nil
-	if s.rtp.learner.locked || s.rtp.agent != nil && s.rtp.to.known() {
-		out.RTP, out.SSRC = s.rtp.to.name.addrPort(), s.rtp.learner.ssrc
-	}
-	if s.rtcp.learner.locked || s.rtcp.agent != nil && s.rtcp.to.known() {
-		out.RTCP, out.RTCPSSRC = s.rtcp.to.name.addrPort(), s.rtcp.learner.ssrc
-	}
+	out.RTP, out.SSRC = s.rtp.proven()
+	out.RTCP, out.RTCPSSRC = s.rtcp.proven()
 	out.SRTP = s.rtp.srtp.export()
 	if s.rtcp.srtp != s.rtp.srtp {
 		out.SRTCP = s.rtcp.srtp.export()
 	}
 	return out
+}
+
+// proven is where the peer has shown itself to be, and the SSRC it sent; zero: it has not.
+func (f *far) proven() (netip.AddrPort, uint32) {
+	if f.to == nil || !f.learner.locked && f.agent == nil {
+		return netip.AddrPort{}, 0
+	}
+	return f.to.name.addrPort(), f.learner.ssrc
 }
 
 // restoreWebRTC runs before the leg has a worker.
@@ -110,11 +114,9 @@ func (l *Leg) goOn(w *worker, r *LegState) {
 // restorePair makes the nominated pair valid again. Which worker's socket gets its packets is not known.
 func (l *Leg) restorePair(w *worker, r *LegState) {
 	listen := max(0, slices.Index(l.engine.listens, r.Listen))
-	f := &flow{leg: l, via: viaUnknown, user: r.Remote.Ufrag}
-	f.to.set(r.Pair)
+	f := &flow{leg: l, via: viaUnknown, user: r.Remote.Ufrag, local: localAddrFrom(r.Reached)}
+	f.to = endpointOf(sockaddrOf(r.Pair), f.local)
 	f.key = f.to.name.source(uint8(listen))
-	f.local = localAddrFrom(r.Reached)
-	f.to.from(f.local)
 	l.ice.lastCheck, l.ice.firstCheck = w.clock, w.clock // the clock of consent starts anew
 	w.learnFlow(l, f)
 	l.selectFlow(f, true)
@@ -218,7 +220,7 @@ func (f *far) restore(w *worker, learnt netip.AddrPort, ssrc uint32) {
 		w.agents.plan(f.leg.streams[f.socket.stream])
 		return
 	}
-	f.to.set(learnt)
+	f.to = endpointAt(learnt)
 	f.learner.locked, f.learner.open = true, false
 	f.learner.from, f.learner.ssrc = f.to.name.source(0), ssrc
 }

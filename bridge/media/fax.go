@@ -30,10 +30,10 @@ func (l *Leg) receiveFax(w *worker, s *portSocket, d *datagram) {
 }
 
 func (l *Leg) sendFax(w *worker, p []byte) {
-	if len(l.streams) <= sdp.Image || l.streams[sdp.Image] == nil || !l.streams[sdp.Image].rtp.to.known() {
+	if len(l.streams) <= sdp.Image || l.streams[sdp.Image] == nil || l.streams[sdp.Image].rtp.to == nil {
 		w.drop(l, DropPeerNotReady)
 		return
 	}
 	s := l.streams[sdp.Image]
-	w.queue(s.pair.rtp, l, &s.rtp.to, p)
+	w.queue(s.pair.rtp, l, s.rtp.to, p)
 }

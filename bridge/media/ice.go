@@ -16,7 +16,7 @@ const (
 type flow struct {
 	key    source
 	leg    *Leg
-	to     endpoint
+	to     *endpoint
 	tcp    *tcpConn  // nil: UDP
 	detour *detour   // nil: no TURN client's
 	local  localAddr // where it is a wildcard socket
@@ -87,10 +87,7 @@ func (l *Leg) validate(w *worker, d *datagram, key source, c check) {
 	l.ice.lastCheck = w.clock
 	f := l.ice.find(key)
 	if f == nil {
-		f = &flow{key: key, leg: l, tcp: d.tcp, detour: d.detour, local: d.to, via: d.comesBy()}
-		f.to.name = *d.from
-		f.to.nameSize = f.to.name.size()
-		f.to.from(d.to)
+		f = &flow{key: key, leg: l, to: endpointOf(*d.from, d.to), tcp: d.tcp, detour: d.detour, local: d.to, via: d.comesBy()}
 		w.learnFlow(l, f)
 	}
 	f.user, f.seen = c.remote, w.clock

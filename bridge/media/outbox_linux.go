@@ -28,7 +28,7 @@ func newOutbox() *outbox {
 	return o
 }
 
-// add queues a packet; false where the outbox is full. The packet's and the endpoint's memory must stay until flush.
+// add queues a packet; false where the outbox is full. The packet's memory must stay until flush.
 func (o *outbox) add(fd int, l *Leg, to *endpoint, packet []byte) bool {
 	if o.count == batchSize {
 		return false

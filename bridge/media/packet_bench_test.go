@@ -47,8 +47,7 @@ func newBench(t testing.TB, profile uint16) *bench {
 	}
 	b.a = &Leg{engine: e, index: -1, spec: LegSpec{Profile: sdp.WebRTC}, transport: transport{srtp: session}}
 	b.a.transport.leg = b.a
-	f := &flow{key: b.browser.source(0), leg: b.a}
-	f.to.set(loopback(50000))
+	f := &flow{key: b.browser.source(0), leg: b.a, to: endpointOf(b.browser, localAddr{})}
 	b.a.ice.flows, b.a.ice.selected = []*flow{f}, f
 	w.attach(b.a)
 	b.b = &Leg{engine: e, index: -1, spec: LegSpec{Profile: sdp.RTP}, learn: e.learn}

@@ -21,7 +21,7 @@ type rtpStream struct {
 // far is a peer's end of one socket: where packets go, what is learnt of where they come from, and their keys.
 type far struct {
 	socket  *portSocket
-	to      endpoint
+	to      *endpoint // nil: not known yet, or not to be sent to any more
 	learner learner
 	claimed source     // on a shared port; zero: none
 	agent   *ice.Agent // where the peer is as ICE says; nil: as is learnt
@@ -138,7 +138,7 @@ func (s *rtpStream) expect(w *worker, before sdp.RemoteStream) {
 func (f *far) expect(told netip.AddrPort, until int64) {
 	f.learner.expect(told, until)
 	if !f.learner.locked && f.agent == nil {
-		f.to.set(told)
+		f.to = endpointAt(told)
 	}
 }
 
@@ -147,7 +147,7 @@ func (f *far) refusal(d *datagram, clock int64) DropReason {
 	switch {
 	case f.agent == nil:
 		return f.learner.refusal(d.from, clock)
-	case f.to.known() && f.to.name.source(0) == d.from.source(0):
+	case f.to.is(d.from):
 		return dropNone
 	case !f.agent.Accepts(f.component(), d.from.addrPort()):
 		return DropNotValidated
@@ -176,7 +176,7 @@ func (f *far) take(d *datagram, ssrc uint32, clock int64) DropReason {
 }
 
 // follow has packets go where a datagram came from.
-func (f *far) follow(d *datagram) { f.to = endpoint{name: *d.from, nameSize: d.from.size()} }
+func (f *far) follow(d *datagram) { f.to = endpointOf(*d.from, localAddr{}) }
 
 // receivePort takes a datagram from a SIP-side socket.
 func (w *worker) receivePort(s *portSocket, d *datagram) {
@@ -206,12 +206,12 @@ func (l *Leg) receivePlainRTP(w *worker, s *portSocket, d *datagram) {
 
 // acceptRTP relays a packet, plain by now, if it comes from where the peer is.
 func (l *Leg) acceptRTP(w *worker, f *far, d *datagram, plain []byte) {
-	before := f.to.name
+	before := f.to
 	if reason := f.take(d, rtpSSRC(plain), w.clock); reason != dropNone {
 		w.drop(l, reason)
 		return
 	}
-	if before != f.to.name || l.counters.remote.Load() == nil {
+	if before != f.to || l.counters.remote.Load() == nil {
 		at := d.from.addrPort()
 		l.counters.remote.Store(&at)
 	}

@@ -261,7 +261,7 @@ func (l *Leg) transmit(w *worker, stream int, p []byte) {
 		return
 	}
 	s := l.stream(stream)
-	if s == nil || !s.rtp.to.known() || s.keying != sdp.Plain && s.rtp.srtp == nil {
+	if s == nil || s.rtp.to == nil || s.keying != sdp.Plain && s.rtp.srtp == nil {
 		w.drop(l, DropPeerNotReady)
 		return
 	}
@@ -274,7 +274,7 @@ func (l *Leg) transmit(w *worker, stream int, p []byte) {
 		}
 		p = sealed
 	}
-	w.queue(s.pair.rtp, l, &s.rtp.to, p)
+	w.queue(s.pair.rtp, l, s.rtp.to, p)
 }
 
 // sendSelected sends to the nominated pair.
@@ -301,5 +301,5 @@ func (w *worker) toPair(f *flow, l *Leg, p []byte) {
 		w.toClient(f.detour, l, p)
 		return
 	}
-	w.queue(w.browsers[f.key.listen], l, &f.to, p)
+	w.queue(w.browsers[f.key.listen], l, f.to, p)
 }

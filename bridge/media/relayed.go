@@ -98,9 +98,9 @@ func (w *worker) relayedBatch(a *allocation, at, end int) (next int) {
 func (w *worker) fromPeer(a *allocation, d *datagram, at int) {
 	key := d.from.source(0)
 	for _, by := range a.all() {
-		if by.farKey == key && by.far.known() && by.channel.Load() != 0 && len(d.data) > 0 {
+		if by.farKey == key && by.far != nil && by.channel.Load() != 0 && len(d.data) > 0 {
 			if w.mayPass(by, nil, len(d.data)) {
-				w.queue(w.browsers[a.port.listen], nil, &a.client, w.in.asChannelData(at, by.channel.Load(), len(d.data)))
+				w.queue(w.browsers[a.port.listen], nil, a.client, w.in.asChannelData(at, by.channel.Load(), len(d.data)))
 			}
 			return
 		}

@@ -147,8 +147,7 @@ func TestRelayedPacketsAllocateNothing(t *testing.T) {
 	a := b.turned()
 	a.fd = -1
 	d := a.all()[0]
-	far := &detour{allocation: a, peer: loopback(7000)}
-	far.far.set(far.peer)
+	far := &detour{allocation: a, peer: loopback(7000), far: endpointAt(loopback(7000))}
 	far.farKey = far.far.name.source(0)
 	far.channel.Store(testChannel + 1)
 	far.permitted.Store(true)

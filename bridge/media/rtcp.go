@@ -117,7 +117,7 @@ func (l *Leg) controls(stream int) *transport {
 		return &l.transport
 	}
 	s := l.stream(stream)
-	if s == nil || !s.control().to.known() || s.keying != sdp.Plain && s.control().srtp == nil {
+	if s == nil || s.control().to == nil || s.keying != sdp.Plain && s.control().srtp == nil {
 		return nil
 	}
 	return &s.control().transport

@@ -88,7 +88,7 @@ func (l *Leg) receivePortDTLS(w *worker, f *far, d *datagram) {
 // with our cookie (RFC 6347 §4.2.1) may have forged its address, and keeps nobody out: another's ClientHello takes its place.
 func (f *far) mayShake(w *worker, d *datagram) bool {
 	a := f.dtls.running
-	if a != nil && (a.client || a.pipe.answered.Load() || f.to.name.source(0) == d.from.source(0)) {
+	if a != nil && (a.client || a.pipe.answered.Load() || f.to.is(d.from)) {
 		return true
 	}
 	r, _ := scanRecords(d.data)
@@ -99,7 +99,6 @@ func (f *far) mayShake(w *worker, d *datagram) bool {
 		f.dtls.stop()
 		f.dtls.renewable = f.dtls.established
 	}
-	w.out.flush(w) // what was said to another is not for this one, and would go where f.to says
 	f.follow(d)
 	return true
 }

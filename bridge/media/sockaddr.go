@@ -68,44 +68,45 @@ func sockaddrOf(a netip.AddrPort) sockaddr {
 	return s
 }
 
-// endpoint is a far end to which packets are sent. Its memory must stay in place while a packet for it is queued.
+// endpoint is a far end to which packets are sent. It does not change, for queued packets refer to it: whoever moves gets another.
 type endpoint struct {
 	name     sockaddr
-	nameSize uint32 // 0: not known
+	nameSize uint32
 	control  [unix.SizeofCmsghdr + 24]byte
 	size     uint64 // of control; 0: none
 }
 
-func (e *endpoint) known() bool { return e.nameSize != 0 }
-
-func (e *endpoint) set(a netip.AddrPort) {
-	if !a.IsValid() {
-		*e = endpoint{}
-		return
-	}
-	e.name = sockaddrOf(a)
-	e.nameSize = e.name.size()
-}
-
-// from makes packets to the endpoint leave from the address of ours that the peer knows (IP_PKTINFO), which on a
-// wildcard socket is not otherwise certain.
-func (e *endpoint) from(l localAddr) {
+// endpointOf is the far end of that name. Packets to it leave from local, where that is known: from the address of ours that the
+// peer knows (IP_PKTINFO), which on a wildcard socket is not otherwise certain.
+func endpointOf(name sockaddr, local localAddr) *endpoint {
+	e := &endpoint{name: name, nameSize: name.size()}
 	level, kind, length := uint32(unix.IPPROTO_IP), uint32(unix.IP_PKTINFO), unix.SizeofInet4Pktinfo
-	switch l.family {
+	switch local.family {
 	case unix.AF_INET:
-		copy(e.control[unix.SizeofCmsghdr+4:], l.addr[:4]) // ipi_spec_dst
+		copy(e.control[unix.SizeofCmsghdr+4:], local.addr[:4]) // ipi_spec_dst
 	case unix.AF_INET6:
 		level, kind, length = unix.IPPROTO_IPV6, unix.IPV6_PKTINFO, unix.SizeofInet6Pktinfo
-		copy(e.control[unix.SizeofCmsghdr:], l.addr[:])
+		copy(e.control[unix.SizeofCmsghdr:], local.addr[:])
 	default:
-		e.size = 0
-		return
+		return e
 	}
 	binary.NativeEndian.PutUint64(e.control[0:8], uint64(unix.SizeofCmsghdr+length))
 	binary.NativeEndian.PutUint32(e.control[8:12], level)
 	binary.NativeEndian.PutUint32(e.control[12:16], kind)
 	e.size = uint64(unix.CmsgSpace(length))
+	return e
 }
+
+// endpointAt is the far end at an address; nil: there is none.
+func endpointAt(a netip.AddrPort) *endpoint {
+	if !a.IsValid() {
+		return nil
+	}
+	return endpointOf(sockaddrOf(a), localAddr{})
+}
+
+// is says whether the far end has that name; one that is nil has none.
+func (e *endpoint) is(name *sockaddr) bool { return e != nil && e.name.source(0) == name.source(0) }
 
 // localAddrOf reads the address from a received control message.
 func localAddrOf(control []byte) localAddr {

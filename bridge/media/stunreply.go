@@ -106,7 +106,5 @@ func (w *worker) respond(d *datagram, c check, kind stun.MessageType, setters ..
 		w.toClient(d.detour, nil, m.Raw)
 		return
 	}
-	to := &endpoint{name: *d.from, nameSize: d.from.size()}
-	to.from(d.to)
-	w.queue(w.browsers[d.listen], nil, to, m.Raw)
+	w.queue(w.browsers[d.listen], nil, endpointOf(*d.from, d.to), m.Raw)
 }

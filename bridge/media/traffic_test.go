@@ -88,8 +88,7 @@ func (s *trafficSocket) next() []byte {
 
 func (s *trafficSocket) queue(from netip.Addr, to netip.AddrPort, p []byte) {
 	i := s.count
-	s.ends[i].set(to)
-	s.ends[i].from(localAddrFrom(from))
+	s.ends[i] = *endpointOf(sockaddrOf(to), localAddrFrom(from))
 	s.vectors[i].Base, s.vectors[i].Len = &p[0], uint64(len(p))
 	h := &s.messages[i].Hdr
 	h.Name, h.Namelen = &s.ends[i].name[0], s.ends[i].nameSize

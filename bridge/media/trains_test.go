@@ -15,7 +15,7 @@ type trainBench struct {
 	w    *worker
 	fd   int
 	ends []*net.UDPConn
-	to   []endpoint
+	to   []*endpoint
 }
 
 func newTrainBench(t testing.TB, ends int) *trainBench {
@@ -25,12 +25,12 @@ func newTrainBench(t testing.TB, ends int) *trainBench {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { unix.Close(fd) })
-	b := &trainBench{w: newBench(t, uint16(srtpProfiles()[0])).w, fd: fd, to: make([]endpoint, ends)}
+	b := &trainBench{w: newBench(t, uint16(srtpProfiles()[0])).w, fd: fd, to: make([]*endpoint, ends)}
 	b.w.out.trains.open(fd)
 	for i := range ends {
 		conn := newSocket(t)
 		b.ends = append(b.ends, conn)
-		b.to[i].set(addrOf(conn))
+		b.to[i] = endpointAt(addrOf(conn))
 	}
 	return b
 }
@@ -42,13 +42,13 @@ func (b *trainBench) queue(sizes [][2]int, framed bool) (want [][]string) {
 		end, size := s[0], s[1]
 		p := bytes.Repeat([]byte{byte('a' + i%26)}, size)
 		if !framed {
-			b.w.queue(b.fd, nil, &b.to[end], p)
+			b.w.queue(b.fd, nil, b.to[end], p)
 			want[end] = append(want[end], string(p))
 			continue
 		}
 		header := fmt.Appendf(nil, "%04d", i)
 		copy(b.w.out.frame(len(header)), header)
-		b.w.out.addFramed(b.fd, nil, &b.to[end], len(header), p, -size&3)
+		b.w.out.addFramed(b.fd, nil, b.to[end], len(header), p, -size&3)
 		want[end] = append(want[end], string(header)+string(p)+string(make([]byte, -size&3)))
 	}
 	return want
@@ -147,7 +147,7 @@ func TestTrainRefused(t *testing.T) {
 func TestTrainsLeaveFromTheirAddress(t *testing.T) {
 	t.Parallel()
 	b := newTrainBench(t, 1)
-	b.to[0].from(localAddr{family: unix.AF_INET, addr: [16]byte{127, 0, 0, 1}})
+	b.to[0] = endpointOf(b.to[0].name, localAddr{family: unix.AF_INET, addr: [16]byte{127, 0, 0, 1}})
 	want := b.queue([][2]int{{0, 50}, {0, 50}}, false)
 	b.w.out.flush(b.w)
 	b.arrive(t, want)
@@ -158,7 +158,7 @@ func TestTrainsAllocateNothing(t *testing.T) {
 	packet := make([]byte, 172)
 	if n := testing.AllocsPerRun(500, func() {
 		for i := range 6 {
-			b.w.queue(b.fd, nil, &b.to[i%2], packet)
+			b.w.queue(b.fd, nil, b.to[i%2], packet)
 		}
 		b.w.out.flush(b.w)
 	}); n != 0 {

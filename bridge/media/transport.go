@@ -58,7 +58,7 @@ func (t *transport) mayHandshake() bool {
 // reachable says whether it is known where the peer is.
 func (t *transport) reachable() bool {
 	if t.far != nil {
-		return t.far.to.known()
+		return t.far.to != nil
 	}
 	return t.leg.ice.selected != nil
 }
@@ -69,7 +69,7 @@ func (t *transport) sendDTLS(w *worker, p []byte) {
 	case !t.reachable():
 		w.drop(t.leg, DropPeerNotReady)
 	case t.far != nil:
-		w.queue(t.far.socket.fd, nil, &t.far.to, p)
+		w.queue(t.far.socket.fd, nil, t.far.to, p)
 	default:
 		w.toPair(t.leg.ice.selected, nil, p)
 	}
@@ -81,7 +81,7 @@ func (t *transport) send(w *worker, p []byte) {
 		t.leg.sendSelected(w, p)
 		return
 	}
-	w.queue(t.far.socket.fd, t.leg, &t.far.to, p)
+	w.queue(t.far.socket.fd, t.leg, t.far.to, p)
 }
 
 // renew allows a new association where the SDP changed what RFC 8842 §5.5 names. A peer may begin one with new credentials too;
