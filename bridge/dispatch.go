@@ -152,7 +152,7 @@ func (b *Bridge) serveOptions(in inbound) {
 		return
 	}
 	if b.draining.Load() {
-		b.respond(in.tx, reply{status: 503, why: "the gateway takes no new calls", headers: []sip.Header{retryAfter()}})
+		b.respond(in.tx, reply{status: 503, why: noNewCalls, headers: []sip.Header{retryAfter()}})
 		return
 	}
 	b.respond(in.tx, reply{status: 200, headers: capabilities(b.peering(in.backendName()))})

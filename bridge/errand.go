@@ -68,7 +68,7 @@ func (b *Bridge) refuseErrand(in inbound) (reply, bool) {
 	req := in.req
 	switch {
 	case b.draining.Load():
-		return reply{status: 503, why: "the gateway shuts down", headers: []sip.Header{retryAfter()}}, true
+		return reply{status: 503, why: noNewCalls, headers: []sip.Header{retryAfter()}}, true
 	case req.Method == sip.NOTIFY && in.browser != nil:
 		return reply{status: 481, why: "NOTIFY of no subscription"}, true
 	case req.Method != sip.MESSAGE && headerValue(req, "Event") == "":

@@ -84,7 +84,7 @@ func (b *Bridge) begin(c *call, in inbound) bool {
 func (b *Bridge) refuseInvite(in inbound) (reply, bool) {
 	req := in.req
 	if b.draining.Load() {
-		return reply{status: 503, why: "the gateway shuts down", headers: []sip.Header{sip.NewHeader("Retry-After", "10")}}, true
+		return reply{status: 503, why: noNewCalls, headers: []sip.Header{sip.NewHeader("Retry-After", "10")}}, true
 	}
 	if !b.overload.admit(time.Now()) && !b.control.IsEmergency(dialledUser(req.Recipient)) {
 		b.counters.overloaded()

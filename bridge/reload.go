@@ -62,6 +62,9 @@ func (p Peering) keeping(before Peering) Peering {
 	return p
 }
 
+// noNewCalls is said while the gateway is drained, to be used again or to end.
+const noNewCalls = "the gateway takes no new calls"
+
 // Drain takes no new calls and no errands any more (503), or takes them again; running calls go on. emptied is called once there are
 // none, unless the draining ended before.
 func (b *Bridge) Drain(on bool, emptied func()) {

@@ -145,6 +145,7 @@ type status struct {
 	Started       time.Time       `json:"started"`
 	Ready         bool            `json:"ready"`
 	Draining      bool            `json:"draining"`
+	Loaded        loadedStatus    `json:"configuration"`
 	Browsers      int             `json:"browsers"` // connections
 	Registrations int             `json:"registrations"`
 	Calls         int             `json:"calls"` // running
@@ -152,6 +153,11 @@ type status struct {
 	Refused       refusedStatus   `json:"refused"`
 	Limits        limitsStatus    `json:"limits"`
 	Backends      []backendStatus `json:"backends"`
+}
+
+type loadedStatus struct {
+	Read    time.Time `json:"read"`              // when the one that is obeyed was
+	Refused string    `json:"refused,omitempty"` // why one that was read later is not obeyed
 }
 
 type limitsStatus struct {
@@ -216,6 +222,7 @@ func newStatus(of observed) status {
 	s := status{
 		Version: a.Version, Node: a.Node, Started: a.Started,
 		Ready: of.isReady(), Draining: f.Draining,
+		Loaded:   loadedStatus{time.Unix(f.Loaded.At, 0).UTC(), f.Loaded.Refused},
 		Browsers: f.WSS.Connections, Registrations: f.Bridge.Registrations, Calls: f.Bridge.Calls, Allocations: f.TURN.Allocations,
 		Refused:  refusedStatus{f.Front.Refused, f.WSS.Refused, f.WSS.Closed},
 		Limits:   newLimitsStatus(f.Bridge),

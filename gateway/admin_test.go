@@ -64,6 +64,7 @@ func TestHealthAndReadiness(t *testing.T) {
 
 func TestStatus(t *testing.T) {
 	x := &fixed{ready: true, f: figures{
+		Loaded: loadedStats{At: 8, Refused: "3:1: media"},
 		WSS:    wss.Stats{Connections: 4},
 		Bridge: bridge.Stats{Calls: 2, Registrations: 3},
 		SIP:    sipside.Stats{Backends: []sipside.BackendStats{{Name: "pbx/a:5060", Pool: "pbx", Alive: true, Latency: 1500 * time.Microsecond}}},
@@ -74,6 +75,7 @@ func TestStatus(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := status{Version: "v1", Node: 3, Started: time.Unix(9, 0).UTC(), Ready: true, Browsers: 4, Registrations: 3, Calls: 2,
+		Loaded:   loadedStatus{Read: time.Unix(8, 0).UTC(), Refused: "3:1: media"},
 		Limits:   limitsStatus{Refused: map[string]uint64{"overload": 0}},
 		Backends: []backendStatus{{Name: "pbx/a:5060", Pool: "pbx", Alive: true, LatencyMS: 1.5}}}
 	if !reflect.DeepEqual(got, want) {
@@ -120,6 +122,11 @@ func TestEveryFigureIsAMetric(t *testing.T) {
 		!strings.Contains(idle, "process_open_fds") || !strings.Contains(idle, "go_goroutines") {
 		t.Errorf("idle:\n%s", idle)
 	}
+	for _, line := range []string{"tandem_config_last_reload_successful 1", "tandem_config_last_reload_success_timestamp_seconds 0"} {
+		if !strings.Contains(idle, line) {
+			t.Errorf("idle, %s is missing", line)
+		}
+	}
 	next := uint64(7_000_000) // apart from every other number on the page
 	fill(reflect.ValueOf(&x.f).Elem(), &next)
 	code, page := get(t, x, "/metrics")
@@ -146,7 +153,8 @@ func TestEveryFigureIsAMetric(t *testing.T) {
 		}
 	}
 	missing("", reflect.ValueOf(x.f))
-	for _, line := range []string{"tandem_draining 1", `tandem_calls_ended_total{reason="why"}`, `tandem_media_drops_total{reason="why"}`,
+	for _, line := range []string{"tandem_draining 1", "tandem_config_last_reload_successful 0", `tandem_backend_state{backend="word",pool="word",state="drained"} 0`,
+		`tandem_calls_ended_total{reason="why"}`, `tandem_media_drops_total{reason="why"}`,
 		`tandem_backend_up{backend="word",pool="word"} 1`, `tandem_sip_messages_total{direction="in",door="browsers"}`} {
 		if !strings.Contains(page, line) {
 			t.Errorf("%s is missing", line)
@@ -166,7 +174,7 @@ func TestLogger(t *testing.T) {
 		{Log{Format: "json"}, `"level":"INFO","msg":"info","call":"1"`},
 	} {
 		var out bytes.Buffer
-		log := newLogger(c.cfg, &out)
+		log := newLogger(c.cfg, c.cfg.level(), &out)
 		log.Debug("debug", "call", "1")
 		log.Info("info", "call", "1")
 		if got := out.String(); !strings.Contains(got, c.want) || (c.want == "") != (got == "") {

@@ -35,7 +35,9 @@ func (v *validator) clients(h HTTPS) {
 	if c == nil {
 		return
 	}
-	if _, err := certPool(c.CA); err != nil {
+	if c.CA == "" {
+		v.fail("https.clients.ca", "is missing: the file with who signs the certificates of clients")
+	} else if _, err := certPool(c.CA); err != nil {
 		v.fail("https.clients.ca", "%s", err)
 	}
 	v.crl("https.clients.crl", c.CRL)

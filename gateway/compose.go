@@ -175,14 +175,27 @@ func (p Pool) sipside(name string) sipside.PoolConfig {
 	for _, m := range p.Members {
 		cfg.Members = append(cfg.Members, m.sipside())
 	}
-	probe := Probe{Every: 5 * time.Second}
+	cfg.Probe = Probe{}.sipside()
 	if p.Probe != nil {
-		probe = *p.Probe
-	}
-	cfg.Probe = sipside.Probe{
-		Every: probe.Every, Timeout: probe.Timeout, DownAfter: cmp.Or(probe.DownAfter, 3), UpAfter: cmp.Or(probe.UpAfter, 2), Accept: ranges(probe.Accept),
+		cfg.Probe = p.Probe.sipside()
 	}
 	return cfg
+}
+
+// probeEvery is how often backends are probed where probe does not say it.
+const probeEvery = 5 * time.Second
+
+func (p Probe) every() time.Duration {
+	if p.Every == nil {
+		return probeEvery
+	}
+	return *p.Every
+}
+
+func (p Probe) sipside() sipside.Probe {
+	return sipside.Probe{
+		Every: p.every(), Timeout: p.Timeout, DownAfter: cmp.Or(p.DownAfter, 3), UpAfter: cmp.Or(p.UpAfter, 2), Accept: ranges(p.Accept),
+	}
 }
 
 func (m Member) sipside() sipside.Member {

@@ -107,7 +107,7 @@ type Pool struct {
 	SharedLocation bool          `yaml:"shared-location"` // all members know where the users of each are: users have no member of their own
 	Members        []Member      `yaml:"members"`
 	Source         *Source       `yaml:"source"`     // names more members
-	Probe          *Probe        `yaml:"probe"`      // nil: every 5 s, down after 3, up after 2
+	Probe          *Probe        `yaml:"probe"`      // nil: all by default
 	SlowStart      time.Duration `yaml:"slow-start"` // in which a member that is up again comes to its whole share; default: at once
 
 	Username string `yaml:"username"` // of the gateway, for routes that say vouch; default: the members trust its address
@@ -153,11 +153,11 @@ type Member struct {
 
 // Probe says how members are watched by OPTIONS.
 type Probe struct {
-	Every     time.Duration `yaml:"every"`   // 0s: no probing
-	Timeout   time.Duration `yaml:"timeout"` // default: every, 2s at most
-	DownAfter int           `yaml:"down-after"`
-	UpAfter   int           `yaml:"up-after"`
-	Accept    []Statuses    `yaml:"accept"` // what counts as an answer; default: all but 408 and 503
+	Every     *time.Duration `yaml:"every"`      // default 5s; 0s: no probing
+	Timeout   time.Duration  `yaml:"timeout"`    // default: every, 2s at most
+	DownAfter int            `yaml:"down-after"` // default 3
+	UpAfter   int            `yaml:"up-after"`   // default 2
+	Accept    []Statuses     `yaml:"accept"`     // what counts as an answer; default: all but 408 and 503
 }
 
 // Call holds the time limits of calls.

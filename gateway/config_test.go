@@ -64,7 +64,8 @@ sip: {listen: [udp://10.0.0.5:5060, tcp://10.0.0.5:5060], advertise: sip.example
 media: {listen: [10.0.0.5:40000, "[2001:db8::1]:40000"], advertise: 203.0.113.7, tick: 0, rtp: {ports: 1024-1030, learn: any}}
 pools:
   a: {order: hash, members: [sip:10.0.0.1, {uri: "sip:10.0.0.2;transport=tcp", weight: 3}], probe: off}
-trunks: {b: {uri: sips:b.example}}
+  c: {members: sip:10.0.0.3, probe: {down-after: 4}}
+trunks: {b: {uri: sips:b.example}, d: {uri: sips:d.example, probe: {every: 30s, accept: 2xx}, drain: true}}
 routes:
   - {from: browsers, domain: EXAMPLE.com, user: '^\+${NUMBER}$', to: a, register: forward, tenant: 0123}
 log: {level: "${LEVEL}", format: json}
@@ -81,7 +82,14 @@ log: {level: "${LEVEL}", format: json}
 	if p := cfg.Pools["a"].sipside("a"); p.Probe.Every != 0 || p.Order != "hash" || p.Members[1].Weight != 3 || p.Members[0].URI.Host != "10.0.0.1" {
 		t.Errorf("pool: %+v", p)
 	}
-	if r := cfg.routes(nil)[0]; r.Domain != "example.com" || r.Tenant != "0123" || !r.User.MatchString("+7") || r.Line != 14 {
+	if p := cfg.Pools["c"].sipside("c").Probe; p.Every != 5*time.Second || p.DownAfter != 4 {
+		t.Errorf("what a probe leaves out: %+v", p)
+	}
+	if unwatched, d := cfg.Trunks["b"].sipside("b"), cfg.Trunks["d"].sipside("d"); unwatched.Probe.Every != 0 || unwatched.Drain || !d.Drain ||
+		d.Probe.Every != 30*time.Second || !d.Probe.Accept.Has(204) || d.Probe.Accept.Has(404) {
+		t.Errorf("probes of trunks: %+v, %+v", unwatched.Probe, d.Probe)
+	}
+	if r := cfg.routes(nil)[0]; r.Domain != "example.com" || r.Tenant != "0123" || !r.User.MatchString("+7") || r.Line != 15 {
 		t.Errorf("route: %+v", r)
 	}
 }
@@ -99,7 +107,7 @@ func TestFaultsOfTheText(t *testing.T) {
 		{"unknown key", least + "colour: red", `t.yaml:5:1: colour: unknown key`},
 		{"nearly a key", least + "admin:\n  lisen: 127.0.0.1:0", `t.yaml:6:3: admin.lisen: unknown key; did you mean listen?`},
 		{"underscore", least + "call: {try_timeout: 1s}", `t.yaml:5:8: call.try_timeout: unknown key; did you mean try-timeout?`},
-		{"deep key", least + "trunks:\n  a:\n    uri: sip:a.example\n    port: 1", `t.yaml:8:5: trunks.a.port: unknown key; known here: addresses, authenticate, ca, caller, certificate, domain, dtmf, emergency, expires, failover, full, hide, ice, key, learn, max-calls, max-rate, media, numbers, password, redirect, refer, register, reliable, server-name, session-expires, shared, srtp, stir, strip, transcode, trust, try-timeout, uri, username, video`},
+		{"deep key", least + "trunks:\n  a:\n    uri: sip:a.example\n    port: 1", `t.yaml:8:5: trunks.a.port: unknown key; known here: addresses, authenticate, ca, caller, certificate, domain, drain, dtmf, emergency, expires, failover, full, hide, ice, key, learn, max-calls, max-rate, media, numbers, password, probe, redirect, refer, register, reliable, server-name, session-expires, shared, srtp, stir, strip, transcode, trust, try-timeout, uri, username, video`},
 		{"key of a list", strings.Replace(least, "to: pbx", "two: pbx, to: pbx", 1), `t.yaml:4:27: routes[0].two: unknown key; did you mean to?`},
 		{"twice", least + "log: {level: info}\nlog: {level: info}", `t.yaml:6:1: log: stands here a second time, after line 5`},
 		{"name twice", strings.Replace(least, "pbx: {", "pbx: {members: sip:127.0.0.3}, pbx: {", 1), `pools.pbx: stands here a second time, after line 3`},

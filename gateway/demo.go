@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/netip"
 	"slices"
@@ -50,7 +51,7 @@ func NewDemo(o DemoOptions) (*Demo, error) {
 		Listen:  netip.AddrPortFrom(loopback, 0),
 		AnyUser: true,
 		RTPAddr: loopback,
-		Log:     newLogger(Log{Level: "warn"}, o.logTo()),
+		Log:     newLogger(Log{}, slog.LevelWarn, o.logTo()),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("gateway: the demo's PBX: %w", err)

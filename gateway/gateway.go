@@ -77,6 +77,9 @@ type Gateway struct {
 	opened    []func()     // closes what was opened, last first
 	started   time.Time
 
+	level  slog.LevelVar // of log
+	loaded loaded
+
 	reloading sync.Mutex
 	current   Config // guarded by reloading: cfg, or what a reload has put in its place
 	tables    tables // guarded by reloading
@@ -96,9 +99,12 @@ func New(cfg Config, o Options) (_ *Gateway, err error) {
 		return nil, err
 	}
 	g := &Gateway{
-		cfg: cfg, log: newLogger(cfg.Log, o.logTo()), hurry: make(chan struct{}), done: make(chan struct{}), started: time.Now(),
+		cfg: cfg, hurry: make(chan struct{}), done: make(chan struct{}), started: time.Now(),
 		qualities: newQualities(),
 	}
+	g.level.Set(cfg.Log.level())
+	g.log = newLogger(cfg.Log, &g.level, o.logTo())
+	g.loaded.at.Store(g.started.Unix())
 	defer func() {
 		if err != nil {
 			g.closeAll()
@@ -354,6 +360,7 @@ func (g *Gateway) Bridge() *bridge.Bridge { return g.bridge }
 // figures is a snapshot of everything that is counted.
 type figures struct {
 	Draining bool
+	Loaded   loadedStats
 	Front    frontStats
 	WSS      wss.Stats
 	SIP      sipside.Stats
@@ -368,6 +375,7 @@ type figures struct {
 func (g *Gateway) figures() figures {
 	f := figures{
 		Draining: g.draining.Load(),
+		Loaded:   g.loaded.stats(),
 		Front:    g.front.stats(),
 		WSS:      g.wss.Stats(),
 		SIP:      g.sip.Stats(),

@@ -43,7 +43,7 @@ func logged(t *testing.T, text string) {
 	t.Helper()
 	for _, format := range []string{"text", "json"} {
 		var out bytes.Buffer
-		newLogger(Log{Format: format}, &out).Info("call", "from", text, "error", errors.New(text))
+		newLogger(Log{Format: format}, slog.LevelInfo, &out).Info("call", "from", text, "error", errors.New(text))
 		line := strings.TrimSuffix(out.String(), "\n")
 		if strings.ContainsAny(line, "\r\n\x00\x1b\u2028") {
 			t.Errorf("%s log of %q: %q", format, text, line)

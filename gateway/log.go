@@ -5,18 +5,23 @@ import (
 	"log/slog"
 )
 
-// newLogger writes to w as the configuration says. Keys that every package uses: call, leg, conn, backend, tenant.
-func newLogger(cfg Log, w io.Writer) *slog.Logger {
-	var level slog.Level // info
-	switch cfg.Level {
+// level is the least of what is written.
+func (l Log) level() slog.Level {
+	switch l.Level {
 	case "debug":
-		level = slog.LevelDebug
+		return slog.LevelDebug
 	case "warn":
-		level = slog.LevelWarn
+		return slog.LevelWarn
 	case "error":
-		level = slog.LevelError
+		return slog.LevelError
 	}
-	options := &slog.HandlerOptions{Level: level}
+	return slog.LevelInfo
+}
+
+// newLogger writes to w as the configuration says, from a level on that may change. Keys that every package uses: call, leg, conn,
+// backend, tenant.
+func newLogger(cfg Log, from slog.Leveler, w io.Writer) *slog.Logger {
+	options := &slog.HandlerOptions{Level: from}
 	if cfg.Format == "json" {
 		return slog.New(slog.NewJSONHandler(w, options))
 	}

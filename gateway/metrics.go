@@ -6,6 +6,7 @@ import (
 
 	"tandem/bridge"
 	"tandem/gateway/guard"
+	"tandem/sipside"
 	"tandem/sipside/transaction"
 )
 
@@ -73,7 +74,9 @@ func (s scrape) send(kind prometheus.ValueType, name, help string, value float64
 
 func (s scrape) process(a about, f figures) {
 	s.gauge("build_info", "The running version; always 1.", 1, "version", a.Version)
-	s.gauge("draining", "1 while the process ends and takes no new calls.", oneIf(f.Draining))
+	s.gauge("draining", "1 while the gateway takes no new calls, for an operator drains it or it ends.", oneIf(f.Draining))
+	s.gauge("config_last_reload_successful", "1 while the configuration that was read last is the one that is obeyed.", oneIf(f.Loaded.Refused == ""))
+	s.gauge("config_last_reload_success_timestamp_seconds", "When the configuration that is obeyed was read.", float64(f.Loaded.At))
 }
 
 func (s scrape) calls(f figures) {
@@ -162,7 +165,9 @@ func (s scrape) backends(f figures) {
 		s.gauge("backend_legs", "Calls that have a leg at the backend.", float64(b.Calls), labels...)
 		s.gauge("backend_weight", "The backend's weight in its pool.", float64(b.Weight), labels...)
 		s.gauge("backend_priority", "The backend's priority in its pool; lower ones first.", float64(b.Priority), labels...)
-		s.gauge("backend_state", "1: the backend's state.", 1, append(labels, "state", b.State)...)
+		for _, state := range sipside.States() {
+			s.gauge("backend_state", "1 of the state that the backend is in, 0 of the others.", oneIf(state == b.State), append(labels, "state", state)...)
+		}
 		s.counter("backend_requests_total", "Requests sent to the backend.", b.Requests, labels...)
 		s.counter("backend_failures_total", "Requests to the backend that failed.", b.Fails, labels...)
 		if b.Registers {

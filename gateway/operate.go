@@ -3,7 +3,9 @@ package gateway
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
+	"strings"
 )
 
 // operated is what the operator's listener does, beside telling.
@@ -16,7 +18,7 @@ type operated interface {
 func (g *Gateway) banning() banning { return g.guard }
 
 // errNoMember is a name that no member and no trunk has.
-var errNoMember = errors.New("no member or trunk of that name")
+var errNoMember = errors.New("there is no such member or trunk")
 
 // Drain lets a member or trunk, by its name, take no new calls, or again some; "" is the whole gateway, which then answers new calls
 // with 503 and is not ready. Running calls go on. When there are none any more the log says so, and /api/status.
@@ -24,7 +26,7 @@ func (g *Gateway) Drain(member string, on bool) error {
 	if member != "" {
 		b := g.sip.Backend(member)
 		if b == nil {
-			return errNoMember
+			return fmt.Errorf("%w: %q; there are: %s", errNoMember, member, strings.Join(g.backendNames(), ", "))
 		}
 		b.Drain(on)
 		return nil
@@ -34,6 +36,14 @@ func (g *Gateway) Drain(member string, on bool) error {
 	g.log.Info("gateway", "draining", on, "calls", g.bridge.Stats().Calls)
 	g.bridge.Drain(on, func() { g.log.Info("gateway is drained: it has no calls") })
 	return nil
+}
+
+func (g *Gateway) backendNames() []string {
+	var names []string
+	for _, b := range g.sip.Stats().Backends {
+		names = append(names, b.Name)
+	}
+	return names
 }
 
 // operate adds POST /api/drain and /api/resume (?member=NAME; else all), whose answer is /api/status', and POST /api/reload, which

@@ -6,19 +6,51 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"tandem/bridge/route"
 	"tandem/sipside"
 )
 
-// The keys that a reload changes; the others want a restart.
+// The keys that a reload changes, beside log.level; the others want a restart.
 var reloaded = []string{"pools", "trunks", "routes", "guard", "limits", "fraud"}
+
+// loaded is what became of the configuration when it was read last. Safe for concurrent use.
+type loaded struct {
+	at      atomic.Int64 // Unix time of the last that is obeyed
+	refused atomic.Pointer[string]
+}
+
+// loadedStats is a snapshot of it.
+type loadedStats struct {
+	At      int64  // Unix time of the one that is obeyed, in seconds
+	Refused string // why a later one is not; "": there is none
+}
+
+// took takes note of what became of it.
+func (l *loaded) took(err error) {
+	if err != nil {
+		why := err.Error()
+		l.refused.Store(&why)
+		return
+	}
+	l.at.Store(time.Now().Unix())
+	l.refused.Store(nil)
+}
+
+func (l *loaded) stats() loadedStats {
+	s := loadedStats{At: l.at.Load()}
+	if why := l.refused.Load(); why != nil {
+		s.Refused = *why
+	}
+	return s
+}
 
 // errNoFile is a gateway whose configuration comes from no file.
 var errNoFile = errors.New("gateway: there is no configuration file to be read again")
 
-// Reload reads the configuration anew (Options.Load) and obeys it from the next request on: pools, trunks, routes, guard, limits, fraud. Running calls go
-// on, also with members that are gone. Where something is wrong nothing changes; so it is where a key changed that wants a restart.
+// Reload reads the configuration anew (Options.Load) and obeys it from the next request on: pools, trunks, routes, guard, limits, fraud,
+// log.level. Running calls go on, also with members that are gone. Where something is wrong nothing changes; so it is where a key changed that wants a restart.
 func (g *Gateway) Reload() error {
 	if g.load == nil {
 		return errNoFile
@@ -27,6 +59,7 @@ func (g *Gateway) Reload() error {
 	if err == nil {
 		err = g.take(cfg)
 	}
+	g.loaded.took(err)
 	if err != nil {
 		g.log.Error("the configuration is not taken, the one of before stays", "error", err)
 		return err
@@ -101,6 +134,7 @@ func (g *Gateway) obey(cfg Config, with tables) error {
 	g.watchTolls(cfg, with)
 	settle()
 	g.guard.Reload(cfg.Guard.guard())
+	g.level.Set(cfg.Log.level())
 	g.current, g.tables = cfg, with
 	return nil
 }
@@ -108,11 +142,12 @@ func (g *Gateway) obey(cfg Config, with tables) error {
 // fixed says which keys differ from another configuration's that want a restart.
 func (c Config) fixed(running Config) error {
 	v := validator{source: c.source}
+	c.Log.Level = running.Log.Level
 	now, before := reflect.ValueOf(c), reflect.ValueOf(running)
 	for i := range now.NumField() {
 		key := now.Type().Field(i).Tag.Get("yaml")
 		if key != "" && !slices.Contains(reloaded, key) && !reflect.DeepEqual(now.Field(i).Interface(), before.Field(i).Interface()) {
-			v.fail(key, "has changed, and that wants a restart; a reload changes %s", strings.Join(reloaded, ", "))
+			v.fail(key, "has changed, and that wants a restart; a reload changes %s and log.level", strings.Join(reloaded, ", "))
 		}
 	}
 	return v.problems.err()

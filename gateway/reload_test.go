@@ -120,6 +120,32 @@ func TestReload(t *testing.T) {
 	}
 }
 
+// What became of the file is told to whoever looks later, too; the log's level changes with it.
+func TestReloadIsTold(t *testing.T) {
+	t.Parallel()
+	g, write, log := reloadable(t, reloadText(onePool, oneRoute))
+	told := func() loadedStats { return g.figures().Loaded }
+	if s := told(); s.At != g.started.Unix() || s.Refused != "" {
+		t.Errorf("at the start: %+v", s)
+	}
+	const one = "log: {level: "
+	for _, step := range []struct{ text, refused string }{
+		{"pools: 1", "pools"},
+		{reloadText(onePool, oneRoute) + one + "info, format: json}\n", "log: has changed, and that wants a restart; a reload changes pools, trunks, routes, guard, limits, fraud and log.level"},
+		{reloadText(onePool, oneRoute) + one + "debug}\n", ""},
+	} {
+		write(step.text)
+		err := g.Reload()
+		if s := told(); (err != nil) != (step.refused != "") || !strings.Contains(s.Refused, step.refused) || (s.Refused == "") != (err == nil) {
+			t.Errorf("%s\n%v, told %+v", step.text, err, s)
+		}
+	}
+	g.log.Debug("a word in private")
+	if !strings.Contains(log.String(), "a word in private") {
+		t.Error("the level of the log is that of before")
+	}
+}
+
 func TestOperatorDrainsAndReloads(t *testing.T) {
 	t.Parallel()
 	g, write, log := reloadable(t, reloadText(onePool, oneRoute))
@@ -143,8 +169,8 @@ func TestOperatorDrainsAndReloads(t *testing.T) {
 	if status, text := post("/api/drain?member=pbx/127.0.0.3:5060"); status != 200 || !strings.Contains(text, `"state":"drained"`) {
 		t.Errorf("%d %s", status, text)
 	}
-	if status, _ := post("/api/drain?member=pbx/nobody"); status != 404 {
-		t.Errorf("draining nobody: %d", status)
+	if status, text := post("/api/drain?member=pbx"); status != 404 || !strings.Contains(text, "pbx/127.0.0.2:5060, pbx/127.0.0.3:5060") {
+		t.Errorf("draining nobody: %d %s", status, text)
 	}
 	if status, text := post("/api/resume?member=pbx/127.0.0.3:5060"); status != 200 || strings.Contains(text, "drained") {
 		t.Errorf("%d %s", status, text)

@@ -30,6 +30,9 @@ type Trunk struct {
 	Key         string `yaml:"key"`
 	ServerName  string `yaml:"server-name"` // whom its certificate has to name (RFC 5922); default: the host of uri
 
+	Probe *Probe `yaml:"probe"` // nil: none; its calls alone say how it is
+	Drain bool   `yaml:"drain"` // it takes no new calls
+
 	Domain  string   `yaml:"domain"` // of the Request-URI and To of what goes there, REGISTER too; default: as they come
 	Numbers *Numbers `yaml:"numbers"`
 	Caller  *Caller  `yaml:"caller"`
@@ -74,7 +77,10 @@ type Caller struct {
 }
 
 func (t Trunk) sipside(name string) sipside.TrunkConfig {
-	cfg := sipside.TrunkConfig{Name: name, URI: t.URI[0].Uri, Account: sipside.Account{Username: t.Username, Domain: t.Domain, Register: t.Register}}
+	cfg := sipside.TrunkConfig{Name: name, URI: t.URI[0].Uri, Account: sipside.Account{Username: t.Username, Domain: t.Domain, Register: t.Register}, Drain: t.Drain}
+	if t.Probe != nil {
+		cfg.Probe = t.Probe.sipside()
+	}
 	for _, uri := range t.URI[1:] {
 		cfg.More = append(cfg.More, uri.Uri)
 	}
@@ -176,6 +182,9 @@ func (v *validator) trunk(path string, t Trunk, listen []SIPListen) {
 		if way := wayOf(uri); way != wayOf(t.URI[0]) {
 			v.fail(at, "%s is reached by %s, the first by %s; the servers of a trunk have one transport", uri.String(), way, wayOf(t.URI[0]))
 		}
+	}
+	if t.Probe != nil {
+		v.probe(path+".probe", *t.Probe)
 	}
 	v.peering(path, t.Peering)
 	v.direct(path, t.Peering, true)

@@ -48,9 +48,7 @@ func (v *validator) members(path string, members []Member, listen []SIPListen) {
 	for i, m := range members {
 		at := indexed(path, i)
 		v.backend(at+".uri", m.URI, listen)
-		if m.Weight < 0 || m.Weight > 100 {
-			v.fail(at+".weight", "%d is not between 1 and 100", m.Weight)
-		}
+		v.from1(at+".weight", m.Weight, 100, "; drain: true keeps new calls away")
 		if m.Priority < 0 || m.Priority > 65535 {
 			v.fail(at+".priority", "%d is not between 0 and 65535", m.Priority)
 		}
@@ -64,14 +62,19 @@ func (v *validator) members(path string, members []Member, listen []SIPListen) {
 }
 
 func (v *validator) probe(path string, p Probe) {
-	if p.Every != 0 {
-		v.within(path+".every", p.Every, 10*time.Millisecond, time.Hour)
+	if every := p.every(); every != 0 {
+		v.within(path+".every", every, 10*time.Millisecond, time.Hour)
+		v.within(path+".timeout", p.Timeout, 10*time.Millisecond, every)
 	}
-	if p.Timeout != 0 {
-		v.within(path+".timeout", p.Timeout, 10*time.Millisecond, 32*time.Second)
-	}
-	if p.DownAfter < 0 || p.UpAfter < 0 {
-		v.fail(path, "down-after and up-after count answers")
+	v.from1(path+".down-after", p.DownAfter, 100, "")
+	v.from1(path+".up-after", p.UpAfter, 100, "")
+}
+
+// from1 checks a number from 1 on; 0 stands for the default where the key is not written.
+func (v *validator) from1(path string, n, most int, advice string) {
+	_, written := v.source.at[path]
+	if (n != 0 || written) && (n < 1 || n > most) {
+		v.fail(path, "%d is not between 1 and %d%s", n, most, advice)
 	}
 }
 

@@ -42,12 +42,8 @@ func (v *validator) targets(path string, r Route, known []string) {
 		case slices.ContainsFunc(r.To[:i], func(before Target) bool { return before.Name == t.Name }):
 			v.fail(at, "%s is listed twice", t.Name)
 		}
-		if t.Priority < 0 || t.Priority > 1000 {
-			v.fail(at+".priority", "%d is not between 1 and 1000", t.Priority)
-		}
-		if t.Weight < 0 || t.Weight > 1000 {
-			v.fail(at+".weight", "%d is not between 1 and 1000", t.Weight)
-		}
+		v.from1(at+".priority", t.Priority, 1000, "")
+		v.from1(at+".weight", t.Weight, 1000, "")
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/emiago/sipgo/sip"
 
@@ -170,7 +171,7 @@ func (p *Probe) UnmarshalText(text []byte) error {
 	if string(text) != "off" && string(text) != "false" {
 		return fmt.Errorf("%q is not off, nor {every, down-after, up-after}", text)
 	}
-	*p = Probe{}
+	*p = Probe{Every: new(time.Duration)}
 	return nil
 }
 

@@ -98,6 +98,11 @@ func (b *Backend) send(out transaction.Outbound, on func(transaction.Event)) (*t
 	if err != nil {
 		return nil, err
 	}
+	return b.sendBy(p, on)
+}
+
+// sendBy begins the transaction of a request that is ready.
+func (b *Backend) sendBy(p passage, on func(transaction.Event)) (*transaction.Client, error) {
 	tx, err := b.e.layer.Request(p.out, p.flow, func(event transaction.Event) {
 		b.e.noteRefusal(p.flow, event.Response)
 		on(event)

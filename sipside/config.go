@@ -75,7 +75,9 @@ type TrunkConfig struct {
 	More    []sip.Uri      // servers that are tried after URI's, in their order; by the same transport
 	Sources []netip.Prefix // whence its requests may come, besides the addresses of URI
 	Account Account
-	TLS     *TLS // default: Config.ClientTLS, and the host of URI
+	Probe   Probe // the zero one: traffic alone says how it is
+	Drain   bool  // it gets no new requests
+	TLS     *TLS  // default: Config.ClientTLS, and the host of URI
 }
 
 // Resolver looks host names up; *net.Resolver meets it.
@@ -155,6 +157,9 @@ func (c Config) validatePeers() error {
 		if err := c.validateMore(t); err != nil {
 			return fmt.Errorf("trunks.%s.uri: %w", t.Name, err)
 		}
+		if err := t.Probe.validate(); err != nil {
+			return fmt.Errorf("trunks.%s.%w", t.Name, err)
+		}
 	}
 	return nil
 }
@@ -196,8 +201,11 @@ func (c Config) validatePool(p PoolConfig) error {
 	if p.HashBy != "" && !slices.Contains(HashKeys(), p.HashBy) {
 		return fmt.Errorf("hash: unknown key %q: one of %s", p.HashBy, strings.Join(HashKeys(), ", "))
 	}
-	if p.Probe.Every < 0 || p.Probe.Timeout < 0 || p.SlowStart < 0 || p.Probe.DownAfter < 0 || p.Probe.UpAfter < 0 {
-		return errors.New("probe: negative values make no sense")
+	if err := p.Probe.validate(); err != nil {
+		return err
+	}
+	if p.SlowStart < 0 {
+		return errors.New("slow-start: a negative value makes no sense")
 	}
 	if len(p.Members) == 0 && !p.Sourced {
 		return errors.New("members: at least one member is needed")
@@ -249,6 +257,13 @@ func (c Config) validateMore(t TrunkConfig) error {
 		if another, _ := targetOf(uri); another.transport != first.transport {
 			return fmt.Errorf("%s is reached by %s, and %s by %s", uri.String(), another.transport, t.URI.String(), first.transport)
 		}
+	}
+	return nil
+}
+
+func (p Probe) validate() error {
+	if p.Every < 0 || p.Timeout < 0 || p.DownAfter < 0 || p.UpAfter < 0 {
+		return errors.New("probe: negative values make no sense")
 	}
 	return nil
 }

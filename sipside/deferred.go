@@ -231,6 +231,20 @@ func (e *Endpoints) noteRefusal(way transaction.Flow, res *sip.Response) {
 	e.silences.addFor(at, max(silenceLife, min(seconds(res.GetHeader("Retry-After")), restLongest)))
 }
 
+// noteSilence passes the server over for a while that a request is waiting for, where a target has several.
+func (e *Endpoints) noteSilence(way transaction.Flow) {
+	d, several := way.(*deferred)
+	if !several {
+		return
+	}
+	d.mu.Lock()
+	at := d.at
+	d.mu.Unlock()
+	if at.IsValid() {
+		e.silences.add(at)
+	}
+}
+
 // Another says whether the backend has a server that was neither silent nor said 503 lately: after a 503 the request is to be sent
 // again, and goes there (RFC 3263 §4.3).
 func (b *Backend) Another() bool {
@@ -284,25 +298,21 @@ func (r *refusals) addFor(addr netip.AddrPort, life time.Duration) bool {
 	return !known
 }
 
-// last puts the places that refused lately behind the others.
+// last puts the places that refused lately behind the others, the latest last.
 func (r *refusals) last(places []place) []place {
 	r.mu.Lock()
-	quiet := len(r.until) == 0
-	r.mu.Unlock()
-	if len(places) < 2 || quiet {
+	defer r.mu.Unlock()
+	if len(places) < 2 || len(r.until) == 0 {
 		return places
 	}
-	sorted := slices.Clone(places)
-	slices.SortStableFunc(sorted, func(a, b place) int { return boolCompare(r.recent(a.addr), r.recent(b.addr)) })
-	return sorted
-}
-
-func boolCompare(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case b:
-		return -1
+	now := time.Now()
+	until := func(p place) time.Time {
+		if at := r.until[p.addr]; at.After(now) {
+			return at
+		}
+		return time.Time{}
 	}
-	return 1
+	sorted := slices.Clone(places)
+	slices.SortStableFunc(sorted, func(a, b place) int { return until(a).Compare(until(b)) })
+	return sorted
 }

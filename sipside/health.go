@@ -101,9 +101,9 @@ func (b *Backend) hear(res *sip.Response) {
 	}
 }
 
-// outcome takes a probe's answer or failure, and logs a change once; the handler is told of a backend that went down.
-func (b *Backend) outcome(answered bool) {
-	if !b.judge(answered) {
+// outcome takes a probe's answer (nil) or failure, and logs a change once; the handler is told of a backend that went down.
+func (b *Backend) outcome(failure error) {
+	if !b.judge(failure) {
 		return
 	}
 	if h := b.e.handler.Load(); h != nil {
@@ -112,22 +112,41 @@ func (b *Backend) outcome(answered bool) {
 }
 
 // judge is outcome, and says whether the backend went down.
-func (b *Backend) judge(answered bool) (went bool) {
+func (b *Backend) judge(failure error) (went bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	was := b.down.Load()
-	now := b.streak.verdict(was, answered, b.settings.Load().probe)
+	now := b.streak.verdict(was, failure == nil, b.settings.Load().probe)
 	switch {
 	case now && !was:
-		b.e.log.Warn("backend is down", "backend", b.name, "failures", b.streak.failures)
+		b.e.log.Warn("backend is down", "backend", b.name, "failures", b.streak.failures, "error", failure)
 	case was && !now:
-		b.silences.Store(0)
-		b.restUntil.Store(0)
-		b.since.Store(time.Now().UnixNano())
+		b.recovered()
 		b.e.log.Info("backend is up", "backend", b.name, "latency", time.Duration(b.latency.Load()))
+	case failure != nil:
+		b.e.log.Debug("probe", "backend", b.name, "error", failure)
 	}
 	b.down.Store(now)
 	return now && !was
+}
+
+// recovered forgets what spoke against the backend. Called with mu held.
+func (b *Backend) recovered() {
+	b.silences.Store(0)
+	b.restUntil.Store(0)
+	b.since.Store(time.Now().UnixNano())
+}
+
+// unwatched is a backend that is probed no more, or never was: what probes found is no longer so.
+func (b *Backend) unwatched() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.streak = streak{}
+	b.latency.Store(0)
+	if b.down.Swap(false) {
+		b.recovered()
+		b.e.log.Info("backend is not probed any more, and counts as up", "backend", b.name)
+	}
 }
 
 // latencyWeight is the weight of the average before a new round trip.
@@ -150,23 +169,37 @@ func (b *Backend) share(now time.Time) float64 {
 	return min(1, max(leastShare, float64(now.UnixNano()-since)/float64(span)))
 }
 
-// State is a backend's condition in one word: "up", "starting", "resting", "down", "draining" (it takes no new calls and has some),
-// "drained" (it has none any more).
+// The values of Backend.State.
+const (
+	StateUp       = "up"
+	StateStarting = "starting" // up again or new, and not yet at its whole share
+	StateResting  = "resting"  // see resting
+	StateDown     = "down"     // see dead
+	StateDraining = "draining" // it takes no new calls and has some
+	StateDrained  = "drained"  // it takes no new calls and has none any more
+)
+
+// States are all values of Backend.State.
+func States() []string {
+	return []string{StateUp, StateStarting, StateResting, StateDown, StateDraining, StateDrained}
+}
+
+// State is a backend's condition in one word: one of States.
 func (b *Backend) State() string {
 	now := time.Now()
 	switch {
 	case b.leaves() && b.calls.Load() == 0:
-		return "drained"
+		return StateDrained
 	case b.leaves():
-		return "draining"
+		return StateDraining
 	case b.health(now) == dead:
-		return "down"
+		return StateDown
 	case b.health(now) == resting:
-		return "resting"
+		return StateResting
 	case b.share(now) < 1:
-		return "starting"
+		return StateStarting
 	}
-	return "up"
+	return StateUp
 }
 
 // leaves says whether it is to get no new requests, whatever its health.

@@ -1,6 +1,7 @@
 package sipside
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -63,10 +64,10 @@ func TestRestEnds(t *testing.T) {
 		t.Error("the longer rest is over")
 	}
 	for range 4 {
-		b.outcome(false)
+		b.outcome(errors.New("silence"))
 	}
 	for range 4 {
-		b.outcome(true)
+		b.outcome(nil)
 	}
 	if !b.Alive() || b.State() != "up" {
 		t.Errorf("it is %s though it answers", b.State())

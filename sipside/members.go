@@ -49,7 +49,7 @@ func (e *Endpoints) compose(cfg Config, before *roster) (d *roster, fresh []*Bac
 		d.pools[p.Name] = pool
 		for _, m := range p.Members {
 			b := e.keep(before, newBackend(e, p.Name, memberName(p.Name, m.URI), m.URI))
-			b.settings.Store(&settings{
+			b.set(settings{
 				weight: max(m.Weight, 1), priority: m.Priority, probe: p.Probe.withDefaults(), slowStart: p.SlowStart, drain: m.Drain,
 				maxCalls: m.MaxCalls, maxRate: m.MaxRate,
 			})
@@ -58,11 +58,19 @@ func (e *Endpoints) compose(cfg Config, before *roster) (d *roster, fresh []*Bac
 	}
 	for _, t := range cfg.Trunks {
 		b := e.keep(before, newBackend(e, t.Name, t.Name, t.URI, t.More...))
-		b.settings.Store(&settings{weight: 1, probe: Probe{}.withDefaults(), sources: t.Sources, tls: t.TLS})
+		b.set(settings{weight: 1, probe: t.Probe.withDefaults(), drain: t.Drain, sources: t.Sources, tls: t.TLS})
 		b.enroll(t.Account)
 		add(&Pool{name: t.Name}, b)
 	}
 	return d, fresh
+}
+
+// set takes other settings; other probes begin at once.
+func (b *Backend) set(to settings) {
+	before := b.settings.Swap(&to)
+	if before != nil && before.probe.Every != to.probe.Every {
+		b.rouse()
+	}
 }
 
 // keep gives the backend of before in the place of a new one that is no other.

@@ -2,6 +2,7 @@ package sipside
 
 import (
 	"crypto/rand"
+	"fmt"
 	mathrand "math/rand/v2"
 	"strings"
 	"time"
@@ -23,8 +24,8 @@ func (b *Backend) watch() {
 		}
 		if every > 0 {
 			b.outcome(b.probe())
-		}
-		if every == 0 {
+		} else {
+			b.unwatched()
 			every = b.e.limits.names
 		}
 		timer := time.NewTimer(jitter(every))
@@ -56,36 +57,54 @@ func (b *Backend) refresh() {
 	}
 }
 
-// probe sends OPTIONS (RFC 3261 §11) and says whether the backend gave an accepted answer within the probe's limit.
-func (b *Backend) probe() bool {
+// probe sends OPTIONS (RFC 3261 §11); nil where the backend gave an accepted answer within the probe's limit. Of several servers one that
+// stays silent is not asked the next time.
+func (b *Backend) probe() error {
 	began, settings := time.Now(), b.settings.Load().probe
-	final := make(chan bool, 1)
-	tx, err := b.send(b.options(), func(event transaction.Event) {
+	p, err := b.e.passageFor(b, b.options())
+	if err != nil {
+		return err
+	}
+	final := make(chan error, 1)
+	tx, err := b.sendBy(p, func(event transaction.Event) {
 		if event.Response != nil && event.Response.IsProvisional() {
 			return
 		}
 		select {
-		case final <- event.Err == nil && settings.accepts(event.Response.StatusCode):
+		case final <- settings.judge(event):
 		default:
 		}
 	})
 	if err != nil {
-		b.e.log.Debug("probe", "backend", b.name, "error", err)
-		return false
+		return err
 	}
 	timer := time.NewTimer(settings.Timeout)
 	defer timer.Stop()
 	select {
-	case answered := <-final:
-		if answered {
+	case err := <-final:
+		if err == nil {
 			b.measured(time.Since(began))
 		}
-		return answered
+		return err
 	case <-timer.C:
+		err = fmt.Errorf("no answer within %s", settings.Timeout)
 	case <-b.e.ctx.Done():
+		err = errClosed
 	}
 	tx.Abandon()
-	return false
+	b.e.noteSilence(p.flow)
+	return err
+}
+
+// judge is nil for an answer that is accepted.
+func (p Probe) judge(event transaction.Event) error {
+	switch {
+	case event.Err != nil:
+		return event.Err
+	case !p.accepts(event.Response.StatusCode):
+		return fmt.Errorf("the answer is %d", event.Response.StatusCode)
+	}
+	return nil
 }
 
 func (b *Backend) options() transaction.Outbound {

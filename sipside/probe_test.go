@@ -2,9 +2,11 @@ package sipside
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
@@ -43,8 +45,13 @@ func moody(t *testing.T) (*datagramPeer, *atomic.Int32) {
 	return peer, status
 }
 
+// probing waits for answers as long as a busy machine may need.
+func probing(every time.Duration) Probe {
+	return Probe{Every: every, Timeout: 500 * time.Millisecond, DownAfter: 2, UpAfter: 2}
+}
+
 func probedPool(t *testing.T, every time.Duration, peers ...*datagramPeer) Config {
-	pool := PoolConfig{Name: "pbx", Probe: Probe{Every: every, DownAfter: 2, UpAfter: 2}}
+	pool := PoolConfig{Name: "pbx", Probe: probing(every)}
 	for _, p := range peers {
 		pool.Members = append(pool.Members, Member{URI: uri(t, "sip:"+p.at.String())})
 	}
@@ -119,6 +126,70 @@ func TestSuspectCountsAndProbesAtOnce(t *testing.T) {
 		t.Errorf("two suspicions left it %s", b.State())
 	}
 	eventually(t, "the suspicion made it probe", func() bool { return d.log.count("backend rests") == 1 && d.Stats().MessagesOut >= 2 })
+}
+
+// A trunk is probed where its configuration says so. What changes there has its effect at once: what an older probe found is not held
+// against a trunk that is probed no more.
+func TestProbesOfATrunk(t *testing.T) {
+	t.Parallel()
+	peer, status := moody(t)
+	status.Store(500)
+	cfg := trunk(t, "sip:"+peer.at.String())
+	cfg.Listen = []Listen{{Network: "udp", Addr: anyPort}}
+	cfg.Trunks[0].Probe = probing(time.Hour)
+	d := openDoor(t, cfg, testLimits())
+	b := d.Backend("pbx")
+	eventually(t, "the first probe is answered", func() bool { return b.stats().Latency > 0 })
+	status.Store(503)
+	reload := func(p Probe) {
+		cfg.Trunks[0].Probe = p
+		settle, err := d.Reload(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		settle()
+	}
+	reload(probing(20 * time.Millisecond))
+	eventually(t, "the trunk is down", func() bool { return b.State() == "down" })
+	eventually(t, "the log says why", func() bool { return d.log.count(`failures=2 error="the answer is 503"`) == 1 })
+	reload(Probe{})
+	eventually(t, "nobody looks, and it counts as up", func() bool { return b.State() == "up" && b.stats().Latency == 0 })
+}
+
+// Of a trunk's servers one that leaves a probe unanswered is not asked by the next, and the trunk is up.
+func TestProbesGoToTheNextServer(t *testing.T) {
+	t.Parallel()
+	silent, _ := moody(t)
+	second, status := moody(t)
+	status.Store(200)
+	cfg := several(t, silent, second)
+	cfg.Timers.T1 = 10 * time.Second // by itself no request leaves the first
+	cfg.Trunks[0].Probe = probing(20 * time.Millisecond)
+	d := openDoor(t, cfg, testLimits())
+	eventually(t, "the second server is asked", func() bool { return d.Backend("pbx").stats().Latency > 0 })
+}
+
+// Who was silent last is asked last.
+func TestTheLatestSilenceIsTheLast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := refusals{life: time.Minute, until: map[netip.AddrPort]time.Time{}}
+		a, b, c := place{addr: netip.MustParseAddrPort("192.0.2.1:5060")}, place{addr: netip.MustParseAddrPort("192.0.2.2:5060")},
+			place{addr: netip.MustParseAddrPort("192.0.2.3:5060")}
+		want := func(order ...place) {
+			t.Helper()
+			if got := r.last([]place{a, b, c}); !slices.Equal(got, order) {
+				t.Errorf("%v", got)
+			}
+		}
+		want(a, b, c)
+		r.add(a.addr)
+		want(b, c, a)
+		time.Sleep(time.Second)
+		r.add(b.addr)
+		want(c, a, b)
+		time.Sleep(time.Minute)
+		want(a, b, c)
+	})
 }
 
 // Without probes traffic alone judges, and only for a while.
