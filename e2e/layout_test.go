@@ -29,14 +29,14 @@ var (
 			"bridge/identity/watched", "bridge/location", "turn", "web"},
 		"bridge": {"wss", "sipside", "sipside/transaction", "bridge/admission", "bridge/sdp", "bridge/media", "bridge/hiding", "bridge/numbers", "bridge/route",
 			"bridge/identity", "bridge/identity/stir", "bridge/location", "bridge/recording"},
-		"bridge/media":         {"bridge/sdp", "bridge/media/dtmf", "bridge/media/codec", "bridge/media/emodel", "bridge/media/ice"},
+		"bridge/media":         {"bridge/sdp", "bridge/media/dtmf", "bridge/media/codec", "bridge/media/emodel", "bridge/media/ice", "sipside/raw"},
 		"bridge/recording":     {"bridge/media", "bridge/media/codec", "bridge/sdp"},
 		"bridge/identity":      {"bridge/identity/watched"},
 		"turn":                 {"turn/ranges"},
 		"bridge/identity/stir": {"bridge/identity/crl", "bridge/identity/watched", "turn/ranges"},
 		"wss":                  {"sipside/transaction"},
 		"wss/wsstest":          {"sipside/transaction"},
-		"sipside":              {"sipside/transaction"},
+		"sipside":              {"sipside/transaction", "sipside/raw"},
 		"sipside/siptest":      {"sipside/transaction"},
 	}
 	// doubles are the test doubles: any test may import them.

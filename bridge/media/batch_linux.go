@@ -3,9 +3,10 @@ package media
 import (
 	"encoding/binary"
 	"syscall"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"tandem/sipside/raw"
 )
 
 const (
@@ -39,29 +40,20 @@ func newInbox() *inbox {
 	return b
 }
 
-// The calls below are raw: none of them waits, and telling the scheduler of each would cost more than some of them do.
-
 // receive reads up to count datagrams into the buffers from b.next on, without waiting, and gives how many came.
 func (b *inbox) receive(fd, count int) (int, syscall.Errno) {
 	for i := b.next; i < b.next+count; i++ {
 		h := &b.messages[i].Hdr
 		h.Namelen, h.Controllen, h.Flags = uint32(len(sockaddr{})), controlSize, 0
 	}
-	n, _, errno := syscall.RawSyscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&b.messages[b.next])),
-		uintptr(count), unix.MSG_DONTWAIT, 0, 0)
-	if errno != 0 {
-		return 0, errno
-	}
-	return int(n), 0
+	return raw.Receive(fd, b.messages[b.next:b.next+count])
 }
 
-// receiveOne does the same for one datagram at a third less cost; it learns no local address.
+// receiveOne does the same for one datagram, cheaper; it learns no local address.
 func (b *inbox) receiveOne(fd int) (int, syscall.Errno) {
 	m := &b.messages[b.next]
 	m.Hdr.Namelen, m.Hdr.Controllen, m.Hdr.Flags = uint32(len(sockaddr{})), 0, 0
-	n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&b.buffers[b.next][headRoom])),
-		maxDatagram, unix.MSG_DONTWAIT|unix.MSG_TRUNC, uintptr(unsafe.Pointer(&b.names[b.next])),
-		uintptr(unsafe.Pointer(&m.Hdr.Namelen)))
+	n, errno := raw.ReceiveOne(fd, b.buffers[b.next][headRoom:headRoom+maxDatagram], &b.names[b.next][0], &m.Hdr.Namelen)
 	if errno != 0 {
 		return 0, errno
 	}

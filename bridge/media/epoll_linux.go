@@ -5,9 +5,10 @@ import (
 	"os"
 	"syscall"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"tandem/sipside/raw"
 )
 
 const eventBatch = 256
@@ -66,8 +67,8 @@ func (p *poller) open() (err error) {
 	if p.fd, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return fmt.Errorf("media: epoll: %w", err)
 	}
-	if p.timer, err = newTimer(); err != nil {
-		return err
+	if p.timer, err = raw.NewTimer(); err != nil {
+		return fmt.Errorf("media: %w", err)
 	}
 	if err = p.add(p.timer, forTimer, 0); err != nil {
 		return err
@@ -76,14 +77,6 @@ func (p *poller) open() (err error) {
 		return err
 	}
 	return p.pause.open()
-}
-
-func newTimer() (int, error) {
-	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK)
-	if err != nil {
-		return -1, fmt.Errorf("media: timerfd: %w", err)
-	}
-	return fd, nil
 }
 
 func (g *gate) init(inner int, check func(uintptr) bool) (err error) {
@@ -121,28 +114,26 @@ func (g *gate) set(open bool) {
 	if open {
 		e.Events |= unix.EPOLLIN
 	}
-	_ = unix.EpollCtl(g.fd, unix.EPOLL_CTL_MOD, g.inner, &e)
+	_ = raw.Watch(g.fd, g.inner, &e)
 }
 
 // signal ends wait, or the next one, from another goroutine.
 func (g *gate) signal() { _ = g.file.SetReadDeadline(time.Unix(1, 0)) }
 
 func (p *pause) open() (err error) {
-	if p.fd, err = newTimer(); err != nil {
-		return err
+	if p.fd, err = raw.NewTimer(); err != nil {
+		return fmt.Errorf("media: %w", err)
 	}
-	p.check = func(fd uintptr) bool {
-		return readEight(int(fd))
-	}
+	p.check = func(fd uintptr) bool { return raw.ReadTimer(int(fd)) }
 	p.file, p.raw, err = pollable(p.fd, "timerfd")
 	return err
 }
 
 // sleep lasts for d, above zero.
 func (p *pause) sleep(d time.Duration) {
-	spec := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(d))}
-	setTimer(p.fd, &spec)
-	_ = p.raw.Read(p.check)
+	if raw.SetTimer(p.fd, d) == nil {
+		_ = p.raw.Read(p.check)
+	}
 }
 
 // pollable gives a descriptor to the runtime's poller; closing the file closes it.
@@ -193,12 +184,7 @@ func (p *poller) remove(fd int) { _ = unix.EpollCtl(p.fd, unix.EPOLL_CTL_DEL, fd
 
 // poll looks for ready sockets without waiting and gives how many there are.
 func (p *poller) poll() int {
-	n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.fd), uintptr(unsafe.Pointer(&p.events[0])),
-		eventBatch, 0, 0, 0)
-	p.ready = 0
-	if errno == 0 {
-		p.ready = int(n)
-	}
+	p.ready = raw.Poll(p.fd, p.events[:])
 	return p.ready
 }
 
@@ -217,7 +203,7 @@ func (p *poller) signal() { p.gate.signal() }
 // quench takes the timer's event off.
 func (p *poller) quench() {
 	p.armed = 0
-	readEight(p.timer)
+	raw.ReadTimer(p.timer)
 }
 
 // arm has wait end after d at the latest; deadline identifies the time, so that the same one is not set again.
@@ -226,8 +212,7 @@ func (p *poller) arm(deadline int64, d time.Duration) {
 		return
 	}
 	p.armed = deadline
-	spec := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(max(d, 1)))}
-	setTimer(p.timer, &spec)
+	_ = raw.SetTimer(p.timer, d) // our own descriptor, a time that is valid
 }
 
 func (p *poller) close() {

@@ -5,6 +5,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"tandem/sipside/raw"
 )
 
 // outbox is the packets that go out at the end of a batch. They lie in the inbox's buffers.
@@ -136,21 +138,16 @@ func (o *outbox) transmit(at, end int) (int, syscall.Errno) {
 	i := t.first[at]
 	h := &t.messages[at].Hdr
 	if end == at+1 && h.Controllen == 0 && h.Iovlen == 1 {
-		_, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(o.sockets[i]), uintptr(unsafe.Pointer(h.Iov.Base)),
-			uintptr(h.Iov.Len), unix.MSG_DONTWAIT, uintptr(unsafe.Pointer(h.Name)), uintptr(h.Namelen))
-		return 1, errno
+		return 1, raw.SendOne(int(o.sockets[i]), unsafe.Slice(h.Iov.Base, h.Iov.Len), h.Name, h.Namelen)
 	}
-	n, _, errno := syscall.RawSyscall6(unix.SYS_SENDMMSG, uintptr(o.sockets[i]), uintptr(unsafe.Pointer(&t.messages[at])),
-		uintptr(end-at), unix.MSG_DONTWAIT, 0, 0)
-	return int(n), errno
+	return raw.Send(int(o.sockets[i]), t.messages[at:end])
 }
 
 // sendSingly sends the packets of a train that the kernel does not take as one, each for itself.
 func (o *outbox) sendSingly(w *worker, train int) {
 	i := o.trains.first[train]
 	for range o.trains.length[train] {
-		_, _, errno := syscall.RawSyscall(unix.SYS_SENDMSG, uintptr(o.sockets[i]), uintptr(unsafe.Pointer(&o.messages[i].Hdr)), unix.MSG_DONTWAIT)
-		if errno == 0 {
+		if raw.SendMessage(int(o.sockets[i]), &o.messages[i].Hdr) == 0 {
 			w.sent(o.legs[i], int(o.vectors[i][1].Len))
 		} else {
 			w.drop(o.legs[i], DropSendError)

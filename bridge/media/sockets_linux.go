@@ -7,6 +7,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"tandem/sipside/raw"
 )
 
 const (
@@ -84,7 +86,7 @@ func mark(fd, family, dscp int) error {
 	if family == unix.AF_INET6 {
 		level, option = unix.IPPROTO_IPV6, unix.IPV6_TCLASS
 	}
-	return setOption(fd, level, option, int32(max(dscp, 0)<<2))
+	return raw.SetOption(fd, level, option, int32(max(dscp, 0)<<2))
 }
 
 func familyOf(a net.Addr) int {
@@ -96,12 +98,12 @@ func familyOf(a net.Addr) int {
 
 func prepareSocket(fd, family int, at netip.AddrPort, shared bool) error {
 	if family == unix.AF_INET6 {
-		if err := setOption(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1); err != nil {
+		if err := raw.SetOption(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1); err != nil {
 			return err
 		}
 	}
 	if shared {
-		if err := setOption(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1); err != nil {
+		if err := raw.SetOption(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1); err != nil {
 			return err
 		}
 	}
@@ -110,12 +112,12 @@ func prepareSocket(fd, family int, at netip.AddrPort, shared bool) error {
 		if family == unix.AF_INET6 {
 			level, option = unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO
 		}
-		if err := setOption(fd, level, option, 1); err != nil {
+		if err := raw.SetOption(fd, level, option, 1); err != nil {
 			return err
 		}
 	}
 	name := sockaddrOf(at)
-	return bindRaw(fd, &name)
+	return raw.Bind(fd, &name[0], name.size())
 }
 
 func localAddrPort(fd int) (netip.AddrPort, error) {
@@ -132,7 +134,7 @@ func localAddrPort(fd int) (netip.AddrPort, error) {
 func closeAll(fds []int) {
 	for _, fd := range fds {
 		if fd >= 0 {
-			closeRaw(fd)
+			_ = raw.Close(fd)
 		}
 	}
 }
