@@ -153,7 +153,7 @@ func TestEveryFigureIsAMetric(t *testing.T) {
 		}
 	}
 	missing("", reflect.ValueOf(x.f))
-	for _, line := range []string{"tandem_draining 1", "tandem_config_last_reload_successful 0", `tandem_backend_state{backend="word",pool="word",state="drained"} 0`,
+	for _, line := range []string{"tandem_draining 1", "tandem_config_last_reload_successful 0", `tandem_backend_state{backend="word",pool="word",state="drained"} 0`, `tandem_pool_source_up{pool="why"} 1`,
 		`tandem_calls_ended_total{reason="why"}`, `tandem_media_drops_total{reason="why"}`,
 		`tandem_backend_up{backend="word",pool="word"} 1`, `tandem_sip_messages_total{direction="in",door="browsers"}`} {
 		if !strings.Contains(page, line) {

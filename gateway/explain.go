@@ -14,7 +14,7 @@ import (
 // Question is a request of which Explain says where it would go.
 type Question struct {
 	Origin  string // "browsers", a pool or a trunk
-	To      string // the Request-URI: a SIP or tel URI, "USER@DOMAIN", or a user alone
+	To      string // the Request-URI: a SIP or tel URI, "USER@DOMAIN", or a user alone; of a REGISTER: who registers
 	From    string // the sender's, in the same forms; may be empty
 	Method  string // default: INVITE
 	Headers map[string][]string
@@ -42,8 +42,14 @@ func (c Config) Explain(q Question, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if q.Method == "" {
+	switch q.Method {
+	case "":
 		q.Method = string(sip.INVITE)
+	case string(sip.REGISTER): // its Request-URI is the registrar's, without a user (RFC 3261 §10.2)
+		if q.From == "" {
+			from = to
+		}
+		to.User = ""
 	}
 	steps, decisions := route.New(c.routes(tables)).Explain(route.Query{
 		From: q.Origin, Domain: to.Host, User: userOf(to), FromUser: userOf(from), Method: q.Method, At: q.At,

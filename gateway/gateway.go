@@ -187,7 +187,7 @@ func New(cfg Config, o Options) (_ *Gateway, err error) {
 	g.onClose(cancel)
 	g.sources = &sources{
 		srv: g.sip.Service, changed: g.sourced, log: g.log, ctx: ctx,
-		named: map[string][]sipside.Member{}, asked: map[string]*asking{},
+		named: map[string][]sipside.Member{}, asked: map[string]*asking{}, good: map[string]bool{},
 	}
 	if err = g.askSources(); err != nil {
 		return nil, err
@@ -361,6 +361,7 @@ func (g *Gateway) Bridge() *bridge.Bridge { return g.bridge }
 type figures struct {
 	Draining bool
 	Loaded   loadedStats
+	Sources  map[string]bool // of members, by pool: see sources.stats
 	Front    frontStats
 	WSS      wss.Stats
 	SIP      sipside.Stats
@@ -376,6 +377,7 @@ func (g *Gateway) figures() figures {
 	f := figures{
 		Draining: g.draining.Load(),
 		Loaded:   g.loaded.stats(),
+		Sources:  g.sources.stats(),
 		Front:    g.front.stats(),
 		WSS:      g.wss.Stats(),
 		SIP:      g.sip.Stats(),

@@ -154,6 +154,9 @@ func (s scrape) browsers(f figures) {
 
 func (s scrape) backends(f figures) {
 	e := f.SIP
+	for pool, good := range f.Sources {
+		s.gauge("pool_source_up", "1 while the source of a pool's members (file, URL, SRV) was of use when it was asked last.", oneIf(good), "pool", pool)
+	}
 	s.messages("backends", e.MessagesIn, e.MessagesOut, e.Rejected)
 	s.transactions("backends", e.Transactions)
 	s.counter("sip_strangers_total", "Messages from addresses that are neither pool member nor trunk.", e.Strangers)

@@ -26,7 +26,7 @@ func (g *Gateway) Drain(member string, on bool) error {
 	if member != "" {
 		b := g.sip.Backend(member)
 		if b == nil {
-			return fmt.Errorf("%w: %q; there are: %s", errNoMember, member, strings.Join(g.backendNames(), ", "))
+			return fmt.Errorf("%w: %q; there are: %s", errNoMember, member, strings.Join(g.memberNames(), ", "))
 		}
 		b.Drain(on)
 		return nil
@@ -38,7 +38,7 @@ func (g *Gateway) Drain(member string, on bool) error {
 	return nil
 }
 
-func (g *Gateway) backendNames() []string {
+func (g *Gateway) memberNames() []string {
 	var names []string
 	for _, b := range g.sip.Stats().Backends {
 		names = append(names, b.Name)

@@ -231,3 +231,36 @@ func TestMembersBySource(t *testing.T) {
 	say(`["sip:127.0.0.9:5060"]`)
 	eventuallyIs(t, "a member leaves", func() bool { return names(g) == file+"web/127.0.0.9:5060*1" })
 }
+
+// A reload asks the sources, too, and the figures say of which use they are.
+func TestReloadAsksSources(t *testing.T) {
+	t.Parallel()
+	list := filepath.Join(t.TempDir(), "members.yaml")
+	say := func(text string) {
+		if err := os.WriteFile(list, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	say("[sip:127.0.0.7:5060]")
+	g, write, _ := reloadable(t, reloadText(`pbx: {members: sip:127.0.0.2:5060, source: {file: `+list+`, every: 1h}, probe: off}`, oneRoute))
+	reload := func() {
+		if err := g.Reload(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	good := func() string { return fmt.Sprint(g.figures().Sources) }
+	if got := good(); got != "map[pbx:true]" {
+		t.Errorf("at the start: %s", got)
+	}
+	say("[sip:127.0.0.8:5060]")
+	reload()
+	eventuallyIs(t, "the members are those of the file", func() bool { return names(g) == "pbx/127.0.0.2:5060*1 pbx/127.0.0.8:5060*1" })
+	say("nonsense")
+	reload()
+	eventuallyIs(t, "the source is of no use", func() bool { return good() == "map[pbx:false]" })
+	write(reloadText(onePool, oneRoute))
+	reload()
+	if got := good(); got != "map[]" {
+		t.Errorf("without a source: %s", got)
+	}
+}

@@ -116,6 +116,10 @@ func TestExplain(t *testing.T) {
 		{Question{Origin: "browsers", To: "x", Claims: map[string][]string{"role": {"agent"}}, Headers: map[string][]string{"X-TEAM": {"blue"}}},
 			[]string{"Rule 3 (line 9)", "sends it to a (weight 3) or b, then pbx"}},
 		{Question{Origin: "pbx", To: "sip:600@example.com", From: "alice@pbx.example"}, []string{"Rule 4 (line 10)", "sends it to browsers"}},
+		{Question{Origin: "pbx", To: "sip:600@example.com", From: "alice@pbx.example", Method: "REGISTER"}, []string{"Rule 4 (line 10)", "sends it to browsers"}},
+		{Question{Origin: "browsers", To: "900@example.com", Method: "REGISTER"}, []string{`rule 1 (line 7) no:  user "" does not match ^900`,
+			"a request of REGISTER from browsers"}},
+		{Question{Origin: "pbx", To: "alice@example.com", Method: "REGISTER"}, []string{"From user matches ^alice$"}},
 		{Question{Origin: "pbx", To: "600@example.com", From: "bob"}, []string{`From user "bob" does not match ^alice$`, `for user "600" at domain "example.com"`}},
 	} {
 		var out bytes.Buffer

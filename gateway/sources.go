@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"os"
 	"reflect"
@@ -42,21 +43,54 @@ type sources struct {
 	// guarded by the gateway's reloading
 	named map[string][]sipside.Member // by pool, as they were last good
 	asked map[string]*asking          // by pool
+
+	mu   sync.Mutex
+	good map[string]bool // guarded by mu; by pool: whether its source was of use when it was asked last
+}
+
+// answered takes note of what came of asking.
+func (s *sources) answered(ctx context.Context, pool string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if ctx.Err() == nil {
+		s.good[pool] = err == nil
+	}
+}
+
+func (s *sources) forget(pool string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.good, pool)
+}
+
+// stats say of each pool with a source whether that was of use when it was asked last.
+func (s *sources) stats() map[string]bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.good)
 }
 
 // asking is one source while it is asked.
 type asking struct {
 	source Source
 	stop   context.CancelFunc
+	again  chan struct{} // ask now
 }
 
-// renew asks the sources of the pools, of new ones at once, and stops to ask the others. Who does not answer is asked again later.
+// renew asks the sources of the pools, of new ones at once and before it returns, of known ones at once, and stops to ask the others.
+// Who does not answer is asked again later.
 func (s *sources) renew(pools map[string]Pool) {
 	for pool, a := range s.asked {
 		if to := pools[pool].Source; to == nil || *to != a.source {
 			a.stop()
 			delete(s.asked, pool)
 			delete(s.named, pool)
+			s.forget(pool)
+			continue
+		}
+		select {
+		case a.again <- struct{}{}:
+		default:
 		}
 	}
 	var first sync.WaitGroup
@@ -66,14 +100,16 @@ func (s *sources) renew(pools map[string]Pool) {
 			continue
 		}
 		ctx, stop := context.WithCancel(s.ctx)
-		s.asked[pool] = &asking{*p.Source, stop}
+		a := &asking{*p.Source, stop, make(chan struct{}, 1)}
+		s.asked[pool] = a
 		first.Go(func() {
 			members, wait, err := s.ask(ctx, *p.Source)
+			s.answered(ctx, pool, err)
 			if err != nil {
 				s.log.Warn("source of members", "pool", pool, "error", err)
 			}
 			answers.Store(pool, members)
-			go s.poll(ctx, pool, *p.Source, wait)
+			go s.poll(ctx, pool, a, wait)
 		})
 	}
 	first.Wait()
@@ -84,21 +120,24 @@ func (s *sources) renew(pools map[string]Pool) {
 }
 
 // poll asks one source until its context ends.
-func (s *sources) poll(ctx context.Context, pool string, from Source, wait time.Duration) {
+func (s *sources) poll(ctx context.Context, pool string, of *asking, wait time.Duration) {
 	said := ""
 	for {
 		timer := time.NewTimer(wait)
 		select {
 		case <-timer.C:
+		case <-of.again:
+			timer.Stop()
 		case <-ctx.Done():
 			timer.Stop()
 			return
 		}
-		members, next, err := s.ask(ctx, from)
+		members, next, err := s.ask(ctx, of.source)
 		wait = next
 		if err == nil {
 			err = s.changed(pool, members)
 		}
+		s.answered(ctx, pool, err)
 		now := ""
 		if err != nil {
 			now = err.Error()

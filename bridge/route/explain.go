@@ -37,11 +37,18 @@ func (d Decision) says() string {
 	if d.Reject != 0 {
 		return fmt.Sprintf("rejects it with %d", d.Reject)
 	}
-	if len(d.Targets) == 0 {
+	if len(d.Targets) == 0 || d.registers() && d.Register == Local {
 		return "registers it here"
 	}
 	var b strings.Builder
-	b.WriteString("sends it to ")
+	switch {
+	case !d.registers():
+		b.WriteString("sends it to ")
+	case d.Register == Vouch:
+		b.WriteString("vouches for it and registers it at ")
+	default:
+		b.WriteString("leaves its registration to ")
+	}
 	for i, t := range d.Targets {
 		switch {
 		case i > 0 && t.Priority == d.Targets[i-1].Priority:
@@ -59,6 +66,9 @@ func (d Decision) says() string {
 	}
 	return b.String()
 }
+
+// registers says whether the request is a browser's REGISTER.
+func (d Decision) registers() bool { return d.query.Method == "REGISTER" && d.query.From == Browsers }
 
 // conditions words what the rule asks for.
 func (r *rule) conditions(entry Entry) string {

@@ -37,7 +37,7 @@ func TestRoute(t *testing.T) {
 		why   []string // parts of the sentence
 	}{
 		{"browser registers", sample(), Query{From: Browsers, Domain: "example.com", Method: "REGISTER"},
-			Decision{Rule: 0, To: "pbx", Register: Forward, Tenant: "example.com"}, []string{"Rule 1 (line 31)", "from browsers", "domain example.com", "to pbx"}},
+			Decision{Rule: 0, To: "pbx", Register: Forward, Tenant: "example.com"}, []string{"Rule 1 (line 31)", "from browsers", "domain example.com", "leaves its registration to pbx"}},
 		{"case and trailing dot of the domain", sample(), Query{From: Browsers, Domain: "Example.COM.", User: "600", Method: "INVITE"},
 			Decision{Rule: 0, To: "pbx", Register: Forward, Tenant: "example.com"}, nil},
 		{"the first match decides, not the best", sample(), Query{From: Browsers, Domain: "example.com", User: "9001", Method: "INVITE"},
@@ -57,7 +57,9 @@ func TestRoute(t *testing.T) {
 		{"tenant of the rule", numbersFirst(), Query{From: Browsers, Domain: "example.com", Method: "REGISTER"},
 			Decision{Rule: 2, To: "pbx", Register: Forward, Tenant: "acme"}, nil},
 		{"a REGISTER has no user, so a user rule passes it by", numbersFirst(), Query{From: Browsers, Domain: "vouched.example", Method: "REGISTER"},
-			Decision{Rule: 3, To: "pbx", Register: Vouch, Tenant: "vouched.example"}, nil},
+			Decision{Rule: 3, To: "pbx", Register: Vouch, Tenant: "vouched.example"}, []string{"vouches for it and registers it at pbx"}},
+		{"the gateway is the registrar", New([]Rule{{To: "pbx", Register: Local}}), Query{From: Browsers, Method: "REGISTER"},
+			Decision{Rule: 0, To: "pbx", Register: Local}, []string{"it registers it here."}},
 		{"no rules at all", New(nil), Query{From: Browsers, Domain: "example.com"},
 			Decision{Rule: -1, Reject: 404, Tenant: "example.com"}, []string{"No rule of 0"}},
 		{"a rule without conditions", New([]Rule{{To: "pbx"}}), Query{From: "x"},

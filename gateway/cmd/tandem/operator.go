@@ -25,14 +25,17 @@ type running struct {
 	}
 }
 
-// callsOf are the calls of a member, or of all.
+// callsOf are the calls of a member, none where it left; "" is all.
 func (r running) callsOf(member string) int {
+	if member == "" {
+		return r.Calls
+	}
 	for _, b := range r.Backends {
 		if b.Name == member {
 			return b.Calls
 		}
 	}
-	return r.Calls
+	return 0
 }
 
 const drainLook = 500 * time.Millisecond

@@ -104,7 +104,7 @@ func operates(t *testing.T, admin, config string) {
 	}
 	try(0, "empty\n", "drain", "--member", "a", "--wait")
 	try(0, "", "resume", "--member", "a")
-	try(exitFailed, "no member or trunk of that name", "drain", "--member", "b")
+	try(exitFailed, `"b"; there are: a`, "drain", "--member", "b")
 	if !ready() {
 		t.Error("a member's drain is the gateway's")
 	}
@@ -127,4 +127,12 @@ func operates(t *testing.T, admin, config string) {
 	try(exitFailed, "colour: unknown key", "reload")
 	admin = "http://127.0.0.1:1"
 	try(exitFailed, "connection refused", "reload")
+}
+
+// Whoever waits for a member that left the configuration waits for nobody else's calls.
+func TestCallsOfAMemberThatLeft(t *testing.T) {
+	r := running{Calls: 7}
+	if all, left := r.callsOf(""), r.callsOf("pbx/a:5060"); all != 7 || left != 0 {
+		t.Errorf("%d in all, %d of who left", all, left)
+	}
 }
