@@ -115,8 +115,8 @@ func (b *Bridge) targetsAt(in inbound, to string, uri sip.Uri, like target) ([]s
 	if len(members) == 0 {
 		return nil, &notRouted{480, fmt.Sprintf("no member of %q takes calls", to)}
 	}
-	if in.browser != nil && !pool.SharedLocation() {
-		members = b.registrarFirst(in, members)
+	if len(members) > 1 && !pool.SharedLocation() {
+		members = registrarFirst(members, b.registrarsFor(in, uri))
 	}
 	stages := stagesOf(members, like)
 	if pool.Parallel() && in.req.IsInvite() {
@@ -158,20 +158,31 @@ func atOnce(stages []stage) []stage {
 	return append([]stage{together}, rest...)
 }
 
-// registrarFirst puts the member that registered the caller in front, for it knows the caller.
-func (b *Bridge) registrarFirst(in inbound, members []*sipside.Backend) []*sipside.Backend {
-	aor := aorOf(in.req.From().Address)
-	for _, binding := range b.with.Store.ByFlow(in.browser.Flow()) {
-		if binding.AOR != aor {
-			continue
-		}
-		i := slices.IndexFunc(members, func(m *sipside.Backend) bool { return m.Name() == binding.Backend && m.Ready() })
-		if i > 0 {
-			first := members[i]
-			members = append([]*sipside.Backend{first}, slices.Delete(slices.Clone(members), i, i+1)...)
+// registrarsFor names the members that know the user of a request: a browser's own, which asks for its password; else the callee.
+func (b *Bridge) registrarsFor(in inbound, callee sip.Uri) (names []string) {
+	var bindings []location.Binding
+	aor := ""
+	if in.browser != nil {
+		bindings, aor = b.with.Store.ByFlow(in.browser.Flow()), aorOf(in.req.From().Address)
+	} else {
+		bindings = b.bindingsOf(callee)
+	}
+	for _, binding := range bindings {
+		if binding.Backend != "" && !binding.Behind && (aor == "" || binding.AOR == aor) {
+			names = append(names, binding.Backend)
 		}
 	}
-	return members
+	return names
+}
+
+// registrarFirst puts the members of these names in front, where they are ready.
+func registrarFirst(members []*sipside.Backend, names []string) []*sipside.Backend {
+	if len(names) == 0 {
+		return members
+	}
+	known := func(m *sipside.Backend) bool { return slices.Contains(names, m.Name()) && m.Ready() }
+	first := slices.DeleteFunc(slices.Clone(members), func(m *sipside.Backend) bool { return !known(m) })
+	return append(first, slices.DeleteFunc(slices.Clone(members), known)...)
 }
 
 // credentialsFor says at which targets a browser's credentials go along: where there is a nonce at its issuer alone, which then comes

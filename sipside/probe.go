@@ -2,6 +2,7 @@ package sipside
 
 import (
 	"crypto/rand"
+	"errors"
 	"fmt"
 	mathrand "math/rand/v2"
 	"strings"
@@ -96,9 +97,13 @@ func (b *Backend) probe() error {
 	return err
 }
 
+var errNotReached = errors.New("it cannot be reached: refused, unreachable, or the connection was lost")
+
 // judge is nil for an answer that is accepted.
 func (p Probe) judge(event transaction.Event) error {
 	switch {
+	case errors.Is(event.Err, transaction.ErrFlowLost):
+		return errNotReached
 	case event.Err != nil:
 		return event.Err
 	case !p.accepts(event.Response.StatusCode):

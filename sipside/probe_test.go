@@ -156,6 +156,17 @@ func TestProbesOfATrunk(t *testing.T) {
 	eventually(t, "nobody looks, and it counts as up", func() bool { return b.State() == "up" && b.stats().Latency == 0 })
 }
 
+// A port where nobody listens is told from silence.
+func TestProbeOfAClosedPort(t *testing.T) {
+	t.Parallel()
+	peer := newDatagramPeer(t, "127.0.0.1")
+	if err := peer.sock.Close(); err != nil {
+		t.Fatal(err)
+	}
+	d := openDoor(t, probedPool(t, 20*time.Millisecond, peer), testLimits())
+	eventually(t, "the log says why it is down", func() bool { return d.log.count(`failures=2 error="it cannot be reached`) == 1 })
+}
+
 // Of a trunk's servers one that leaves a probe unanswered is not asked by the next, and the trunk is up.
 func TestProbesGoToTheNextServer(t *testing.T) {
 	t.Parallel()
