@@ -1,4 +1,4 @@
-.PHONY: run build check lab test fuzz fuzz-media bench-setup bench-media bench-transcode bench-sip bench-turn bench-route soak
+.PHONY: run build modules check lab test fuzz fuzz-media bench-setup bench-media bench-transcode bench-sip bench-turn bench-route soak
 
 UNIT = $(shell go list ./... | grep -v /e2e)
 FUZZTIME ?= 60s
@@ -12,8 +12,12 @@ run:
 build:
 	go build -trimpath -o bin/tandem ./gateway/cmd/tandem
 
+# The dependencies' sources; who has them may fail now and then.
+modules:
+	@for pause in 5 20 60 0; do go mod download && exit; echo "go mod download failed, again in $$pause s" >&2; sleep $$pause; done; exit 1
+
 # What needs no peer: formatting, vet, the map of the folders, the go.mod.
-check:
+check: modules
 	test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
 	go vet ./...
 	go mod tidy -diff
@@ -23,11 +27,11 @@ check:
 lab:
 	e2e/lab/install
 
-test: lab
+test: modules lab
 	go build ./...
-	go test -race -parallel 8 -timeout 20m $(UNIT) # tests of calls wait more than they work
+	go test -race -parallel 8 -timeout 40m $(UNIT) # tests of calls wait more than they work
 	$(MAKE) fuzz-media FUZZTIME=10000x MINIMIZE=0x
-	go test -race -timeout 20m ./e2e/...
+	go test -race -timeout 40m ./e2e/...
 
 # Ten thousand calls of mixed kinds, after which nothing may be left; make test has some hundreds. And a quarter of an hour with Asterisk,
 # whose session timers cannot be shortened.

@@ -190,9 +190,12 @@ func (f *fortress) setups(into *phase) {
 // unharmed says that all calls are up, that both sides hear each other, and nobody else.
 func (f *fortress) unharmed() {
 	f.t.Helper()
-	if n := f.phones.Open(); n != attackedCalls {
-		f.t.Errorf("%d calls at the phones, want %d", n, attackedCalls)
-	}
+	lab.Eventually(f.t, 30*time.Second, "the phones have the calls that were, and no other", func() error {
+		if n := f.phones.Open(); n != attackedCalls {
+			return fmt.Errorf("%d calls, want %d", n, attackedCalls)
+		}
+		return nil
+	})
 	lab.Eventually(f.t, 30*time.Second, "all calls are heard", func() error {
 		result, err := f.g.Run(f.ctx, load.Load{Sessions: f.sessions, Warm: 200 * time.Millisecond, Duration: time.Second})
 		if err != nil {

@@ -33,7 +33,7 @@ func TestCalls(t *testing.T) {
 		{"608 is congested", congested},
 		{"609 is cancelled", cancelled},
 		{"hold and resume", hold},
-		{"606 hangs up", farHangup},
+		{"600 is hung up by the PBX", farHangup},
 		{"605 reads RFC 4733 digits", func(t *testing.T, s *site, p *lab.Phone) { digits(t, s, p, "rfc4733", "1379") }},
 		{"605 reads digits sent by INFO", func(t *testing.T, s *site, p *lab.Phone) { digits(t, s, p, "info", "2468") }},
 		{"unregisters", unregister},
@@ -91,8 +91,8 @@ func tone(_ *testing.T, _ *site, p *lab.Phone) {
 
 func ringing(t *testing.T, _ *site, p *lab.Phone) {
 	c := p.Call("sip:603@example.com")
-	if s := c.Wait("ringing", 3*time.Second); s.Status != 180 {
-		t.Errorf("ringing by %d", s.Status)
+	if s := c.Wait("ringing", 3*time.Second); s.Was["ringing"] != 180 {
+		t.Errorf("ringing by %+v", s)
 	}
 	c.Wait("answered", 10*time.Second)
 	c.Hears(aliceTone)
@@ -100,12 +100,14 @@ func ringing(t *testing.T, _ *site, p *lab.Phone) {
 	c.Wait("ended", 5*time.Second)
 }
 
-func earlyMedia(t *testing.T, _ *site, p *lab.Phone) {
+func earlyMedia(t *testing.T, s *site, p *lab.Phone) {
+	s.answers604(t, false)
 	c := p.Call("sip:604@example.com")
-	if s := c.Wait("early", 3*time.Second); s.Status != 183 {
-		t.Errorf("early media by %d", s.Status)
+	if s := c.Wait("early", 3*time.Second); s.Was["early"] != 183 {
+		t.Errorf("early media by %+v", s)
 	}
 	c.Hears(425)
+	s.answers604(t, true)
 	c.Wait("answered", 10*time.Second)
 	c.Hears(aliceTone)
 	c.Hangup()
@@ -152,11 +154,28 @@ func hold(_ *testing.T, _ *site, p *lab.Phone) {
 	c.Wait("ended", 5*time.Second)
 }
 
-func farHangup(_ *testing.T, _ *site, p *lab.Phone) {
-	c := p.Call("sip:606@example.com")
+func farHangup(t *testing.T, s *site, p *lab.Phone) {
+	c := p.Call("sip:600@example.com")
 	c.Wait("answered", 10*time.Second)
 	c.Hears(aliceTone)
+	s.hangsUpAll(t)
 	c.Wait("ended", 10*time.Second)
+}
+
+// answers604 says whether 604 goes on from its early media to its answer.
+func (s *site) answers604(t *testing.T, yes bool) {
+	t.Helper()
+	if _, err := s.asterisk.CLI(fmt.Sprintf("dialplan set global LAB_ANSWERS_604 %t", yes)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// hangsUpAll has the PBX end all of its calls.
+func (s *site) hangsUpAll(t *testing.T) {
+	t.Helper()
+	if _, err := s.asterisk.CLI("channel request hangup all"); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func digits(t *testing.T, s *site, p *lab.Phone, how, want string) {

@@ -37,7 +37,7 @@ func TestCapsAndTollFraud(t *testing.T) {
 		lab.StartSipp(t, "brief-callee", addr, "", lab.Many)
 	}
 	call := func(scenario, number string, calls int) *lab.Sipp {
-		return lab.StartSipp(t, scenario, "127.0.0.40", "127.0.0.20:5060", calls, "-r", "20", "-s", number, "-d", "10", "-timeout", "60s", "-timeout_error")
+		return lab.StartSipp(t, scenario, "127.0.0.40", "127.0.0.20:5060", calls, "-r", "20", "-s", number, "-d", "10", "-timeout", "180s", "-timeout_error")
 	}
 	placed := func(pbx, carrier int) {
 		t.Helper()
@@ -77,7 +77,7 @@ func TestCapsAndTollFraud(t *testing.T) {
 	held := call("ended-caller", "600", 4)
 	placed(2, 2)
 	beside := func(scenario, number string) *lab.Sipp {
-		sipp := lab.StartSipp(t, scenario, "127.0.0.40", "127.0.0.20:5060", 1, "-p", "5070", "-s", number, "-d", "10", "-timeout", "60s", "-timeout_error")
+		sipp := lab.StartSipp(t, scenario, "127.0.0.40", "127.0.0.20:5060", 1, "-p", "5070", "-s", number, "-d", "10", "-timeout", "180s", "-timeout_error")
 		sipp.Wait(t)
 		return sipp
 	}

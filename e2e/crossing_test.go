@@ -30,7 +30,7 @@ routes:
 // The races of RFC 5407 whose crossing a peer can bring about by itself, one call after another, and RFC 3665's redirection with the
 // answer in the ACK: a sipp calls others, and all fail where anything but their scenario happens.
 func TestRacesBetweenSipps(t *testing.T) {
-	s := newSite(t, withRacers)
+	s := newPatientSite(t, withRacers)
 	s.ladderOnFailure(t)
 	sipps := []*lab.Sipp{
 		boundedSipp(t, "brief-callee", "127.0.0.30", "", 5),

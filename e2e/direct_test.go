@@ -44,6 +44,9 @@ func TestDirectMedia(t *testing.T) {
 			t.Errorf("the gateway has port %d", port)
 		}
 	}
+	if _, err := asterisk.CLI("channel request hangup all"); err != nil {
+		t.Fatal(err)
+	}
 	sipp.Wait(t)
 	s.quiet(t)
 	s.lastRecord(t, func(r record) error {

@@ -11,7 +11,7 @@ import (
 func TestIncoming(t *testing.T) {
 	s := newSite(t, onePBX)
 	s.hiding(t)
-	asterisk := lab.StartAsterisk(t, "127.0.0.10")
+	s.asterisk = lab.StartAsterisk(t, "127.0.0.10")
 	chromium := lab.StartChromium(t)
 	for _, library := range []lab.Library{lab.JsSIP, lab.SIPJS} {
 		register := func(t *testing.T) *lab.Phone {
@@ -25,7 +25,7 @@ func TestIncoming(t *testing.T) {
 		}
 		originate := func(t *testing.T, extension string) {
 			t.Helper()
-			if _, err := asterisk.CLI("channel originate PJSIP/alice extension " + extension + "@lab"); err != nil {
+			if _, err := s.asterisk.CLI("channel originate PJSIP/alice extension " + extension + "@lab"); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -42,11 +42,12 @@ func TestIncoming(t *testing.T) {
 		})
 		t.Run(string(library)+" is heard, and the PBX hangs up", func(t *testing.T) {
 			p := register(t)
-			originate(t, "606")
+			originate(t, "600")
 			c := p.Incoming()
 			c.Answer()
 			c.Wait("answered", 10*time.Second)
 			c.Hears(aliceTone)
+			s.hangsUpAll(t)
 			c.Wait("ended", 10*time.Second)
 			s.quiet(t)
 		})
@@ -62,9 +63,7 @@ func TestIncoming(t *testing.T) {
 			p := register(t)
 			originate(t, "600")
 			c := p.Incoming()
-			if _, err := asterisk.CLI("channel request hangup all"); err != nil {
-				t.Fatal(err)
-			}
+			s.hangsUpAll(t)
 			c.Wait("ended", 5*time.Second)
 			s.quiet(t)
 		})

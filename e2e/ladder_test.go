@@ -16,9 +16,11 @@ type ladder struct {
 	mu    sync.Mutex
 	start time.Time
 	lines []string
-	leaks []string     // what browsers were told of the backends, and the trunk of the browsers, by hiding
-	trunk string       // ADDRESS: of the trunk from which browsers are hidden
-	rings *earlyDialog // the dialog that rang last
+	again map[string]bool // messages that crossed already, with their direction
+	once  []string        // the lines of what crossed for the first time
+	leaks []string        // what browsers were told of the backends, and the trunk of the browsers, by hiding
+	trunk string          // ADDRESS: of the trunk from which browsers are hidden
+	rings *earlyDialog    // the dialog that rang last
 }
 
 // hiding fails the test where a browser was told a backend's address or what software it runs. A challenge's realm is the backend's own.
@@ -84,21 +86,28 @@ func (l *ladder) add(m transaction.Traced) {
 	if l.start.IsZero() {
 		l.start = m.At
 	}
-	l.lines = append(l.lines, fmt.Sprintf("%8.3f %-4s %-21s %s %-21s %s  [%s]",
-		m.At.Sub(l.start).Seconds(), m.Transport, m.Local, arrow, m.Remote, what, m.CallID))
+	if l.again == nil {
+		l.again = map[string]bool{}
+	}
+	line := fmt.Sprintf("%8.3f %-4s %-21s %s %-21s %s  [%s]", m.At.Sub(l.start).Seconds(), m.Transport, m.Local, arrow, m.Remote, what, m.CallID)
+	l.lines = append(l.lines, line)
+	if key := arrow + m.Remote + string(m.Data); !l.again[key] {
+		l.again[key] = true
+		l.once = append(l.once, line)
+	}
 }
 
 func (l *ladder) reset() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.start, l.lines, l.rings = time.Time{}, nil, nil
+	l.start, l.lines, l.again, l.once, l.rings = time.Time{}, nil, nil, nil, nil
 }
 
-// count counts the lines with a text.
+// count counts the lines with a text; who is busy repeats a message, which counts once.
 func (l *ladder) count(text string) (n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, line := range l.lines {
+	for _, line := range l.once {
 		if strings.Contains(line, text) {
 			n++
 		}

@@ -34,6 +34,9 @@ func relayUser(t testing.TB) (file string, by load.TURN) {
 	return file, load.TURN{User: "lab", Password: "labpw", Realm: "lab"}
 }
 
+// stoodStill is by how much a generator is late whose machine stood still: it catches up at once, in more packets than a socket holds.
+const stoodStill = 200 * time.Millisecond
+
 // The load generator's packets all arrive, are opened with the keys of their call, and carry what was sent; those of half of the
 // calls by relays.
 func TestLoad(t *testing.T) {
@@ -61,8 +64,11 @@ func TestLoad(t *testing.T) {
 		must(t, err)
 		calls, sessions = append(calls, c), append(sessions, c.Session)
 	}
-	result, err := g.Run(ctx, load.Load{Sessions: sessions, Warm: 200 * time.Millisecond, Duration: 2 * time.Second})
-	must(t, err)
+	var result *load.Result
+	for again := true; again; again = result.Received != result.Sent && result.Late > stoodStill {
+		result, err = g.Run(ctx, load.Load{Sessions: sessions, Warm: 200 * time.Millisecond, Duration: 2 * time.Second})
+		must(t, err)
+	}
 	if result.Sent < 780 || result.Sent > 820 || result.Received != result.Sent {
 		t.Errorf("%d packets sent, %d arrived, want 800 of both", result.Sent, result.Received)
 	}

@@ -34,7 +34,7 @@ func TestTrunksProveThemselves(t *testing.T) {
 				Peer: "127.0.0.20:5060", PeerAuth: "labpw", PeerHash: algorithm, Trunk: lab.AsteriskMedia{Allow: "alaw"},
 			})
 			defer asterisk.Kill()
-			if _, err := asterisk.CLI("channel originate PJSIP/baresip@tandem extension 606@lab"); err != nil {
+			if _, err := asterisk.CLI("channel originate PJSIP/baresip@tandem extension 600@lab"); err != nil {
 				t.Fatal(err)
 			}
 			s.wasAnswered(t)

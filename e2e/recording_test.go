@@ -61,7 +61,7 @@ func TestRecording(t *testing.T) {
 
 func newRecordingSite(t *testing.T, folder string) *site {
 	t.Helper()
-	return newSiteWith(t, strings.Replace(onePBX, "register: forward}", "register: forward, record: both, consent: true}", 1), "recordings: "+folder)
+	return newSiteWith(t, strings.Replace(onePBX, "register: forward}", "register: forward, record: both, consent: true}", 1), "recordings: "+folder, 0)
 }
 
 // wavShare is how much of a channel's last second but one lies at a frequency.

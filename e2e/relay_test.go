@@ -72,9 +72,7 @@ func TestRelay(t *testing.T) {
 			c.Wait("answered", 30*time.Second)
 			c.Hears(aliceTone)
 			want := lab.Pair{Protocol: "udp", Relay: row.relay, Address: "127.0.0.20", Port: s.MediaAddrs()[0].Port()}
-			if got := c.Pair(); got != want {
-				t.Errorf("the pair in use is %+v, want %+v", got, want)
-			}
+			settles(t, c, func(pair lab.Pair) bool { return pair == want })
 			lab.Eventually(t, 30*time.Second, "a second of sound has no socket between relay and media", func() error {
 				if in2, out2 := s.detoured(t); in2 < in+50 || out2 < out+50 {
 					return fmt.Errorf("%d packets came from the relay within the process, %d went to it", in2-in, out2-out)

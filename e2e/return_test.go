@@ -104,9 +104,7 @@ func TestWebSocketComesBack(t *testing.T) {
 			in.Hears(milliwatt)
 			in.Hangup()
 			in.Wait("ended", 10*time.Second)
-			if talk.State().State != "ended" {
-				talk.Hangup()
-			}
+			talk.Leave()
 			s.quiet(t)
 		})
 	}

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -56,9 +57,9 @@ func TestRoutes(t *testing.T) {
 			s.ladderOnFailure(t)
 			var ends []*lab.Sipp
 			for addr, scenario := range c.callees {
-				ends = append(ends, lab.StartSipp(t, scenario, addr, "", 1, "-timeout", "90s", "-timeout_error"))
+				ends = append(ends, lab.StartSipp(t, scenario, addr, "", 1, "-timeout", "180s", "-timeout_error"))
 			}
-			ends = append(ends, lab.StartSipp(t, c.caller, "127.0.0.40", "127.0.0.20:5060", 1, "-s", c.dial, "-timeout", "90s", "-timeout_error"))
+			ends = append(ends, lab.StartSipp(t, c.caller, "127.0.0.40", "127.0.0.20:5060", 1, "-s", c.dial, "-timeout", "180s", "-timeout_error"))
 			for _, end := range slices.Backward(ends) {
 				end.Wait(t)
 			}
@@ -68,7 +69,7 @@ func TestRoutes(t *testing.T) {
 			}
 			s.lastRecord(t, func(r record) error {
 				if got := strings.Join(r.Tried, " "); got != c.tried {
-					t.Errorf("tried %s, want %s", got, c.tried)
+					return fmt.Errorf("tried %s, want %s", got, c.tried)
 				}
 				return nil
 			})

@@ -71,7 +71,7 @@ routes: [{from: caller, to: callee}]
 // Two sipps have a timer each with the gateway: the caller's of 90 s after 60 were refused, the callee's of an hour, for it refused
 // less. Each refreshes its own ten times, well before its time, and would fail if it heard the other's.
 func TestSippsRefreshTheirOwnSessions(t *testing.T) {
-	s := newSite(t, betweenSipps)
+	s := newPatientSite(t, betweenSipps)
 	s.ladderOnFailure(t)
 	callee := boundedSipp(t, "refreshing-callee", "127.0.0.30", "", 1)
 	caller := boundedSipp(t, "refreshing-caller", "127.0.0.31", "127.0.0.20:5060", 1, "-s", "600")

@@ -44,7 +44,7 @@ func TestSharedPort(t *testing.T) {
 	from.Answer()
 	from.Wait("answered", 10*time.Second)
 	bob := chromium.Open(t).Phone(t, lab.SIPJS, s.account("bob", bobTone))
-	to := bob.Call("sip:604@example.com")
+	to := bob.Call("sip:614@example.com")
 	to.Wait("answered", 10*time.Second)
 	dave := chromium.Open(t).Phone(t, lab.JsSIP, s.account("carol", aliceTone))
 	phone := dave.Call("sip:baresip@example.com")

@@ -11,7 +11,7 @@ import (
 func TestSipp(t *testing.T) {
 	s := newSite(t, withSipp)
 	s.hiding(t)
-	lab.StartAsterisk(t, "127.0.0.10")
+	s.asterisk = lab.StartAsterisk(t, "127.0.0.10")
 	chromium := lab.StartChromium(t)
 	for domain, transport := range map[string]string{"udp.example": "u1", "tcp.example": "t1"} {
 		t.Run("callee "+domain, func(t *testing.T) {
@@ -38,14 +38,15 @@ func TestSipp(t *testing.T) {
 		c.Answer()
 		c.Wait("answered", 10*time.Second)
 		c.Hears(lab.ToneHz)
+		s.hangsUpAll(t)
 		sipp.Wait(t)
 		c.Wait("ended", 5*time.Second)
 		s.quiet(t)
 	})
 }
 
-// boundedSipp is a sipp that fails where it is not done in a minute: by itself it waits for ever.
+// boundedSipp is a sipp that fails where it is not done in three minutes: by itself it waits for ever.
 func boundedSipp(t *testing.T, scenario, addr, remote string, calls int, args ...string) *lab.Sipp {
 	t.Helper()
-	return lab.StartSipp(t, scenario, addr, remote, calls, append(args, "-timeout", "60s", "-timeout_error")...)
+	return lab.StartSipp(t, scenario, addr, remote, calls, append(args, "-timeout", "180s", "-timeout_error")...)
 }

@@ -71,11 +71,17 @@ type site struct {
 // newSite runs a gateway by a configuration until the test ends.
 func newSite(t testing.TB, text string) *site {
 	t.Helper()
-	return newSiteWith(t, text, "")
+	return newSiteWith(t, text, "", 0)
 }
 
-// newSiteWith has more keys among those of records.
-func newSiteWith(t testing.TB, text, keys string) *site {
+// newPatientSite repeats nothing within two seconds: a sipp knows a message again only while it has heard no other, and fails.
+func newPatientSite(t testing.TB, text string) *site {
+	t.Helper()
+	return newSiteWith(t, text, "", 2*time.Second)
+}
+
+// newSiteWith has more keys among those of records, and another T1 than SIP's.
+func newSiteWith(t testing.TB, text, keys string, t1 time.Duration) *site {
 	t.Helper()
 	if keys != "" {
 		keys = ", " + keys
@@ -87,7 +93,7 @@ func newSiteWith(t testing.TB, text, keys string) *site {
 		t.Fatalf("configuration: %v", err)
 	}
 	log := &testLog{}
-	s.Gateway, err = gateway.New(cfg, gateway.Options{Trace: s.ladder.add, Events: s, LogTo: log})
+	s.Gateway, err = gateway.New(cfg, gateway.Options{Trace: s.ladder.add, Events: s, LogTo: log, Timers: transaction.Config{T1: t1}})
 	if err != nil {
 		t.Fatalf("gateway: %v", err)
 	}

@@ -94,9 +94,7 @@ func TestTransfer(t *testing.T) {
 					t.Errorf("the referrer heard %d", status)
 				}
 				in.Hears(heard)
-				if out.State().State != "ended" {
-					out.Hangup()
-				}
+				out.Leave()
 				in.Hangup()
 				in.Wait("ended", 5*time.Second)
 				s.quiet(t)

@@ -48,7 +48,7 @@ type Baresip struct {
 	Registrar  string // address and port where it registers at example.com; default: nowhere
 	User       string // default baresip; the password has "pw" behind it
 	Rings      bool   // and leaves it to a person to answer
-	Echo       bool   // what it hears; else it plays a tone of ToneHz for half a minute
+	Echo       bool   // what it hears; else it plays a tone of ToneHz for a minute and a half
 }
 
 // Desk is a running Baresip.
@@ -114,7 +114,7 @@ func (b Baresip) configure(t testing.TB, dir string) {
 	if _, err := fmt.Sscanf(parameters, "%d/%d", &rate, &channels); err != nil {
 		t.Fatalf("codec %q: %v", b.Codec, err)
 	}
-	write("tone.wav", string(toneWAV(30, rate, channels)))
+	write("tone.wav", string(toneWAV(90, rate, channels)))
 	source := "aufile," + filepath.Join(dir, "tone.wav")
 	if b.Echo {
 		source = "aubridge,loop"

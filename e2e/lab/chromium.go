@@ -41,7 +41,6 @@ func StartChromium(t testing.TB) *Chromium {
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(Program(t, "chromium")),
 		chromedp.NoSandbox, chromedp.IgnoreCertErrors,
-		chromedp.UserDataDir(t.TempDir()),
 		chromedp.Flag("use-fake-device-for-media-stream", true),
 		chromedp.Flag("use-fake-ui-for-media-stream", true),
 		chromedp.Flag("allow-loopback-in-peer-connection", true),
@@ -175,7 +174,7 @@ func (tab *Tab) Try(out any, within time.Duration, function string, args ...any)
 	return json.Unmarshal(value, out)
 }
 
-// Do is Try within 30 s; an error fails the test.
+// Do is Try within a person's patience; an error fails the test.
 func (tab *Tab) Do(t testing.TB, out any, function string, args ...any) {
 	t.Helper()
 	if err := tab.Try(out, patience, function, args...); err != nil {

@@ -17,8 +17,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// patience is how long a person waits for the page.
-const patience = 30 * time.Second
+// patience is how long a person waits for the page, and a test for anything: what works costs nothing, and machines stand still.
+const patience = time.Minute
 
 // Person uses a page as a person does who may not see it: everything is found by the role and the name that a screen reader tells.
 type Person struct {

@@ -106,7 +106,7 @@ func (p *Phone) Incoming() *Call {
 	c := &Call{phone: p}
 	Eventually(p.t, 15*time.Second, p.name+" is called", func() error {
 		var ids []int
-		if err := p.Tab.Try(&ids, 5*time.Second, "lab.incoming", p.name); err != nil {
+		if err := p.Tab.Try(&ids, patience, "lab.incoming", p.name); err != nil {
 			return err
 		}
 		if len(ids) == 0 {
@@ -126,16 +126,17 @@ type Call struct {
 
 // CallState is what the page knows of a call.
 type CallState struct {
-	State      string  // "new", "ringing", "early", "answered", "ended"
-	Status     int     // the latest SIP status
-	Cause      string  // the library's word for the end
-	Reason     string  // the Reason header of the CANCEL or refusal that ended it
-	Direction  string  // "in", "out"
-	Peer       string  // the caller's user part
-	Verstat    string  // X-Verstat of the INVITE
-	Asserted   string  // user part of its P-Asserted-Identity
-	AnsweredAt float64 // ms after the start
-	Held       bool    // by the far side, where the library tells
+	State      string         // "new", "ringing", "early", "answered", "ended"
+	Status     int            // the latest SIP status
+	Was        map[string]int // the status by each state so far
+	Cause      string         // the library's word for the end
+	Reason     string         // the Reason header of the CANCEL or refusal that ended it
+	Direction  string         // "in", "out"
+	Peer       string         // the caller's user part
+	Verstat    string         // X-Verstat of the INVITE
+	Asserted   string         // user part of its P-Asserted-Identity
+	AnsweredAt float64        // ms after the start
+	Held       bool           // by the far side, where the library tells
 	ICE        string
 }
 
@@ -146,13 +147,13 @@ func (c *Call) State() (s CallState) {
 	return s
 }
 
-// Wait waits for a state; the end of the call ends the waiting.
+// Wait waits for a state; the end of the call ends the waiting. Ringing and early media may be over when it returns.
 func (c *Call) Wait(state string, within time.Duration) CallState {
 	c.phone.t.Helper()
 	var s CallState
 	Eventually(c.phone.t, within, c.phone.name+"'s call is "+state, func() error {
 		s = c.State()
-		if s.State == state {
+		if _, was := s.Was[state]; s.State == state || was && (state == "ringing" || state == "early") {
 			return nil
 		}
 		if s.State == "ended" {
@@ -252,6 +253,9 @@ func (c *Call) Answer() { c.phone.t.Helper(); c.do("answer") }
 func (c *Call) Hangup() { c.phone.t.Helper(); c.do("hangup") }
 func (c *Call) Hold()   { c.phone.t.Helper(); c.do("hold") }
 func (c *Call) Resume() { c.phone.t.Helper(); c.do("resume") }
+
+// Leave is Hangup of a call that the far side may be ending just now.
+func (c *Call) Leave() { c.phone.t.Helper(); c.do("leave") }
 
 // RestartICE offers anew with other ICE credentials, and waits for the answer.
 func (c *Call) RestartICE() {

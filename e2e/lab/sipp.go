@@ -1,8 +1,11 @@
 package lab
 
 import (
+	"bytes"
 	"embed"
+	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -45,8 +48,32 @@ func StartSipp(t testing.TB, scenario, addr, remote string, calls int, args ...s
 	if err := s.cmd.Start(); err != nil {
 		t.Fatalf("sipp: %v", err)
 	}
-	t.Cleanup(func() { _ = s.cmd.Process.Kill() })
+	t.Cleanup(func() {
+		_ = s.cmd.Process.Kill()
+		_ = s.cmd.Wait() // it may be known already; nothing is written into its folder any more
+	})
+	if remote == "" {
+		s.listens(t, addr, args)
+	}
 	return s
+}
+
+// listens waits until a callee has its socket: whoever calls it before is told that nobody is there.
+func (s *Sipp) listens(t testing.TB, addr string, args []string) {
+	t.Helper()
+	protocol := "udp"
+	if slices.Contains(args, "t1") {
+		protocol = "tcp"
+	}
+	ip := netip.MustParseAddr(addr).As4()
+	place := fmt.Sprintf(": %02X%02X%02X%02X:13C4 ", ip[3], ip[2], ip[1], ip[0])
+	Eventually(t, patience, "sipp listens at "+addr, func() error {
+		sockets, err := os.ReadFile("/proc/net/" + protocol)
+		if err == nil && !strings.Contains(string(sockets), place) {
+			err = fmt.Errorf("%s is not among\n%s", place, sockets)
+		}
+		return err
+	})
 }
 
 // tenTimes writes out what a scenario marks so, with @N@ from 0 to 9: sipp's own loops send each message with the same branch.
@@ -96,21 +123,45 @@ type SippCounts struct {
 	Refused                     int // of the successful: with 503 (patient-caller)
 }
 
-// Counts is what sipp wrote last, five times a second.
+// Counts are the calls until now: sipp writes five times a second, and what it wrote before is not waited with. Of one that has ended
+// they are the last.
 func (s *Sipp) Counts() (c SippCounts, err error) {
+	for asked := time.Now(); ; <-time.After(50 * time.Millisecond) {
+		names, values, written, err := s.statistics()
+		if err == nil && (s.cmd.ProcessState != nil || written.After(asked)) {
+			return counted(names, values)
+		}
+		if time.Since(asked) > patience {
+			return c, errors.Join(fmt.Errorf("sipp has written nothing since %v", written), err)
+		}
+	}
+}
+
+// statistics is the latest line that sipp wrote of its calls, and when.
+func (s *Sipp) statistics() (names, values []string, written time.Time, err error) {
 	text, err := os.ReadFile(filepath.Join(s.dir, "counts.csv"))
 	if err != nil {
-		return c, err
+		return nil, nil, written, err
 	}
-	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
-	names, values := strings.Split(lines[0], ";"), strings.Split(lines[len(lines)-1], ";")
+	whole, _ := strings.CutSuffix(string(text[:bytes.LastIndexByte(text, '\n')+1]), "\n")
+	lines := strings.Split(whole, "\n")
+	names, values = strings.Split(lines[0], ";"), strings.Split(lines[len(lines)-1], ";")
+	if len(lines) < 2 || len(values) < 3 {
+		return nil, nil, written, fmt.Errorf("no line in sipp's statistics: %q", text)
+	}
+	seconds, err := strconv.ParseFloat(values[2][strings.LastIndexByte(values[2], '\t')+1:], 64) // CurrentTime: date, time, Unix time
+	return names, values, time.UnixMicro(int64(seconds * 1e6)), err
+}
+
+// counted takes the numbers of a line.
+func counted(names, values []string) (c SippCounts, err error) {
 	for name, into := range map[string]*int{"TotalCallCreated": &c.Created, "SuccessfulCall(C)": &c.Successful, "FailedCall(C)": &c.Failed, "GenericCounter1(C)": &c.Refused} {
 		at := slices.Index(names, name)
 		if at < 0 && into == &c.Refused {
 			continue // the scenario does not count them
 		}
-		if at < 0 || at >= len(values) || len(lines) < 2 {
-			return c, fmt.Errorf("no %s in sipp's statistics: %q", name, text)
+		if at < 0 || at >= len(values) {
+			return c, fmt.Errorf("no %s in sipp's statistics: %q", name, values)
 		}
 		if *into, err = strconv.Atoi(values[at]); err != nil {
 			return c, err
@@ -122,7 +173,10 @@ func (s *Sipp) Counts() (c SippCounts, err error) {
 // More waits until so many more calls have been successful.
 func (s *Sipp) More(t testing.TB, calls int) {
 	t.Helper()
-	before, _ := s.Counts() // none before the first second
+	before, err := s.Counts()
+	if err != nil {
+		t.Fatal(err)
+	}
 	Eventually(t, 30*time.Second, strconv.Itoa(calls)+" more calls", func() error {
 		now, err := s.Counts()
 		if err == nil && now.Successful < before.Successful+calls {

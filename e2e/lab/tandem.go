@@ -19,13 +19,23 @@ type Tandem struct {
 	cmd    *exec.Cmd
 }
 
-// StartTandem builds the command once for the test and runs it until the test ends.
+// buildTandem builds the command.
+func buildTandem(file string) error {
+	if out, err := exec.Command("go", "build", "-o", file, "tandem/gateway/cmd/tandem").CombinedOutput(); err != nil {
+		return fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// StartTandem runs the command until the test ends; it builds it where that was not done for all tests.
 func StartTandem(t testing.TB, args ...string) *Tandem {
 	t.Helper()
-	binary := filepath.Join(t.TempDir(), "tandem")
-	build := exec.Command(Program(t, "go"), "build", "-o", binary, "tandem/gateway/cmd/tandem")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
+	binary := os.Getenv(built)
+	if binary == "" {
+		binary = filepath.Join(t.TempDir(), "tandem")
+		if err := buildTandem(binary); err != nil {
+			t.Fatal(err)
+		}
 	}
 	s := &Tandem{Output: &Output{}, cmd: exec.Command(binary, args...)}
 	read, write, err := os.Pipe()

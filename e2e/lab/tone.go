@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math"
 )
@@ -28,12 +29,13 @@ func toneWAV(seconds, rate, channels int) []byte {
 	binary.LittleEndian.PutUint16(b[34:], 16)
 	copy(b[36:], "data")
 	binary.LittleEndian.PutUint32(b[40:], uint32(size))
-	for i := range seconds * rate {
+	var second []byte // as every other: whole periods
+	for i := range rate {
 		for range channels {
-			b = binary.LittleEndian.AppendUint16(b, uint16(toneAt(i, rate)))
+			second = binary.LittleEndian.AppendUint16(second, uint16(toneAt(i, rate)))
 		}
 	}
-	return b
+	return append(b, bytes.Repeat(second, seconds)...)
 }
 
 // toneALaw is one second of it in G.711 A-law.

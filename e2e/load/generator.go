@@ -205,6 +205,9 @@ func (g *Generator) readAll() {
 	}
 	for g.phonesRTCP.receive(func(*arrival) { g.reports.phones.Add(1) }) == batchSize {
 	}
+	if g.running != nil {
+		g.running.silence++
+	}
 }
 
 // fromBrowserSide takes what the gateway sent to a browser (RFC 7983 §7).

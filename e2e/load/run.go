@@ -7,9 +7,9 @@ import (
 )
 
 const (
-	chunk   = 16  // packets that share a time stamp
-	atOnce  = 512 // packets that the loop sends before it reads again
-	drained = 300 * time.Millisecond
+	chunk  = 16   // packets that share a time stamp
+	atOnce = 512  // packets that the loop sends before it reads again
+	silent = 2000 // reads one after the other in which nothing came: whoever stood still has read since
 )
 
 // Load says what is sent.
@@ -49,9 +49,9 @@ type run struct {
 	began             time.Duration
 	next              int64 // slot to send, counted from began on
 	phase             phase
-	measured          time.Duration // when the measurement began, ended, on the loop's clock
-	finished          time.Duration
-	from              int64 // the same, Unix ns
+	measured          time.Duration // when the measurement began, on the loop's clock
+	from              int64         // the same, Unix ns
+	silence           int           // reads since something came
 	result            *Result
 	begun, sent, done chan struct{}
 }
@@ -110,13 +110,13 @@ func (r *run) step(g *Generator, now time.Duration) (over bool) {
 	case r.phase == warming && now-r.began >= r.load.Warm:
 		r.phase, r.measured, r.from = measuring, now, time.Now().UnixNano()
 		close(r.begun)
-	case r.phase == measuring && now-r.measured >= r.load.Duration:
-		r.phase, r.finished = draining, now
+	case r.phase == measuring && now-r.measured >= r.load.Duration && r.next >= r.due(now):
+		r.phase, r.silence = draining, 0
 		r.result.Duration = now - r.measured
 		close(r.sent)
 	}
 	if r.phase == draining {
-		if now-r.finished < drained && r.result.Received < r.result.Sent {
+		if r.silence < silent && r.result.Received < r.result.Sent {
 			return false
 		}
 		close(r.done)
@@ -126,9 +126,16 @@ func (r *run) step(g *Generator, now time.Duration) (over bool) {
 	return false
 }
 
+// due is how many packets the schedule has until now: who was late sends all of the measurement's, and it takes longer.
+func (r *run) due(now time.Duration) int64 {
+	if r.phase == measuring {
+		now = min(now, r.measured+r.load.Duration)
+	}
+	return int64(float64(now-r.began) / float64(r.period) * float64(len(r.slots)))
+}
+
 func (r *run) sendDue(g *Generator, now time.Duration) {
-	slots := int64(len(r.slots))
-	due := int64(float64(now-r.began) / float64(r.period) * float64(slots))
+	slots, due := int64(len(r.slots)), r.due(now)
 	if behind := time.Duration(due-r.next) * r.period / time.Duration(slots); r.phase == measuring && behind > r.result.Late {
 		r.result.Late = behind
 	}
@@ -170,6 +177,7 @@ func (r *run) arrived(sent, at int64) {
 	if r.phase == warming || sent < r.from {
 		return
 	}
+	r.silence = 0
 	r.result.Received++
 	r.result.Latency.add(time.Duration(at - sent))
 }

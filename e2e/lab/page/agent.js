@@ -1,11 +1,18 @@
 // Agent gives JsSIP and SIP.js one face for the tests. A call is a plain object:
-// {id, direction, state: 'new'|'ringing'|'early'|'answered'|'ended', status, cause, reason, session, pc, ear, ladder}
+// {id, direction, state: 'new'|'ringing'|'early'|'answered'|'ended', status, cause, reason, was, session, pc, ear, ladder}
 'use strict';
+
+// enter notes a call's state, and with which status it came there
+function enter(call, state, status) {
+  if (status !== undefined) call.status = status;
+  call.state = state;
+  call.was[state] ??= call.status;
+}
 
 class Calls {
   constructor() { this.all = []; }
   add(direction, session) {
-    const call = { id: this.all.length, direction, state: 'new', status: 0, cause: '', reason: '', session, pc: null, ear: null, peer: '', verstat: '', asserted: '', firstRTP: 0, answeredAt: 0, startedAt: performance.now(), held: false };
+    const call = { id: this.all.length, direction, state: 'new', status: 0, cause: '', reason: '', was: {}, session, pc: null, ear: null, peer: '', verstat: '', asserted: '', firstRTP: 0, answeredAt: 0, startedAt: performance.now(), held: false };
     this.all.push(call);
     return call;
   }
@@ -83,6 +90,8 @@ const lab = {
   call(name, target, replaces) { return agents[name].call(target, replaces).id; },
   answer(name, id) { return agents[name].answer(agents[name].calls.all[id]); },
   hangup(name, id) { return agents[name].hangup(agents[name].calls.all[id]); },
+  // hangup, unless the far side was first
+  leave(name, id) { return agents[name].calls.all[id].state === 'ended' ? undefined : lab.hangup(name, id); },
   hold(name, id) { return agents[name].hold(agents[name].calls.all[id], true); },
   resume(name, id) { return agents[name].hold(agents[name].calls.all[id], false); },
   restart(name, id) { return agents[name].restart(agents[name].calls.all[id]); },
@@ -100,7 +109,7 @@ const lab = {
   state(name, id) {
     const c = agents[name].calls.all[id];
     if (!c) return null;
-    return { state: c.state, status: c.status, cause: c.cause, reason: c.reason, direction: c.direction, peer: c.peer, verstat: c.verstat, asserted: c.asserted, answeredAt: c.answeredAt, held: c.held, ice: c.pc ? c.pc.iceConnectionState : '' };
+    return { state: c.state, status: c.status, was: c.was, cause: c.cause, reason: c.reason, direction: c.direction, peer: c.peer, verstat: c.verstat, asserted: c.asserted, answeredAt: c.answeredAt, held: c.held, ice: c.pc ? c.pc.iceConnectionState : '' };
   },
   incoming(name) { return agents[name].calls.all.filter((c) => c.direction === 'in' && c.state !== 'ended').map((c) => c.id); },
   // how many RTP packets have left

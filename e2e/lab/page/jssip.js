@@ -44,10 +44,10 @@ class JsSIPAgent {
       const asserted = request.getHeader('P-Asserted-Identity');
       call.asserted = asserted ? libs.JsSIP.NameAddrHeader.parse(asserted).uri.user : '';
     }
-    session.on('progress', (e) => { call.state = e.response && e.response.body ? 'early' : 'ringing'; if (e.response) call.status = e.response.status_code; });
-    session.on('accepted', (e) => { call.state = 'answered'; call.status = e.response ? e.response.status_code : 200; call.answeredAt = performance.now() - call.startedAt; });
-    session.on('failed', (e) => { call.state = 'ended'; call.cause = e.cause; call.status = e.message && e.message.status_code || 0; call.reason = e.message && e.message.getHeader('Reason') || ''; });
-    session.on('ended', (e) => { call.state = 'ended'; call.cause = e.cause; });
+    session.on('progress', (e) => { enter(call, e.response && e.response.body ? 'early' : 'ringing', e.response?.status_code); });
+    session.on('accepted', (e) => { enter(call, 'answered', e.response ? e.response.status_code : 200); call.answeredAt = performance.now() - call.startedAt; });
+    session.on('failed', (e) => { enter(call, 'ended', e.message && e.message.status_code || 0); call.cause = e.cause; call.reason = e.message && e.message.getHeader('Reason') || ''; });
+    session.on('ended', (e) => { enter(call, 'ended'); call.cause = e.cause; });
     session.on('hold', (e) => { if (e.originator === 'remote') call.held = true; });
     session.on('unhold', (e) => { if (e.originator === 'remote') call.held = false; });
     if (session.connection) watchTracks(call, session.connection);

@@ -11,7 +11,7 @@ class SIPJSAgent {
     this.failed = 0;
     this.agent = new SIP.UserAgent({
       uri,
-      transportOptions: { server: options.url },
+      transportOptions: { server: options.url, connectionTimeout: 60 }, // of 5 s, in which a busy machine does nothing
       authorizationUsername: uri.user,
       authorizationPassword: options.password,
       logLevel: 'error',
@@ -48,7 +48,7 @@ class SIPJSAgent {
     call.peer = session.remoteIdentity.uri.user;
     call.verstat = session.request.getHeader('X-Verstat') || '';
     call.asserted = session.assertedIdentity ? session.assertedIdentity.uri.user : '';
-    call.state = 'ringing';
+    enter(call, 'ringing');
     this.watch(call, session);
   }
   watch(call, session) {
@@ -61,8 +61,8 @@ class SIPJSAgent {
     session.stateChange.addListener((state) => {
       const handler = session.sessionDescriptionHandler; // made before the delegate where its 183 was reliable
       if (state === SIP.SessionState.Established && handler && call.pc !== handler.peerConnection) watchTracks(call, handler.peerConnection);
-      if (state === SIP.SessionState.Established) { call.state = 'answered'; call.status = 200; call.answeredAt = performance.now() - call.startedAt; }
-      if (state === SIP.SessionState.Terminated) call.state = 'ended';
+      if (state === SIP.SessionState.Established) { enter(call, 'answered', 200); call.answeredAt = performance.now() - call.startedAt; }
+      if (state === SIP.SessionState.Terminated) enter(call, 'ended');
     });
   }
   call(target, replaces) {
@@ -71,9 +71,9 @@ class SIPJSAgent {
     const call = this.calls.add('out', inviter);
     this.watch(call, inviter);
     inviter.invite({ requestDelegate: {
-      onProgress: (r) => { call.state = r.message.body ? 'early' : 'ringing'; call.status = r.message.statusCode; },
+      onProgress: (r) => enter(call, r.message.body ? 'early' : 'ringing', r.message.statusCode),
       onReject: (r) => { call.status = r.message.statusCode; call.cause = r.message.reasonPhrase; },
-    } }).catch((e) => { call.state = 'ended'; call.cause = String(e); });
+    } }).catch((e) => { enter(call, 'ended'); call.cause = String(e); });
     return call;
   }
   noted(n) { this.notices.push({ event: n.request.getHeader('Event'), body: n.request.body }); n.accept(); }
