@@ -190,7 +190,7 @@ func (g *Generator) rest(now time.Duration) {
 func (g *Generator) checks(now time.Duration) {
 	due := int64(now) * maxSessions / int64(checkEvery)
 	for ; g.checkedTo < due; g.checkedTo++ {
-		if s := g.sessions[g.checkedTo%maxSessions].Load(); s != nil && s.spoke.Load() {
+		if s := g.sessions[g.checkedTo%maxSessions].Load(); s != nil && s.invited.Load() && s.spoke.Load() {
 			if err := errors.Join(s.sendCheck(), s.sendReports(time.Now()), s.rebind()); err != nil {
 				g.faults.note(&g.faults.refused, err)
 			}

@@ -2,11 +2,12 @@
 // {id, direction, state: 'new'|'ringing'|'early'|'answered'|'ended', status, cause, reason, was, session, pc, ear, ladder}
 'use strict';
 
-// enter notes a call's state, and with which status it came there
-function enter(call, state, status) {
-  if (status !== undefined) call.status = status;
+// enter notes a call's state, and with which status it came there; a library may tell of the progress after the answer
+function enter(call, state, status = call.status) {
+  call.was[state] ??= status;
+  if ((state === 'ringing' || state === 'early') && (call.state === 'answered' || call.state === 'ended')) return;
+  call.status = status;
   call.state = state;
-  call.was[state] ??= call.status;
 }
 
 class Calls {
