@@ -11,8 +11,9 @@ import (
 	"tandem/bridge/sdp"
 )
 
-// finishLimit is how long a call that ended waits for its recording's files.
-const finishLimit = time.Second
+// finishLimit is how long a call that ended waits for its recording's files: its BYE is out, its media closed, and nobody else waits.
+// A disk or a machine that is busy for some seconds makes no record untrue.
+const finishLimit = 10 * time.Second
 
 // RecordRecording is a call's recording in its record. A call that was restored has files of its own for each part, in order.
 type RecordRecording struct {

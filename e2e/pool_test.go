@@ -26,8 +26,8 @@ pools:
   pbx:
     order: round-robin
     members: ["sip:127.0.0.10:5060", "sip:127.0.0.11:5060", "sip:127.0.0.12:5060;transport=tcp"]
-    probe: {every: 1s, timeout: 500ms, down-after: 2, up-after: 1}
-    try-timeout: 1s
+    probe: {every: 1s, timeout: 1s, down-after: 3, up-after: 1}
+    try-timeout: 4s # longer than a busy machine stands still
 trunks: {load: {uri: "sip:127.0.0.30:5060"}}
 routes: [{from: load, to: pbx}]
 admin: {listen: "127.0.0.20:0"}

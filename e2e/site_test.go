@@ -36,7 +36,7 @@ https: {listen: "https://127.0.0.20:0"}
 sip: {listen: ["udp://127.0.0.20:5060", "tcp://127.0.0.20:5060"]}
 media: {listen: "127.0.0.20:0", rtp: {ports: 30000-30999}}
 pools:
-  pbx: {order: round-robin, members: ["sip:127.0.0.10:5060", "sip:127.0.0.11:5060"], probe: {every: 300ms, down-after: 2, up-after: 1}}
+  pbx: {order: round-robin, members: ["sip:127.0.0.10:5060", "sip:127.0.0.11:5060"], probe: {every: 1s, down-after: 2, up-after: 1}}
 routes:
   - {from: browsers, to: pbx, register: forward}
   - {from: pbx, to: browsers}
