@@ -4,6 +4,7 @@ import (
 	"encoding"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"reflect"
 	"regexp"
@@ -198,10 +199,14 @@ func (d *decoder) scalar(path string, node ast.Node, dst reflect.Value) {
 	}
 	wanted := node.Type() == ast.BoolType || node.Type() == ast.IntegerType || expanded // not a quoted word
 	switch to := dst.Addr().Interface().(type) {
-	case encoding.TextUnmarshaler:
-		if err = to.UnmarshalText([]byte(text)); err != nil {
-			err = fmt.Errorf("%s", strings.TrimPrefix(err.Error(), "ParseAddr(): "))
+	case *netip.AddrPort:
+		*to, err = parseAddrPort(text)
+	case *netip.Addr:
+		if *to, err = netip.ParseAddr(text); err != nil {
+			err = fmt.Errorf("%q is not an IP address", text)
 		}
+	case encoding.TextUnmarshaler:
+		err = to.UnmarshalText([]byte(text))
 	case *time.Duration:
 		if *to, err = time.ParseDuration(text); err != nil || *to < 0 {
 			err = fmt.Errorf("%q is not a duration, such as 500ms, 5s or 10m", text)

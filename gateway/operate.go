@@ -33,7 +33,8 @@ func (g *Gateway) Drain(member string, on bool) error {
 	}
 	g.draining.Store(on)
 	g.ready.Store(!on)
-	g.log.Info("gateway", "draining", on, "calls", g.bridge.Stats().Calls)
+	said := map[bool]string{true: "gateway takes no new calls", false: "gateway takes new calls again"}
+	g.log.Info(said[on], "calls", g.bridge.Stats().Calls)
 	g.bridge.Drain(on, func() { g.log.Info("gateway is drained: it has no calls") })
 	return nil
 }

@@ -178,6 +178,9 @@ func TestOperatorDrainsAndReloads(t *testing.T) {
 	if status, text := post("/api/drain"); status != 200 || !strings.Contains(text, `"draining":true`) || g.isReady() {
 		t.Errorf("%d %s", status, text)
 	}
+	if !strings.Contains(log.String(), `msg="backend takes no new calls" backend=pbx/127.0.0.3:5060`) || !strings.Contains(log.String(), `msg="gateway takes no new calls"`) {
+		t.Errorf("the log does not tell who drains:\n%s", log)
+	}
 	eventuallyIs(t, "it tells that it is empty", func() bool { return strings.Contains(log.String(), "gateway is drained") })
 	if status, _ := post("/api/resume"); status != 200 || !g.isReady() {
 		t.Errorf("resume: %d, ready %v", status, g.isReady())

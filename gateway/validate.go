@@ -286,10 +286,16 @@ func (v *validator) registration(r Registration) {
 	if most := cmp.Or(r.MaxExpires, 2*time.Minute); r.MinExpires > most {
 		v.fail("registration.min-expires", "%s is more than max-expires, %s", r.MinExpires, most)
 	}
-	if r.Store != "" {
-		if _, err := os.Stat(filepath.Dir(r.Store)); err != nil {
-			v.fail("registration.store", "%s", err)
-		}
+	v.folderOf("registration.store", r.Store)
+}
+
+// folderOf checks that a file can be where it is to be made; "" is none.
+func (v *validator) folderOf(path, file string) {
+	if file == "" {
+		return
+	}
+	if _, err := os.Stat(filepath.Dir(file)); err != nil {
+		v.fail(path, "%s", err)
 	}
 }
 
@@ -301,11 +307,8 @@ func (v *validator) operations(c Config) {
 	}
 	v.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	v.oneOf("log.format", c.Log.Format, "text", "json")
-	if c.Records.File != "" {
-		if _, err := os.Stat(filepath.Dir(c.Records.File)); err != nil {
-			v.fail("records.file", "%s", err)
-		}
-	}
+	v.folderOf("records.file", c.Records.File)
+	v.folderOf("state", c.State)
 }
 
 // writable tries whether a file can be made in a folder.

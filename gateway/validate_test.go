@@ -24,6 +24,7 @@ func TestFaultsOfTheMeaning(t *testing.T) {
 	add := func(more string) string { return strings.NewReplacer("DIR", dir).Replace(least + more) }
 	for _, c := range []struct{ text, want string }{
 		{add("node: 0"), `t.yaml:5:1: node: 0 is not between`},
+		{add("state: DIR/none/state.json"), `t.yaml:5:1: state: stat `},
 		{add("secret: short"), `t.yaml:5:1: secret: has 5 characters`},
 		{add("shutdown-timeout: 0s"), `t.yaml:5:1: shutdown-timeout: 0s is not between`},
 		{add("call: {try-timeout: 33s}"), `t.yaml:5:8: call.try-timeout: 33s is not between`},

@@ -225,8 +225,12 @@ func (b *Backend) Drain(on bool) {
 	if b.drained.Swap(on) == on {
 		return
 	}
-	b.e.log.Info("backend", "backend", b.name, "draining", on, "calls", b.calls.Load())
-	if on && b.calls.Load() == 0 {
+	if !on {
+		b.e.log.Info("backend takes new calls again", "backend", b.name, "calls", b.calls.Load())
+		return
+	}
+	b.e.log.Info("backend takes no new calls", "backend", b.name, "calls", b.calls.Load())
+	if b.calls.Load() == 0 {
 		b.empty()
 	}
 }
