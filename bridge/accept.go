@@ -14,6 +14,8 @@ import (
 // accept makes a branch the winner, or the leg that came from another call where there is no branch: ACK to the callee, answer
 // heard, 200 to the caller, media joined.
 func (c *call) accept(br *branch, res *sip.Response) {
+	c.ring.stop()
+	c.expiry.stop()
 	switch {
 	case c.heir != nil:
 		c.acceptPickedUp()
@@ -22,7 +24,6 @@ func (c *call) accept(br *branch, res *sip.Response) {
 		c.acceptTaken()
 		return
 	}
-	c.ring.stop()
 	c.again.stop()
 	br.leg.step(legHeard2xx) // the ACK goes out at once, whatever comes of the answer
 	c.callee = br.leg
@@ -274,6 +275,7 @@ func (c *call) confirmed() {
 	c.log.Info("confirmed")
 	c.letGo()
 	c.expectMedia()
+	c.watch()
 	c.caller.startTimer()
 	c.caller.offer(offerConfirmed)
 	c.ringing = nil

@@ -74,6 +74,7 @@ type Config struct {
 	FlowGrace   time.Duration      // 35 s: a call without a flow, once media is dead
 	OrphanLimit time.Duration      // 10 min: a call without a flow, in any case
 	RingLimit   time.Duration      // 3 min without a further 101–199: the call is given up (RFC 3261 §16.6 timer C)
+	Watch       time.Duration      // 1 min: how often the ends of a direct call are asked whether they know it
 	MaxExpires  time.Duration      // 120 s: granted to a REGISTER
 	MinExpires  time.Duration      // 10 s: less is refused with 423 by the local registrar
 	Domains     []string           // whose users are registered here; they are found under our own address, too
@@ -161,6 +162,7 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.FlowGrace, 35*time.Second)
 	orDefault(&c.OrphanLimit, 10*time.Minute)
 	orDefault(&c.RingLimit, 3*time.Minute)
+	orDefault(&c.Watch, time.Minute)
 	orDefault(&c.MaxExpires, 120*time.Second)
 	orDefault(&c.MinExpires, 10*time.Second)
 	orDefault(&c.T1, 500*time.Millisecond)

@@ -37,6 +37,7 @@ type call struct {
 	sessions sessionIDs
 	timers   map[*timer]struct{}
 	ring     *timer // ends the search
+	expiry   *timer // so does the caller's own limit; nil: none
 	again    *timer // repeats the last provisional
 	orphan   *timer
 	record   Record
@@ -184,7 +185,7 @@ func (c *call) endLegs() {
 	if c.term == nil {
 		c.because(internalError())
 	}
-	for _, t := range []*timer{c.ring, c.again, c.orphan} {
+	for _, t := range []*timer{c.ring, c.expiry, c.again, c.orphan} {
 		t.stop()
 	}
 	c.searchFailed()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
@@ -150,7 +151,19 @@ func (c *call) start() {
 		return
 	}
 	c.ring = c.after(c.bridge.cfg.RingLimit, "ring-limit", func() { c.fail(ringTimeout()) })
+	if limit := expiryOf(c.in.req); limit > 0 {
+		c.expiry = c.after(limit, "INVITE expiry", func() { c.fail(expired()) })
+	}
 	c.tryNext()
+}
+
+// expiryOf is how long an INVITE's sender wants it to be tried (RFC 3261 §13.3.1); 0: it does not say.
+func expiryOf(req *sip.Request) time.Duration {
+	seconds, err := strconv.ParseUint(strings.TrimSpace(headerValue(req, "Expires")), 10, 31)
+	if err != nil {
+		return 0
+	}
+	return time.Duration(seconds) * time.Second
 }
 
 // hearCaller hears the caller's offer; false where that ended the call.

@@ -45,6 +45,7 @@ type leg struct {
 	answered    []byte     // what the ACK of the first INVITE's 2xx answers, where that made the offer
 	echo        bool       // our next offer is one of level's
 	dead        bool       // media
+	asked       bool       // by askAlive, and has not answered yet
 	converts    string     // the codec of this leg where its audio is, or was last, converted; "": never
 	repeats     map[uint32]*repetition
 	timer       sessionTimer

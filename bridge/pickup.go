@@ -97,7 +97,6 @@ func (c *call) pickedUp(by *call, said sdp.Leg) {
 
 // acceptPickedUp sends the caller its 200.
 func (c *call) acceptPickedUp() {
-	c.ring.stop()
 	c.again.stop()
 	c.ringing = nil
 	c.noteAnswer("")

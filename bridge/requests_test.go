@@ -247,6 +247,44 @@ func TestShutdownOfNothing(t *testing.T) {
 	}
 }
 
+// So is one that has not decided when the caller's own limit is over (RFC 3261 §13.3.1). The answer ends the limit.
+func TestInviteExpires(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, conditions{handler: behave()})
+	b := w.registered("alice", wsstest.Options{})
+	invite := func(seconds string) *siptest.Outgoing {
+		out, err := w.agents[0].Invite(siptest.Call{
+			To: w.toBrowser("alice"), SDP: session(1, "m=audio 4000 RTP/AVP 0"), Headers: []sip.Header{sip.NewHeader("Expires", seconds)},
+		})
+		w.check(err)
+		return out
+	}
+	out := invite("1")
+	call, err := b.NextCall(w.ctx())
+	w.check(err)
+	w.check(call.Ring())
+	res, err := out.Final(w.ctx())
+	w.check(err)
+	w.check(call.Wait(w.ctx(), wsstest.Ended))
+	if r := w.record(); res.StatusCode != 487 || r.Reason != "expired" {
+		t.Errorf("%d, record %+v", res.StatusCode, r)
+	}
+	out = invite("60")
+	call, err = b.NextCall(w.ctx())
+	w.check(err)
+	w.check(call.Answer(w.ctx()))
+	d, err := out.Answered(w.ctx(), "")
+	w.check(err)
+	c := w.bridge.calls.all()[0]
+	hear(c, func() {
+		if c.expiry.running() {
+			t.Error("the limit runs on after the answer")
+		}
+	})
+	w.check(d.Bye(w.ctx()))
+	w.check(call.Wait(w.ctx(), wsstest.Ended))
+}
+
 // A callee that never decides is given up.
 func TestRingLimit(t *testing.T) {
 	t.Parallel()

@@ -105,6 +105,7 @@ func (l *leg) keepAs(s LegSnapshot) {
 func (c *call) restored() {
 	c.log.Info("call restored")
 	c.startTape()
+	c.watch()
 	for _, l := range c.legs() {
 		l.startTimer()
 		if l.browser() && l.peer == nil {

@@ -14,7 +14,7 @@ import (
 // refresh sends our refresh: an UPDATE without a body where the backend allows it, else a re-INVITE with an unchanged offer. One
 // that brings no 2xx until the interval is over ends the session (RFC 4028 §10).
 func (l *leg) refresh() {
-	byUpdate := !l.browser() && l.dialog.allows(sip.UPDATE)
+	byUpdate := !l.browser() && l.dialog.allows(sip.UPDATE) && !l.timer.noUpdate
 	if l.state != legConfirmed || l.neg.Resting && !byUpdate { // an offer would bring back what the peer took away
 		l.startTimer()
 		return
@@ -79,8 +79,18 @@ func (l *leg) onRefreshed(ev transaction.Event) {
 		l.refresh()
 	default:
 		l.log.Info("session refresh refused", "status", res.StatusCode)
+		l.timer.noUpdate = l.timer.noUpdate || refusesUpdate(res.StatusCode)
 		l.refreshAgain()
 	}
+}
+
+// refusesUpdate says of a refusal that the peer takes no UPDATE without a body, whatever its Allow says: a re-INVITE may do.
+func refusesUpdate(status int) bool {
+	switch status {
+	case 403, 405, 406, 415, 420, 488, 501, 606:
+		return true
+	}
+	return false
 }
 
 // refreshAgain tries a refused refresh again before the interval is over.

@@ -211,16 +211,20 @@ func TestIntervalTooSmallForUs(t *testing.T) {
 		t.Errorf("Min-SE %q", header(res, "Min-SE"))
 	}
 	short := []sip.Header{sip.NewHeader("Session-Expires", "30"), sip.NewHeader("Min-SE", "30")}
-	call, in := w.ringing(wsstest.InviteOptions{Headers: short[1:], Session: wsstest.FixedAudio()})
+	call, in := w.ringing(wsstest.InviteOptions{Headers: short, Session: wsstest.FixedAudio()})
 	answer, err := w.rtp().Answer(in.SDP())
 	w.check(err)
 	d, err := in.Accept(w.ctx(), siptest.Reply{SDP: answer})
 	w.check(err)
 	w.check(call.Wait(w.ctx(), wsstest.Confirmed))
-	updated, err := call.Request(w.ctx(), sip.UPDATE, "", nil, short...)
+	offer, err := wsstest.FixedAudio().Offer(w.ctx(), wsstest.Change{})
 	w.check(err)
-	if updated.StatusCode != 200 || !strings.HasPrefix(header(updated, "Session-Expires"), "90;") {
-		t.Errorf("the browser's UPDATE: %d, Session-Expires %q", updated.StatusCode, header(updated, "Session-Expires"))
+	for kind, body := range map[string][]byte{"": nil, "application/sdp": offer} {
+		updated, err := call.Request(w.ctx(), sip.UPDATE, kind, body, short...)
+		w.check(err)
+		if updated.StatusCode != 200 || !strings.HasPrefix(header(updated, "Session-Expires"), "90;") {
+			t.Errorf("the browser's UPDATE: %d, Session-Expires %q", updated.StatusCode, header(updated, "Session-Expires"))
+		}
 	}
 	w.check(d.Bye(w.ctx()))
 }

@@ -27,6 +27,7 @@ type sessionTimer struct {
 	clock      *timer
 	since      time.Time // of the latest refresh, or of the agreement
 	refreshing bool      // ours is out
+	noUpdate   bool      // the peer refused one, and is refreshed by re-INVITE
 	longer     int       // how often in a row the peer asked for a longer interval
 }
 

@@ -13,7 +13,7 @@ import (
 	"tandem/sipside/transaction"
 )
 
-// scripted is a peer that answers each request by a function; it needs no socket.
+// scripted is a peer that answers each request by a function, where that gives nil by a timeout; it needs no socket.
 type scripted struct {
 	answer func(out transaction.Outbound) *sip.Response // nil: never answers
 
@@ -33,7 +33,11 @@ func (p *scripted) Request(out transaction.Outbound, on func(transaction.Event))
 	p.mu.Unlock()
 	if p.answer != nil {
 		res := p.answer(out)
-		go on(transaction.Event{Response: res})
+		ev := transaction.Event{Response: res}
+		if res == nil {
+			ev.Err = transaction.ErrTimeout
+		}
+		go on(ev)
 	}
 	return nil, nil
 }

@@ -130,7 +130,6 @@ func (l *leg) giveFar(to *call) {
 
 // acceptTaken answers the caller now that its callee is there.
 func (c *call) acceptTaken() {
-	c.ring.stop()
 	c.taking = nil
 	c.callee.neg = c.callee.neg.Resumed()
 	c.noteAnswer(c.callee.backend)

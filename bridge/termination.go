@@ -72,6 +72,11 @@ func ringTimeout() Termination {
 	return Termination{Reason: "ring-timeout", By: byGateway, Status: 480, Header: reasonValue(408, "nobody answered")}
 }
 
+// expired is a callee that has not decided when the caller's own limit is over (RFC 3261 §13.3.1).
+func expired() Termination {
+	return Termination{Reason: "expired", By: byCaller, Status: 487, Header: reasonValue(487, "the INVITE has expired")}
+}
+
 // ackTimeout is a caller that never acknowledged the answer.
 func ackTimeout() Termination {
 	return Termination{Reason: "ack-timeout", By: byGateway, Status: 408, Header: reasonValue(408, "no ACK")}

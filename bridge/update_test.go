@@ -114,24 +114,38 @@ func TestUpdateDoesNotWait(t *testing.T) {
 	w.check(d.Bye(w.ctx()))
 }
 
-// A backend that allows no UPDATE is refreshed by a re-INVITE, and one that answers it with a reliable 183 gets the PRACK.
+// A backend that allows no UPDATE is refreshed by a re-INVITE, and one that answers it with a reliable 183 gets the PRACK. So is one that
+// says that it allows UPDATE, and refuses it.
 func TestRefreshByReinvite(t *testing.T) {
 	t.Parallel()
-	for _, reliable := range []bool{false, true} {
-		t.Run(strconv.FormatBool(reliable), func(t *testing.T) {
+	for _, peer := range []string{"plain", "reliable", "refuses UPDATE"} {
+		t.Run(peer, func(t *testing.T) {
 			t.Parallel()
 			k := newTalk(t, conditions{}, wsstest.Options{})
 			c := k.bridge.calls.all()[0]
 			hear(c, func() {
 				c.callee.agreeTimer(refreshed("1800;refresher=uac"))
+				if peer == "refuses UPDATE" {
+					c.callee.dialog.Allow = "INVITE, UPDATE"
+				}
 				c.callee.refresh()
 			})
+			if peer == "refuses UPDATE" {
+				update, err := k.backend.Expect(k.ctx(), sip.UPDATE)
+				k.check(err)
+				k.check(update.Respond(siptest.Reply{Status: 488}))
+				k.until("the refusal", func() (heard bool) {
+					hear(c, func() { heard = c.callee.timer.noUpdate })
+					return heard
+				})
+				hear(c, c.callee.refresh)
+			}
 			in, err := k.backend.Expect(k.ctx(), sip.INVITE)
 			k.check(err)
 			answer, err := k.rtp.Answer(in.SDP())
 			k.check(err)
 			last := siptest.Reply{SDP: answer}
-			if reliable {
+			if peer == "reliable" {
 				k.pracked(in, siptest.Reply{Status: 183, SDP: answer})
 				last.SDP = ""
 			}

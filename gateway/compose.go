@@ -249,6 +249,7 @@ func (c Config) bridge(o Options, secret []byte, log *slog.Logger) bridge.Config
 		FlowGrace:   c.Call.FlowGrace,
 		OrphanLimit: c.Call.OrphanLimit,
 		RingLimit:   c.Call.RingLimit,
+		Watch:       c.Call.Watch,
 		MaxExpires:  c.Registration.MaxExpires,
 		MinExpires:  c.Registration.MinExpires,
 		Domains:     c.localDomains(),

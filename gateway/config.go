@@ -165,6 +165,7 @@ type Call struct {
 	TryTimeout  time.Duration `yaml:"try-timeout"`  // default 2 s: nothing but 100, then the next living member
 	FlowGrace   time.Duration `yaml:"flow-grace"`   // default 35 s: a call whose browser is gone and whose media is dead
 	OrphanLimit time.Duration `yaml:"orphan-limit"` // default 10 min: a call whose browser is gone, in any case
+	Watch       time.Duration `yaml:"watch"`        // default 1 min: how often the ends of a direct call are asked whether they know it
 	RingLimit   time.Duration `yaml:"ring-limit"`   // default 3 min: a call that nobody answers (RFC 3261 §16.6 timer C)
 }
 

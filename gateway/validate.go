@@ -69,6 +69,7 @@ func (v *validator) process(c Config) {
 	v.within("call.try-timeout", c.Call.TryTimeout, 10*time.Millisecond, 32*time.Second)
 	v.within("call.flow-grace", c.Call.FlowGrace, 10*time.Millisecond, time.Hour)
 	v.within("call.orphan-limit", c.Call.OrphanLimit, 10*time.Millisecond, 24*time.Hour)
+	v.within("call.watch", c.Call.Watch, 10*time.Millisecond, 24*time.Hour)
 	v.within("call.ring-limit", c.Call.RingLimit, 10*time.Millisecond, time.Hour)
 	v.registration(c.Registration)
 }

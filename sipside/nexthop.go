@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -125,6 +126,20 @@ func nextHop(out transaction.Outbound, home sip.Uri) (transaction.Outbound, targ
 	}
 	t, err := targetOf(home)
 	return out, t, err
+}
+
+// astray says of a remote target that it leads nowhere from here: an address of a private network, or none, in the Contact of a
+// backend whose servers are all in the public one. A NAT lies between, and nobody has mended the Contact; the server knows the way.
+func (t target) astray(servers []place) bool {
+	at, literal := t.literal()
+	return literal && len(servers) > 0 && !public(at.Addr()) &&
+		!slices.ContainsFunc(servers, func(p place) bool { return !public(p.addr.Addr()) })
+}
+
+// public says whether an address means the same host everywhere.
+func public(addr netip.Addr) bool {
+	shared := netip.PrefixFrom(netip.AddrFrom4([4]byte{100, 64}), 10) // RFC 6598
+	return addr.IsGlobalUnicast() && !addr.IsPrivate() && !shared.Contains(addr)
 }
 
 func topRoute(req *sip.Request) *sip.RouteHeader {

@@ -1,6 +1,8 @@
 package sipside
 
 import (
+	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/emiago/sipgo/sip"
@@ -80,6 +82,62 @@ func TestNextHop(t *testing.T) {
 			if r.Value() != c.lastRoutes[i] {
 				t.Errorf("%s: route %d is %s, want %s", c.name, i, r.Value(), c.lastRoutes[i])
 			}
+		}
+	}
+}
+
+// A private address in the Contact of who is on the public network is passed over, and nothing else.
+func TestContactBehindNAT(t *testing.T) {
+	for _, c := range []struct {
+		contact string
+		servers []string
+		astray  bool
+	}{
+		{"sip:bob@192.168.1.5:5070", []string{"203.0.113.1"}, true},
+		{"sip:bob@10.1.1.1", []string{"203.0.113.1", "2001:db8::1"}, true},
+		{"sip:bob@100.64.0.9", []string{"203.0.113.1"}, true},
+		{"sip:bob@169.254.0.9", []string{"203.0.113.1"}, true},
+		{"sip:bob@0.0.0.0", []string{"203.0.113.1"}, true},
+		{"sip:bob@[fd00::1]", []string{"2001:db8::1"}, true},
+		{"sip:bob@203.0.113.77", []string{"203.0.113.1"}, false},
+		{"sip:bob@sbc.carrier.example", []string{"203.0.113.1"}, false},
+		{"sip:bob@192.168.1.5", []string{"10.0.0.1"}, false},
+		{"sip:bob@192.168.1.5", []string{"127.0.0.1"}, false},
+		{"sip:bob@192.168.1.5", []string{"203.0.113.1", "10.0.0.1"}, false},
+		{"sip:bob@192.168.1.5", nil, false},
+	} {
+		at, err := targetOf(uri(t, c.contact))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var servers []place
+		for _, s := range c.servers {
+			servers = append(servers, place{transport: udp, addr: netip.AddrPortFrom(netip.MustParseAddr(s), 5060)})
+		}
+		if got := at.astray(servers); got != c.astray {
+			t.Errorf("%s behind %v: %v", c.contact, c.servers, got)
+		}
+	}
+}
+
+// Such a BYE goes to the trunk's server, with the Contact as its Request-URI; where a route says how, it goes by that.
+func TestByeToAContactBehindNAT(t *testing.T) {
+	d := openDoor(t, trunk(t, "sip:203.0.113.1:5070"), testLimits())
+	for _, c := range []struct {
+		routes []sip.Header
+		way    string
+	}{
+		{nil, "203.0.113.1:5070"},
+		{[]sip.Header{&sip.RouteHeader{Address: uri(t, "sip:127.0.0.9:5072;lr")}}, "127.0.0.9:5072"},
+	} {
+		bye := request(t, "BYE", "sip:bob@192.168.1.5", "", c.routes...)
+		bye.To().Params.Add("tag", "peer")
+		p, err := d.passageFor(d.Backend("pbx"), bye) // not sent: the test leaves this machine alone
+		if err != nil {
+			t.Fatal(err)
+		}
+		if way := p.flow.Identity(); !strings.Contains(way, c.way) || !strings.HasPrefix(string(p.out.Wire), "BYE sip:bob@192.168.1.5 SIP/2.0") {
+			t.Errorf("by %s:\n%s", way, p.out.Wire)
 		}
 	}
 }

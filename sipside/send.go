@@ -47,6 +47,9 @@ func (e *Endpoints) passageFor(b *Backend, out transaction.Outbound) (passage, e
 	if err != nil {
 		return passage{}, fmt.Errorf("sipside: next hop: %w", err)
 	}
+	if topRoute(out.Request) == nil && hop.astray(b.located()) {
+		hop = b.target
+	}
 	places, known := e.placesOf(hop)
 	if len(b.more) > 0 && hop == b.target && !inDialog(out.Request) { // a dialog is with one of them
 		places = b.located()

@@ -1,6 +1,7 @@
 package siptest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,17 +15,18 @@ import (
 
 // Call is what an outgoing request asks for.
 type Call struct {
-	To        sip.Uri         // Request-URI, and To where that is not given
-	Target    netip.AddrPort  // where to send; default: the host and port of To
-	Transport string          // "udp" (default), "tcp"
-	From      *sip.FromHeader // default: the agent's; its tag is made anew
-	ToHeader  *sip.ToHeader   // default: of To
-	CallID    string          // default: random
-	SDP       string
-	Headers   []sip.Header
-	User      string // answers a challenge, where set
-	Password  string
-	Algorithm string // of the challenge that is answered; default: the first that can be
+	To          sip.Uri         // Request-URI, and To where that is not given
+	Target      netip.AddrPort  // where to send; default: the host and port of To
+	Transport   string          // "udp" (default), "tcp"
+	From        *sip.FromHeader // default: the agent's; its tag is made anew
+	ToHeader    *sip.ToHeader   // default: of To
+	CallID      string          // default: random
+	SDP         string
+	ContentType string // of SDP, where that is a multipart
+	Headers     []sip.Header
+	User        string // answers a challenge, where set
+	Password    string
+	Algorithm   string // of the challenge that is answered; default: the first that can be
 }
 
 // Outgoing is a request of the agent while it runs.
@@ -84,7 +86,7 @@ func (a *Agent) Start(method sip.RequestMethod, c Call) (*Outgoing, error) {
 		c.CallID = sip.GenerateTagN(24)
 	}
 	req := a.newRequest(method, c.To, flow, from, toHeader, c.CallID, 1, c.Headers)
-	setBody(req, "application/sdp", c.SDP)
+	setBody(req, cmp.Or(c.ContentType, "application/sdp"), c.SDP)
 	o := a.outgoing(c, flow)
 	return o, o.send(req)
 }
