@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"context"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -37,11 +38,16 @@ func TestDirectCallIsWatched(t *testing.T) {
 			w.check(json.Unmarshal(written, &read))
 			w.check(w.bridge.Restore(read))
 		}
+		asking, over := context.WithCancel(w.ctx())
+		done := make(chan struct{})
 		go func() {
-			for range 2 { // one may have been under way when the call was dropped
-				if in, err := d.callee.Expect(t.Context(), sip.OPTIONS); err == nil {
-					_ = in.Respond(siptest.Reply{Status: 481})
+			defer close(done)
+			for { // one may have been under way when the call was dropped
+				in, err := d.callee.Expect(asking, sip.OPTIONS)
+				if err != nil {
+					return
 				}
+				_ = in.Respond(siptest.Reply{Status: 481})
 			}
 		}()
 		bye, err := d.caller.Expect(w.ctx(), sip.BYE)
@@ -50,6 +56,8 @@ func TestDirectCallIsWatched(t *testing.T) {
 		if r := w.record(); r.Reason != "dialog-lost" || r.By != byCallee {
 			t.Errorf("the record is %+v", r)
 		}
+		over()
+		<-done
 	}
 }
 
