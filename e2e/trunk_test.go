@@ -8,6 +8,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"math/big"
 	"net/url"
 	"os"
@@ -36,6 +37,7 @@ trunks:
     username: alice
     password: alicepw
     register: true
+    probe: {every: 1s}
     numbers: {out: {match: '^\+49(6..)$', replace: $1}}
     caller: {from: account}
 identity: {users: DIR/users}
@@ -63,6 +65,12 @@ func TestTrunkAtAsterisk(t *testing.T) {
 	lab.Eventually(t, 30*time.Second, "the gateway is registered", func() error {
 		if !asterisk.Registered(t, "alice") {
 			return errors.New("no contact")
+		}
+		return nil
+	})
+	lab.Eventually(t, 30*time.Second, "Asterisk answers a probe", func() error {
+		if b := s.Backends()[0]; b.State != "up" || b.Latency == 0 {
+			return fmt.Errorf("%+v", b)
 		}
 		return nil
 	})

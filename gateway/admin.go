@@ -194,8 +194,9 @@ type backendStatus struct {
 	Pool      string  `json:"pool"`
 	State     string  `json:"state"` // "up", "starting", "resting", "down", "draining", "drained"
 	Alive     bool    `json:"alive"`
-	LatencyMS float64 `json:"latency_ms"` // of answered probes, moving average
-	Calls     int     `json:"calls"`      // that have a leg there
+	Reason    string  `json:"reason,omitempty"` // why it is not
+	LatencyMS float64 `json:"latency_ms"`       // of answered probes, moving average
+	Calls     int     `json:"calls"`            // that have a leg there
 	Weight    int     `json:"weight"`
 	Priority  int     `json:"priority"`
 
@@ -230,7 +231,7 @@ func newStatus(of observed) status {
 	}
 	for _, b := range f.SIP.Backends {
 		s.Backends = append(s.Backends, backendStatus{
-			Name: b.Name, Pool: b.Pool, State: b.State, Alive: b.Alive, LatencyMS: float64(b.Latency.Microseconds()) / 1000,
+			Name: b.Name, Pool: b.Pool, State: b.State, Alive: b.Alive, Reason: b.Reason, LatencyMS: float64(b.Latency.Microseconds()) / 1000,
 			Calls: b.Calls, Weight: b.Weight, Priority: b.Priority,
 			Registration: registrationOf(b), Refused: refusedAt(f.Bridge, b),
 		})

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
 	"tandem/bridge"
 	"tandem/sipside"
@@ -67,7 +68,7 @@ func TestStatus(t *testing.T) {
 		Loaded: loadedStats{At: 8, Refused: "3:1: media"},
 		WSS:    wss.Stats{Connections: 4},
 		Bridge: bridge.Stats{Calls: 2, Registrations: 3},
-		SIP:    sipside.Stats{Backends: []sipside.BackendStats{{Name: "pbx/a:5060", Pool: "pbx", Alive: true, Latency: 1500 * time.Microsecond}}},
+		SIP:    sipside.Stats{Backends: []sipside.BackendStats{{Name: "pbx/a:5060", Pool: "pbx", Alive: true, Latency: 1500 * time.Microsecond}, {Reason: "no answers"}}},
 	}}
 	_, body := get(t, x, "/api/status")
 	var got status
@@ -77,7 +78,7 @@ func TestStatus(t *testing.T) {
 	want := status{Version: "v1", Node: 3, Started: time.Unix(9, 0).UTC(), Ready: true, Browsers: 4, Registrations: 3, Calls: 2,
 		Loaded:   loadedStatus{Read: time.Unix(8, 0).UTC(), Refused: "3:1: media"},
 		Limits:   limitsStatus{Refused: map[string]uint64{"overload": 0}},
-		Backends: []backendStatus{{Name: "pbx/a:5060", Pool: "pbx", Alive: true, LatencyMS: 1.5}}}
+		Backends: []backendStatus{{Name: "pbx/a:5060", Pool: "pbx", Alive: true, LatencyMS: 1.5}, {Reason: "no answers"}}}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
@@ -132,6 +133,13 @@ func TestEveryFigureIsAMetric(t *testing.T) {
 	code, page := get(t, x, "/metrics")
 	if code != http.StatusOK {
 		t.Fatalf("%d: %s", code, page)
+	}
+	faults, err := promlint.New(strings.NewReader(page)).Lint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range faults {
+		t.Errorf("%s: %s", f.Metric, f.Text)
 	}
 	var missing func(path string, v reflect.Value)
 	missing = func(path string, v reflect.Value) {

@@ -34,10 +34,11 @@ type Backend struct {
 	retired   atomic.Bool               // it gets no new requests, for it is no member any more
 
 	down            atomic.Bool
-	restUntil       atomic.Int64 // Unix time, nanoseconds; written with mu held
-	since           atomic.Int64 // Unix time, nanoseconds: up again, or added; 0: from the start
-	silences        atomic.Int32 // requests without an answer, in a row
-	latency         atomic.Int64 // nanoseconds
+	why             atomic.Pointer[string] // it was found unable to work the last time
+	restUntil       atomic.Int64           // Unix time, nanoseconds; written with mu held
+	since           atomic.Int64           // Unix time, nanoseconds: up again, or added; 0: from the start
+	silences        atomic.Int32           // requests without an answer, in a row
+	latency         atomic.Int64           // nanoseconds
 	calls           atomic.Int64
 	requests, fails atomic.Uint64
 
@@ -225,7 +226,7 @@ func (b *Backend) isName() bool {
 func (b *Backend) stats() BackendStats {
 	settings := b.settings.Load()
 	s := BackendStats{
-		Name: b.name, Pool: b.pool, State: b.State(), Alive: b.Alive(), Latency: time.Duration(b.latency.Load()),
+		Name: b.name, Pool: b.pool, State: b.State(), Alive: b.Alive(), Reason: b.reason(), Latency: time.Duration(b.latency.Load()),
 		Calls: int(b.calls.Load()), Weight: settings.weight, Priority: settings.priority,
 		Requests: b.requests.Load(), Fails: b.fails.Load(),
 	}

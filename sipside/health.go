@@ -81,6 +81,9 @@ func (b *Backend) rest(d time.Duration, why string) {
 		b.e.log.Warn("backend rests", "backend", b.name, "time", min(d, restLongest), "reason", why)
 	}
 	b.restUntil.Store(until)
+	if !b.down.Load() {
+		b.why.Store(&why)
+	}
 }
 
 // hear learns from the responses to real traffic: a 503 is about the server (RFC 3261 §21.5.4), which concerns the backend where it
@@ -125,6 +128,10 @@ func (b *Backend) judge(failure error) (went bool) {
 		b.e.log.Info("backend is up", "backend", b.name, "latency", time.Duration(b.latency.Load()))
 	case failure != nil:
 		b.e.log.Debug("probe", "backend", b.name, "error", failure)
+	}
+	if now && failure != nil {
+		text := failure.Error()
+		b.why.Store(&text)
 	}
 	b.down.Store(now)
 	return now && !was
@@ -200,6 +207,14 @@ func (b *Backend) State() string {
 		return StateStarting
 	}
 	return StateUp
+}
+
+// reason is why it is down or rests; "" where it does neither.
+func (b *Backend) reason() string {
+	if why := b.why.Load(); why != nil && !b.Alive() {
+		return *why
+	}
+	return ""
 }
 
 // leaves says whether it is to get no new requests, whatever its health.

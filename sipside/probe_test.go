@@ -122,8 +122,8 @@ func TestSuspectCountsAndProbesAtOnce(t *testing.T) {
 		t.Error("one suspicion of two put it aside")
 	}
 	b.Suspect()
-	if b.Alive() || b.State() != "resting" {
-		t.Errorf("two suspicions left it %s", b.State())
+	if b.Alive() || b.State() != "resting" || b.stats().Reason != "no answers" {
+		t.Errorf("two suspicions left it %s: %+v", b.State(), b.stats())
 	}
 	eventually(t, "the suspicion made it probe", func() bool { return d.log.count("backend rests") == 1 && d.Stats().MessagesOut >= 2 })
 }
@@ -151,6 +151,9 @@ func TestProbesOfATrunk(t *testing.T) {
 	}
 	reload(probing(20 * time.Millisecond))
 	eventually(t, "the trunk is down", func() bool { return b.State() == "down" })
+	if why := b.stats().Reason; why != "the answer is 503" {
+		t.Errorf("it is down because %q", why)
+	}
 	eventually(t, "the log says why", func() bool { return d.log.count(`failures=2 error="the answer is 503"`) == 1 })
 	reload(Probe{})
 	eventually(t, "nobody looks, and it counts as up", func() bool { return b.State() == "up" && b.stats().Latency == 0 })

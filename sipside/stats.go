@@ -21,6 +21,7 @@ type BackendStats struct {
 	Name, Pool      string
 	State           string // see Backend.State
 	Alive           bool
+	Reason          string        // why it is not alive
 	Latency         time.Duration // of answered probes, moving average
 	Calls           int           // that have a leg there
 	Weight          int
