@@ -77,14 +77,17 @@ func TestRouteRecords(t *testing.T) {
 	k.written(100000)
 	k.hangUp()
 	r := k.record().Recording
-	if r == nil || r.End != recording.Complete || !r.Consent || r.Format != "both" || len(r.Files) != 2 || r.Bytes < 100000 {
+	if r == nil || !r.Consent || r.Format != "both" || len(r.Files) != 2 || r.Bytes < 100000 {
+		t.Fatalf("%+v", r)
+	}
+	if r.End != recording.Complete && (r.End != recording.Overrun || r.Lost == 0) { // who is too slow for a call's sound says so
 		t.Fatalf("%+v", r)
 	}
 	if !strings.HasPrefix(r.Files[0], with.bridge.Recordings) || !strings.Contains(r.Files[0], k.record().Call) {
 		t.Errorf("files %v", r.Files)
 	}
 	checkSound(t, r.Files[0], [2]float64{440, 1000})
-	if n := k.bridge.Stats().Recordings[recording.Complete]; n != 1 {
+	if n := k.bridge.Stats().Recordings[r.End]; n != 1 {
 		t.Errorf("%d recordings were counted", n)
 	}
 	if text, err := json.Marshal(k.record()); err != nil || !strings.Contains(string(text), `"recording":{"format":"both","files":["`) {

@@ -47,9 +47,13 @@ func (r *Recording) contain() {
 	}
 }
 
-// drain writes what came.
+// drain writes what came; what comes meanwhile has its turn, or nothing would be written while packets come as fast as they are taken.
 func (r *Recording) drain() error {
-	for p := r.queue.peek(); p != nil; p = r.queue.peek() {
+	for range queueLength {
+		p := r.queue.peek()
+		if p == nil {
+			break
+		}
 		for _, s := range r.sinks {
 			s.add(p)
 		}
