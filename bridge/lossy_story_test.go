@@ -10,9 +10,9 @@ import (
 	"tandem/wss/wsstest"
 )
 
-// quick are timers that make retransmission a matter of milliseconds.
+// quick are timers that make retransmission a matter of milliseconds, and giving up one of more seconds than a busy machine stands still.
 func quick() transaction.Config {
-	return transaction.Config{T1: 50 * time.Millisecond, T2: 200 * time.Millisecond, T4: 250 * time.Millisecond}
+	return transaction.Config{T1: 100 * time.Millisecond, T2: 400 * time.Millisecond, T4: 500 * time.Millisecond}
 }
 
 // lossyStory makes one call of a browser to the only member, as its name says.
