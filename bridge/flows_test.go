@@ -123,7 +123,7 @@ func TestPark(t *testing.T) {
 			server.answers()
 			bob.hears(600)
 			w.told(alice.call, 200)
-			alice.hangsUp()
+			w.leaves(alice.call)
 			carol.calls("anybody", replacing(server.names()))
 			server.ended()
 			carol.connected()

@@ -192,7 +192,7 @@ func TestPickupOfATransfer(t *testing.T) {
 			}
 			carol.hears(1000)
 			bob.hears(1500)
-			w.check(call.Bye(w.ctx()))
+			w.leaves(call)
 			if r := w.recordOf("transferred"); r.Transfer == nil || r.Transfer.Status != 200 || r.Transfer.Call == "" {
 				t.Errorf("record %+v, transfer %+v", r, r.Transfer)
 			}
