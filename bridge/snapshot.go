@@ -45,20 +45,19 @@ var (
 	ErrRestore = errors.New("bridge: the call cannot be restored")
 )
 
-// ask runs f on a call's goroutine and waits for it; false where the call has ended.
-func (b *Bridge) ask(id string, f func(c *call)) bool {
+// ask runs f on a call's goroutine and waits for it. Of a call that has ended nobody is asked.
+func (b *Bridge) ask(id string, f func(c *call)) {
 	c := b.calls.find(id)
 	if c == nil {
-		return false
+		return
 	}
-	done := make(chan bool, 1)
-	if !c.post("ask", func() {
-		defer func() { done <- c.state != callEnded }()
+	done := make(chan struct{})
+	if c.post("ask", func() {
+		defer close(done)
 		f(c)
 	}) {
-		return false
+		<-done
 	}
-	return <-done
 }
 
 // Snapshot writes an established call down by its id. ErrNotNow while it is set up or ends, or while an offer is open: ask again.

@@ -60,7 +60,7 @@ func webTLS(certs *certificates, clients *HTTPSClients, relay bool, log *slog.Lo
 	if clients.Required && !relay {
 		cfg.ClientAuth = tls.RequireAndVerifyClientCert
 	}
-	trust := &clientTrust{ca: watched.New(clients.CA, readPool, log), like: cfg.Clone()}
+	trust := &clientTrust{ca: watched.New(clients.CA, watched.ReadPool, log), like: cfg.Clone()}
 	if clients.CRL != "" {
 		trust.crl = watched.New(clients.CRL, crl.Parse, log)
 	}

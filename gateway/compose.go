@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -21,6 +20,7 @@ import (
 	"tandem/bridge"
 	"tandem/bridge/admission"
 	"tandem/bridge/hiding"
+	"tandem/bridge/identity/watched"
 	"tandem/bridge/media"
 	"tandem/bridge/route"
 	"tandem/bridge/sdp"
@@ -352,17 +352,9 @@ func certPool(file string) (*x509.CertPool, error) {
 	if err != nil {
 		return nil, err
 	}
-	pool, err := readPool(text)
+	pool, err := watched.ReadPool(text)
 	if err != nil {
 		return nil, fmt.Errorf("%s %w", file, err)
-	}
-	return pool, nil
-}
-
-func readPool(text []byte) (*x509.CertPool, error) {
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(text) {
-		return nil, errors.New("holds no PEM certificate")
 	}
 	return pool, nil
 }

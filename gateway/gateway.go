@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"net/http"
 	"net/netip"
 	"os"
 	"sync"
@@ -13,25 +12,13 @@ import (
 	"time"
 
 	"tandem/bridge"
-	"tandem/bridge/identity"
 	"tandem/bridge/media"
-	"tandem/bridge/route"
 	"tandem/gateway/guard"
 	"tandem/sipside"
 	"tandem/sipside/transaction"
 	"tandem/turn"
-	"tandem/web"
 	"tandem/wss"
 )
-
-// Bounds of the nonces that are remembered to bring credentials back to whoever asked for them.
-const (
-	nonceLimit = 65536
-	nonceAge   = 10 * time.Minute
-)
-
-// closeTimeout bounds the closing of the doors after the last call.
-const closeTimeout = 5 * time.Second
 
 // Options are what an embedding program or a test gives beside the configuration; all may be left out.
 type Options struct {
@@ -90,159 +77,6 @@ type Gateway struct {
 	hurry    chan struct{} // closed by Close
 	once     sync.Once
 	done     chan struct{} // closed when all is closed
-}
-
-// New opens everything in the order of the picture: the doors, the media, the bridge, the listeners. Nothing is served yet.
-// Where something fails, what was opened is closed again.
-func New(cfg Config, o Options) (_ *Gateway, err error) {
-	if err := cfg.Validate(); err != nil {
-		return nil, err
-	}
-	g := &Gateway{
-		cfg: cfg, hurry: make(chan struct{}), done: make(chan struct{}), started: time.Now(),
-		qualities: newQualities(),
-	}
-	g.level.Set(cfg.Log.level())
-	g.log = newLogger(cfg.Log, &g.level, o.logTo())
-	g.loaded.at.Store(g.started.Unix())
-	defer func() {
-		if err != nil {
-			g.closeAll()
-		}
-	}()
-
-	if g.records, err = openRecords(cfg.Records.File, g.log); err != nil {
-		return nil, err
-	}
-	g.onClose(g.records.close)
-	webCerts, sipCerts, err := g.openCertificates()
-	if err != nil {
-		return nil, err
-	}
-
-	secret := cfg.secret(g.log)
-	gate, err := g.openGate(secret)
-	if err != nil {
-		return nil, err
-	}
-	g.guard = guard.New(cfg.Guard.guard(), guard.Options{Friend: g.spared, Keep: cfg.State != "", Log: g.log})
-	browsers := cfg.wss(o, browserGuard{g.guard}, g.log)
-	g.front = newFront(cfg.HTTPS, g.guard.Connection, g.guard.Known, g.log)
-	browsers.Authenticate, browsers.Crowd = cfg.authenticate(gate), g.front.webSockets
-	if g.wss, err = wss.New(browsers); err != nil {
-		return nil, err
-	}
-	store, err := g.openStore()
-	if err != nil {
-		return nil, err
-	}
-	if g.door, err = cfg.sipside(o, sipCerts, g.log); err != nil {
-		return nil, err
-	}
-	g.door.Guard = g.guard
-	if g.sip, err = sipside.Open(g.door); err != nil {
-		return nil, err
-	}
-	g.onClose(func() { g.sip.Close() })
-	sockets, err := listenWeb(cfg.HTTPS.Listen)
-	if err != nil {
-		return nil, err
-	}
-	g.onClose(func() { closeWeb(sockets) })
-	if g.media, err = media.Open(cfg.media(o, secureAddrs(sockets), g.log)); err != nil {
-		return nil, err
-	}
-	g.onClose(g.within("media", g.media.Close))
-	if g.turn, err = g.openTURN(webCerts, secret); err != nil {
-		return nil, err
-	}
-	if g.turn != nil {
-		g.onClose(g.turn.Close)
-	}
-	if g.tables, err = cfg.readTables(); err != nil {
-		return nil, err
-	}
-	g.routes.table.Store(route.New(cfg.routes(g.tables)))
-	g.events, g.webhook = sinks{g.records, g.qualities, o.Events}, newWebhook(g.log)
-	g.tolls = guard.NewTolls(g.log, g.raised)
-	if err = g.openState(); err != nil {
-		return nil, err
-	}
-	g.watchTolls(cfg, g.tables)
-	g.bridge = bridge.New(cfg.bridge(o, secret, g.log), bridge.Wiring{
-		Router:   &g.routes,
-		Tolls:    tollGuard{g.tolls},
-		Events:   g.events,
-		Store:    store,
-		Gate:     gate,
-		Nonces:   identity.NewNonces(nonceLimit, nonceAge, time.Now),
-		Media:    g.media,
-		Browsers: g.wss,
-		Backends: g.sip,
-		Load:     newHeadroom(g.media.Stats).load,
-	})
-
-	g.current, g.load = cfg, o.Load
-	ctx, cancel := context.WithCancel(context.Background())
-	g.onClose(cancel)
-	g.sources = &sources{
-		srv: g.sip.Service, changed: g.sourced, log: g.log, ctx: ctx,
-		named: map[string][]sipside.Member{}, asked: map[string]*asking{}, good: map[string]bool{},
-	}
-	if err = g.askSources(); err != nil {
-		return nil, err
-	}
-	go g.watchTables(ctx)
-	go g.webhook.run(ctx)
-	sip := func(w http.ResponseWriter, r *http.Request) { g.wss.Serve(w, r, g.bridge) }
-	g.onClose(g.within("browsers", g.wss.Shutdown))
-	g.web = openWeb(sockets, g.front, webTLS(webCerts, cfg.HTTPS.Clients, g.turn != nil, g.log), unscanned(pages(cfg.HTTPS, sip, g.iceServers(sockets), web.Handler(o.Demo)), g.guard), g.doors(), g.log)
-	g.onClose(g.within("https", g.web.shutdown))
-	if cfg.Admin.Listen.IsValid() {
-		if g.admin, err = openAdmin(cfg.Admin.Listen, g, g.log); err != nil {
-			return nil, err
-		}
-		g.opened = append([]func(){g.admin.close}, g.opened...) // the last to close: it tells of the rest
-	}
-	return g, nil
-}
-
-// openCertificates gives those of the browsers' listener and of tls:// towards the SIP world, which may be the same.
-func (g *Gateway) openCertificates() (forWeb, forSIP *certificates, err error) {
-	hosts, err := certificateHosts(g.cfg.HTTPS.Listen)
-	if err != nil {
-		return nil, nil, err
-	}
-	var pairs []Certificate
-	if own := (Certificate{g.cfg.HTTPS.Certificate, g.cfg.HTTPS.Key}); own.Certificate != "" {
-		pairs = append(pairs, own)
-	}
-	pairs = append(pairs, g.cfg.HTTPS.Certificates...)
-	if forWeb, err = openCertificates(pairs, hosts, g.log, time.Now); err != nil || g.cfg.SIP.Certificate == "" {
-		return forWeb, forWeb, err
-	}
-	forSIP, err = openCertificates([]Certificate{{g.cfg.SIP.Certificate, g.cfg.SIP.Key}}, nil, g.log, time.Now)
-	return forWeb, forSIP, err
-}
-
-func (g *Gateway) onClose(f func()) { g.opened = append(g.opened, f) }
-
-// within makes a close function of a Shutdown(ctx), bounded by closeTimeout.
-func (g *Gateway) within(what string, shutdown func(context.Context) error) func() {
-	return func() {
-		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
-		defer cancel()
-		if err := shutdown(ctx); err != nil {
-			g.log.Warn("not closed in order", "what", what, "error", err)
-		}
-	}
-}
-
-func (g *Gateway) closeAll() {
-	for i := len(g.opened) - 1; i >= 0; i-- {
-		g.opened[i]()
-	}
-	close(g.done)
 }
 
 // Run serves until ctx ends, a listener fails or Close, and then drains: not ready any more, no new calls, running ones go on

@@ -111,11 +111,6 @@ type Headers struct {
 	Remove []string          `yaml:"remove"`
 }
 
-// goes says whether a name is among the targets.
-func (r Route) goes(to string) bool {
-	return slices.ContainsFunc(r.To, func(t Target) bool { return t.Name == to })
-}
-
 func fromBrowsers(r Route) bool { return r.From == "" || r.From == route.Browsers }
 
 // backendNames are the pools and trunks, sorted.

@@ -327,7 +327,7 @@ func TestRTCPAllocatesNothing(t *testing.T) {
 	}{
 		{"reports to the phone", 0, func() { x.b.reportStream(x.w, 0); x.b.reportStream(x.w, 1) }},
 		{"reports to the browser", 2, func() { x.a.reportStream(x.w, 0); x.a.reportStream(x.w, 1) }},
-		{"rating", 0, func() { x.a.publish(x.w); x.b.publish(x.w) }},
+		{"rating", 0, func() { x.a.publish(); x.b.publish() }},
 		{"a NACK to the browser", 1, func() { x.b.receiveRTCP(x.w, nack) }},
 		{"the worker's round", 0, func() { x.w.clock += reportSteps; x.w.report() }},
 		{"a key frame of the phone", 0, func() { x.w.clock += keyFrameEvery; x.b.askKeyFrame(x.w, 1) }},

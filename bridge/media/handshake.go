@@ -53,7 +53,7 @@ func (a *association) run(e *Engine) outcome {
 	ctx, cancel := context.WithTimeout(e.ctx, a.limit)
 	defer cancel()
 	var verified sdp.Fingerprint
-	conn, err := a.open(e, func(raw [][]byte, _ [][]*x509.Certificate) error {
+	conn, err := a.open(func(raw [][]byte, _ [][]*x509.Certificate) error {
 		f, ok := matching(raw[0], a.fingerprints)
 		if !ok {
 			return errFingerprint
@@ -82,7 +82,7 @@ func (a *association) run(e *Engine) outcome {
 	return outcome{session: s, lastFlight: a.pipe.lastFlight(a.client)}
 }
 
-func (a *association) open(e *Engine, verify func([][]byte, [][]*x509.Certificate) error) (*dtls.Conn, error) {
+func (a *association) open(verify func([][]byte, [][]*x509.Certificate) error) (*dtls.Conn, error) {
 	shared := []dtls.Option{
 		dtls.WithCertificates(a.identity.certificate),
 		dtls.WithSRTPProtectionProfiles(srtpProfiles()...),

@@ -323,7 +323,7 @@ func (l *Leg) BeginClose() {
 func (l *Leg) release(w *worker) {
 	w.out.flush(w)
 	l.closed.Store(true)
-	l.publish(w)
+	l.publish()
 	l.unjoin(w)
 	for _, t := range l.transports() {
 		t.dtls.stop()

@@ -83,7 +83,7 @@ func (r *rating) rate(total reckoning, codec emodel.Codec, at emodel.Conditions)
 }
 
 // publish rates the leg's streams and shows how they do.
-func (l *Leg) publish(w *worker) {
+func (l *Leg) publish() {
 	if l.relay == nil {
 		return
 	}

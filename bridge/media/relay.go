@@ -129,7 +129,7 @@ func (l *Leg) unjoin(w *worker) {
 		return
 	}
 	for _, leg := range r.legs {
-		leg.publish(w)
+		leg.publish()
 		leg.endDigits(w)
 		leg.ear.forget()
 		leg.relay = nil

@@ -74,7 +74,7 @@ func (w *worker) reportOne(l *Leg) {
 			l.reportStream(w, i)
 		}
 	}
-	l.publish(w)
+	l.publish()
 	w.current = nil
 }
 

@@ -113,8 +113,8 @@ func TestEachLegsFiguresAreItsOwn(t *testing.T) {
 		browser.hear(t, sent, x.a, x.w.clock)
 		phone.hear(t, sent, x.b, x.w.clock)
 	}
-	x.a.publish(x.w)
-	x.b.publish(x.w)
+	x.a.publish()
+	x.b.publish()
 	clean, bad := x.a.Stats().Quality[0], x.b.Stats().Quality[0]
 	near := func(what string, got, want, within float64) {
 		t.Helper()

@@ -89,11 +89,7 @@ func (b *Browser) Do(ctx context.Context, req *sip.Request) (*sip.Response, erro
 		if err != nil {
 			return nil, err
 		}
-		again, err := b.answerChallenge(req, res, tried)
-		if err != nil {
-			return res, err
-		}
-		if !again {
+		if !b.answerChallenge(req, res, tried) {
 			return res, nil
 		}
 	}

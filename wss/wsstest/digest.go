@@ -12,19 +12,19 @@ import (
 
 // answerChallenge puts credentials into the request, makes it the next one (branch, CSeq + 1), and says whether it is to be
 // sent again. tried: it carried credentials already; then only a stale nonce is reason enough.
-func (b *Browser) answerChallenge(req *sip.Request, res *sip.Response, tried bool) (again bool, err error) {
+func (b *Browser) answerChallenge(req *sip.Request, res *sip.Response, tried bool) (again bool) {
 	challenge, credentials := "WWW-Authenticate", "Authorization"
 	switch res.StatusCode {
 	case sip.StatusUnauthorized:
 	case sip.StatusProxyAuthRequired:
 		challenge, credentials = "Proxy-Authenticate", "Proxy-Authorization"
 	default:
-		return false, nil
+		return false
 	}
 	headers := res.GetHeaders(challenge)
 	if len(headers) == 0 {
 		b.fault("%d without %s", res.StatusCode, challenge)
-		return false, nil
+		return false
 	}
 	if len(headers) > 1 {
 		b.fault("%d with %d challenges: JsSIP takes the first", res.StatusCode, len(headers))
@@ -34,25 +34,25 @@ func (b *Browser) answerChallenge(req *sip.Request, res *sip.Response, tried boo
 	password := b.password
 	b.mu.Unlock()
 	if password == "" { // JsSIP does not look at it then
-		return false, nil
+		return false
 	}
 	chal, err := digest.ParseChallenge(headers[0].Value())
 	if err != nil {
 		b.fault("a challenge that cannot be parsed: %v", err)
-		return false, nil
+		return false
 	}
 	if tried && !chal.Stale {
-		return false, nil
+		return false
 	}
 	value, err := credentialsFor(chal, req, user, password)
 	if err != nil {
 		b.fault("%v", err)
-		return false, nil
+		return false
 	}
 	req.RemoveHeader(credentials)
 	req.AppendHeader(sip.NewHeader(credentials, value))
 	next(req, b.Via())
-	return true, nil
+	return true
 }
 
 // credentialsFor computes what JsSIP would: MD5 or nothing, auth-int where it is offered.

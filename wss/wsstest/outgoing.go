@@ -72,13 +72,14 @@ func (c *Call) follow(x *exchange, req *sip.Request) {
 			c.onSuccess(res)
 		default:
 			_ = b.Send(b.belongingTo(req, sip.ACK, res.To()))
-			retry, err := c.retry(req, res, tried)
-			if err != nil || retry == nil {
+			retry := c.retry(req, res, tried)
+			if retry == nil {
 				c.end(res, fmt.Sprintf("%d %s", res.StatusCode, res.Reason))
 				return
 			}
 			tried = true
 			x.drop()
+			var err error
 			if x, err = b.begin(retry); err != nil {
 				c.end(nil, err.Error())
 				return
@@ -227,9 +228,9 @@ func (c *Call) describe(res *sip.Response) bool {
 }
 
 // retry is the INVITE again with credentials; nil where the refusal is final.
-func (c *Call) retry(req *sip.Request, res *sip.Response, tried bool) (*sip.Request, error) {
+func (c *Call) retry(req *sip.Request, res *sip.Response, tried bool) *sip.Request {
 	if !isChallenge(res) {
-		return nil, nil
+		return nil
 	}
 	b := c.browser()
 	again := sip.NewRequest(req.Method, req.Recipient)
@@ -239,12 +240,11 @@ func (c *Call) retry(req *sip.Request, res *sip.Response, tried bool) (*sip.Requ
 		}
 	}
 	again.SetBody(req.Body())
-	ok, err := b.answerChallenge(again, res, tried)
-	if err != nil || !ok {
-		return nil, err
+	if !b.answerChallenge(again, res, tried) {
+		return nil
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.invite = again
-	return again, nil
+	return again
 }

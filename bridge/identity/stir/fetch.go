@@ -19,6 +19,7 @@ import (
 	"syscall"
 	"time"
 
+	"tandem/bridge/identity/watched"
 	"tandem/turn/ranges"
 )
 
@@ -130,7 +131,7 @@ func (c FetchConfig) client() (*http.Client, error) {
 	if c.CA != "" {
 		text, err := os.ReadFile(c.CA)
 		if err == nil {
-			settings.RootCAs, err = readPool(text)
+			settings.RootCAs, err = watched.ReadPool(text)
 		}
 		if err != nil {
 			return nil, err

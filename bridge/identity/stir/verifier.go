@@ -5,7 +5,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/x509"
-	"errors"
 	"log/slog"
 	"net/http"
 	"reflect"
@@ -54,7 +53,7 @@ func newVerifier(cfg Config, log *slog.Logger, now func() time.Time) *Verifier {
 		cfg.MaxAge = time.Minute
 	}
 	cfg.Fetch = cfg.Fetch.withDefaults()
-	v := &Verifier{cfg: cfg, ca: watched.New(cfg.CA, readPool, log), now: now, from: newCertificates(cfg.Fetch, now, log)}
+	v := &Verifier{cfg: cfg, ca: watched.New(cfg.CA, watched.ReadPool, log), now: now, from: newCertificates(cfg.Fetch, now, log)}
 	if cfg.CRL != "" {
 		v.crl = watched.New(cfg.CRL, crl.Parse, log)
 	}
@@ -63,14 +62,6 @@ func newVerifier(cfg Config, log *slog.Logger, now func() time.Time) *Verifier {
 
 // Like says whether another verifier would do the same; then this one, which knows certificates already, can stay.
 func (v *Verifier) Like(other *Verifier) bool { return reflect.DeepEqual(v.cfg, other.cfg) }
-
-func readPool(text []byte) (*x509.CertPool, error) {
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(text) {
-		return nil, errors.New("there is no certificate in PEM")
-	}
-	return pool, nil
-}
 
 // Request is what a request says of itself.
 type Request struct {
@@ -88,7 +79,7 @@ type Verified struct {
 	OrigID string
 }
 
-// Verify looks for a PASSporT that proves who calls (RFC 8224 §6.2): of several one that holds is enough. It waits for a
+// Verify looks for a PASSporT that proves who calls (RFC 8224 §6.2): of several one that holds is enough. It waits for
 // certificates as long as FetchConfig.Timeout says, or ctx. Those of other types (div, RFC 8946) are not looked at.
 func (v *Verifier) Verify(ctx context.Context, r Request) (Verified, *Fault) {
 	if !slices.ContainsFunc(r.Callers, func(n string) bool { return n != "" }) {
