@@ -13,6 +13,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"tandem/sipside/raw"
 )
 
 // packetSocket is a UDP socket that one goroutine reads in batches and any writes. The runtime's poller knows an epoll that holds it,
@@ -85,8 +87,8 @@ func (p *packetSocket) duplicate(sock *net.UDPConn) error {
 }
 
 func (p *packetSocket) watch() (err error) {
-	if p.timer, err = unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK); err != nil {
-		return os.NewSyscallError("timerfd_create", err)
+	if p.timer, err = raw.NewTimer(); err != nil {
+		return err
 	}
 	if p.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return os.NewSyscallError("epoll_create1", err)
@@ -224,20 +226,15 @@ func (b *inbox) zone(index uint32) string {
 // wait ends when the socket has something.
 func (p *packetSocket) wait() error {
 	armed := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLONESHOT, Fd: forSocket}
-	p.control(func(fd uintptr) {
-		_, _, _ = syscall.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(p.epoll), unix.EPOLL_CTL_MOD, fd, uintptr(unsafe.Pointer(&armed)), 0, 0)
-	})
+	p.control(func(fd uintptr) { _ = raw.Watch(p.epoll, int(fd), &armed) })
 	return p.sleep()
 }
 
 // collect lets datagrams come for d, above zero.
 func (p *packetSocket) collect(d time.Duration) {
 	p.drained = false
-	spec, set := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(d))}, false
-	p.control(func(uintptr) {
-		_, _, errno := syscall.RawSyscall6(unix.SYS_TIMERFD_SETTIME, uintptr(p.timer), 0, uintptr(unsafe.Pointer(&spec)), 0, 0, 0)
-		set = errno == 0
-	})
+	set := false
+	p.control(func(uintptr) { set = raw.SetTimer(p.timer, d) == nil })
 	if set {
 		_ = p.sleep() // who reads sees a closed socket
 	}
@@ -253,22 +250,16 @@ func (p *packetSocket) sleep() error {
 
 // happened takes the epoll's events.
 func (p *packetSocket) happened(epoll uintptr) bool {
-	n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, epoll, uintptr(unsafe.Pointer(&p.events[0])), uintptr(len(p.events)), 0, 0, 0)
-	if errno != 0 || n == 0 {
-		return false
-	}
+	n := raw.Poll(int(epoll), p.events[:])
 	for _, e := range p.events[:n] {
 		switch {
 		case e.Fd == forTimer:
-			p.control(func(uintptr) {
-				var b [8]byte
-				_, _, _ = syscall.RawSyscall(unix.SYS_READ, uintptr(p.timer), uintptr(unsafe.Pointer(&b)), uintptr(len(b)))
-			})
+			p.control(func(uintptr) { raw.ReadTimer(p.timer) })
 		case e.Events&unix.EPOLLERR != 0:
 			p.failed = true
 		}
 	}
-	return true
+	return n > 0
 }
 
 // How often, and how long each time, a write waits for room in the socket's buffer.
@@ -307,13 +298,11 @@ func (p *packetSocket) sendOnce(data []byte, to netip.AddrPort) syscall.Errno {
 	if !p.open {
 		return unix.EBADF
 	}
-	_, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(p.fd), uintptr(unsafe.Pointer(&data[0])), uintptr(len(data)),
-		unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, uintptr(unsafe.Pointer(&name)), size)
-	return errno
+	return raw.SendOne(p.fd, data, (*byte)(unsafe.Pointer(&name)), size)
 }
 
 // writeName makes the kernel's form of an address and gives its size.
-func writeName(name *unix.RawSockaddrInet6, to netip.AddrPort) uintptr {
+func writeName(name *unix.RawSockaddrInet6, to netip.AddrPort) uint32 {
 	port := (*[2]byte)(unsafe.Pointer(&name.Port))
 	binary.BigEndian.PutUint16(port[:], to.Port())
 	addr := to.Addr()
@@ -323,19 +312,8 @@ func writeName(name *unix.RawSockaddrInet6, to netip.AddrPort) uintptr {
 		return unix.SizeofSockaddrInet4
 	}
 	name.Family, name.Addr = unix.AF_INET6, addr.As16()
-	if zone := addr.Zone(); zone != "" {
-		name.Scope_id = link(zone)
-	}
+	name.Scope_id = uint32(link(addr.Zone()))
 	return unix.SizeofSockaddrInet6
-}
-
-// link is a zone's index; 0 where there is none.
-func link(zone string) uint32 {
-	if found, err := net.InterfaceByName(zone); err == nil {
-		return uint32(found.Index)
-	}
-	index, _ := strconv.ParseUint(zone, 10, 32)
-	return uint32(index)
 }
 
 // awaitRoom waits until the socket takes more; a call that may last, so the scheduler is told.

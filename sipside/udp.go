@@ -70,7 +70,7 @@ func (u *udpListener) flow(to netip.AddrPort) *datagram {
 	defer u.mu.Unlock()
 	d := u.flows[to]
 	if d == nil {
-		d = &datagram{u: u, to: to, id: "udp/" + u.local.String() + "/" + to.String()}
+		d = &datagram{u: u, to: to, name: byIndex(to), id: "udp/" + u.local.String() + "/" + to.String()}
 		if len(u.flows) >= maxFlows {
 			clear(u.flows)
 		}
@@ -141,9 +141,10 @@ func (u *udpListener) arrived(data []byte, from netip.AddrPort) {
 
 // datagram is the flow from a UDP socket to a peer.
 type datagram struct {
-	u  *udpListener
-	to netip.AddrPort
-	id string
+	u    *udpListener
+	to   netip.AddrPort
+	name netip.AddrPort // the same as the socket wants it
+	id   string
 }
 
 var _ transaction.Flow = (*datagram)(nil)
@@ -151,15 +152,16 @@ var _ transaction.Flow = (*datagram)(nil)
 // Send never blocks beyond the copy into the socket's buffer. A write reports, instead of writing, what ICMP said of an
 // earlier datagram, perhaps to somebody else: then it is tried again.
 func (d *datagram) Send(data []byte) error {
-	err := d.u.sock.send(data, d.to)
+	err := d.u.sock.send(data, d.name)
 	for range maxPendingErrors {
 		if err == nil || !saidByICMP(err) {
 			break
 		}
 		d.u.e.spawn(d.u.unreachable)
-		err = d.u.sock.send(data, d.to)
+		err = d.u.sock.send(data, d.name)
 	}
 	if err != nil {
+		d.u.forget(d)
 		return fmt.Errorf("send to %s: %w", d.to, err)
 	}
 	d.u.e.sent(data, udp, d.u.local, d.to)
@@ -171,3 +173,12 @@ const maxPendingErrors = 3
 
 func (d *datagram) Reliable() bool   { return false }
 func (d *datagram) Identity() string { return d.id }
+
+// forget has the way to a peer made anew: its link may have another number by then.
+func (u *udpListener) forget(d *datagram) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.flows[d.to] == d {
+		delete(u.flows, d.to)
+	}
+}
