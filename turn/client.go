@@ -36,7 +36,8 @@ type client struct {
 	denied  bool           // the request in hand asks for a peer that is not open
 	from    netip.AddrPort // who sent it
 	reply   netip.AddrPort // the same, as the socket names it
-	instead []byte         // what pion's refusal of the request in hand is replaced by; nil: nothing
+	refusal stun.ErrorCode // what the request in hand is refused by; 0: pion's code
+	key     []byte         // by which it was signed; nil: it is not known whose it is
 }
 
 func (s *Server) newClient(conn net.PacketConn, stream net.Conn) *client {
@@ -98,7 +99,7 @@ func (c *client) ReadFrom(b []byte) (int, net.Addr, error) {
 			}
 			continue
 		}
-		c.isSTUN, c.denied, c.instead = false, false, nil
+		c.isSTUN, c.denied, c.refusal, c.key = false, false, 0, nil
 		if n > 0 && b[0] < 4 { // RFC 7983: the rest is ChannelData
 			c.message.Raw = append(c.message.Raw[:0], b[:n]...)
 			c.isSTUN = c.message.Decode() == nil
@@ -131,55 +132,36 @@ func (c *client) read(b []byte) (n int, err error) {
 
 // The types of messages of ours that WriteTo looks at; nothing that a peer sent begins like them.
 const (
-	allocateSuccess  = 0x0103
-	refreshSuccess   = 0x0104
-	channelBindError = 0x0119
+	allocateSuccess = 0x0103
+	refreshSuccess  = 0x0104
+	anyError        = 0x0110
 )
 
-// WriteTo implements net.PacketConn. It learns from a success until when the allocation runs.
+// WriteTo implements net.PacketConn. It learns from a success until when the allocation runs, and corrects errors.
 func (c *client) WriteTo(b []byte, addr net.Addr) (int, error) {
 	if len(b) < 20 || b[0] != 1 {
 		return c.PacketConn.WriteTo(b, addr)
 	}
-	if c.instead != nil {
-		if _, err := c.PacketConn.WriteTo(c.instead, addr); err != nil {
+	kind := binary.BigEndian.Uint16(b)
+	if kind&anyError == anyError {
+		corrected, err := c.correct(b)
+		if err != nil {
+			return 0, err
+		}
+		if _, err := c.PacketConn.WriteTo(corrected, addr); err != nil {
 			return 0, err
 		}
 		return len(b), nil
 	}
-	switch binary.BigEndian.Uint16(b) {
-	case allocateSuccess, refreshSuccess:
+	if kind == allocateSuccess || kind == refreshSuccess {
 		var m stun.Message
 		if stun.Decode(b, &m) == nil {
 			if life, err := m.Get(stun.AttrLifetime); err == nil && len(life) == 4 {
 				c.relays.extend(addrPortOf(addr), time.Duration(binary.BigEndian.Uint32(life))*time.Second)
 			}
 		}
-	case channelBindError:
-		forbidden, err := forbid(b)
-		if err != nil {
-			return 0, err
-		}
-		if _, err := c.PacketConn.WriteTo(forbidden, addr); err != nil {
-			return 0, err
-		}
-		return len(b), nil
 	}
 	return c.PacketConn.WriteTo(b, addr)
-}
-
-// forbid puts 403 (RFC 8656 §12.2) in the place of pion's 401 for a peer that is not open, which sends clients off to authenticate again.
-func forbid(b []byte) ([]byte, error) {
-	var m stun.Message
-	var code stun.ErrorCodeAttribute
-	if stun.Decode(b, &m) != nil || code.GetFrom(&m) != nil || code.Code != stun.CodeUnauthorized || m.Contains(stun.AttrNonce) {
-		return b, nil
-	}
-	forbidden, err := stun.Build(stun.NewTransactionIDSetter(m.TransactionID), m.Type, stun.CodeForbidden)
-	if err != nil {
-		return nil, err
-	}
-	return forbidden.Raw, nil
 }
 
 // authenticate is pion's AuthHandler.
@@ -188,6 +170,7 @@ func (c *client) authenticate(r *pion.RequestAttributes) (user string, key []byt
 		return "", nil, false
 	}
 	if c.server.bans(c.from.Addr(), r.Username) {
+		c.refusal = stun.CodeUnauthorized
 		return "", nil, false
 	}
 	user, key, refused := c.server.authenticate(&c.message, r.Username, r.Realm, r.Method)
@@ -196,11 +179,13 @@ func (c *client) authenticate(r *pion.RequestAttributes) (user string, key []byt
 		if c.server.cfg.Guard != nil && (refused == RefusedForged || refused == RefusedUser) {
 			c.server.cfg.Guard.Wrong(c.from.Addr(), r.Username, c.network)
 		}
+		c.refusal = stun.CodeUnauthorized
 		return "", nil, false
 	}
-	if c.instead = c.mismatch(r.Method, user, key); c.instead != nil {
-		c.server.count.refuse(RefusedMismatch)
-		return "", nil, false // pion answers, and that is replaced
+	c.key = key
+	if c.refusal, refused = c.unfit(r.Method, user); c.refusal != 0 {
+		c.server.count.refuse(refused)
+		return "", nil, false // pion answers, and correct says what
 	}
 	c.denied = r.Method == stun.MethodChannelBind && c.bindsDenied()
 	return user, key, true
@@ -213,27 +198,6 @@ func (s *Server) bans(from netip.Addr, user string) bool {
 	}
 	s.count.refuse(RefusedBanned)
 	return true
-}
-
-// mismatch answers a request about an allocation that is not there (437), or another user's (441, RFC 8656 §5), which pion would leave
-// unanswered: a client whose allocation has ended without its knowing would wait in vain. Nil: there is one.
-func (c *client) mismatch(method stun.Method, user string, key []byte) []byte {
-	if method != stun.MethodRefresh && method != stun.MethodCreatePermission && method != stun.MethodChannelBind {
-		return nil
-	}
-	code := stun.CodeAllocMismatch
-	if r := c.relays.of(c.from); r != nil {
-		if r.user == user {
-			return nil
-		}
-		code = stun.CodeWrongCredentials
-	}
-	m, err := stun.Build(stun.NewTransactionIDSetter(c.message.TransactionID), stun.NewType(method, stun.ClassErrorResponse), code,
-		stun.MessageIntegrity(key))
-	if err != nil {
-		return nil
-	}
-	return m.Raw
 }
 
 // bindsDenied says whether the ChannelBind in hand is for a port that is not open: a permission's rule knows addresses only.
@@ -253,12 +217,12 @@ func (c *client) bindsDenied() bool {
 // permit is pion's PermissionHandler.
 func (c *client) permit(from net.Addr, peer net.IP) bool {
 	if !c.relays.steady(addrPortOf(from)) {
-		c.server.count.refuse(RefusedEnding)
+		c.refuse(RefusedEnding, stun.CodeForbidden)
 		return false
 	}
 	addr, ok := netip.AddrFromSlice(peer)
 	if !ok || c.denied || !c.server.policy.allowsSome(addr) {
-		c.server.count.refuse(RefusedPeer)
+		c.refuse(RefusedPeer, stun.CodeForbidden)
 		return false
 	}
 	return true
@@ -268,7 +232,7 @@ func (c *client) permit(from net.Addr, peer net.IP) bool {
 func (c *client) quota(user, _ string, source net.Addr) bool {
 	why := c.server.ledger.ask(user, addrPortOf(source).Addr())
 	if why != "" {
-		c.server.count.refuse(why)
+		c.refuse(why, exhausted(why))
 	}
 	return why == ""
 }

@@ -128,7 +128,7 @@ func openPlane(t *testing.T) (*Server, *testPlane, *talker) {
 		c.Plane, c.Peers.Media = plane, []Media{same(mediaSeen)}
 		c.Relay = []Address{{Listen: netip.MustParseAddr("10.0.0.1"), Advertise: netip.MustParseAddr("192.0.2.1")}}
 	})
-	talker := &talker{t: t, conn: &memoryClient{in}, to: in.LocalAddr(), nonce: stun.NewNonce("nobody's")}
+	talker := &talker{t: t, conn: &memoryClient{in}, to: in.LocalAddr(), nonce: stun.NewNonce("nobody's"), password: "wonder"}
 	return s, plane, talker
 }
 

@@ -12,21 +12,23 @@ import (
 
 // talker is a client that says what a library would not.
 type talker struct {
-	t     *testing.T
-	conn  net.PacketConn
-	to    net.Addr
-	nonce stun.Setter
+	t        *testing.T
+	conn     net.PacketConn
+	to       net.Addr
+	nonce    stun.Setter
+	password string
 }
 
 func newTalker(t *testing.T, s *Server) *talker {
-	return &talker{t: t, conn: dial(t, s, "udp"), to: net.UDPAddrFromAddrPort(s.Addrs()[0].Addr), nonce: stun.NewNonce("nobody's")}
+	return &talker{t: t, conn: dial(t, s, "udp"), to: net.UDPAddrFromAddrPort(s.Addrs()[0].Addr), nonce: stun.NewNonce("nobody's"), password: "wonder"}
 }
 
-// ask sends a request as alice and gives the answer with its error code, 0 for a success. A nonce that comes with it is the next one.
+// ask sends a request as alice and gives the answer with its error code, 0 for a success. A nonce that comes with it is the next one;
+// what comes without is signed (RFC 8489 §9.2.4).
 func (c *talker) ask(method stun.Method, attributes ...stun.Setter) (answer *stun.Message, code stun.ErrorCode) {
 	c.t.Helper()
 	setters := append([]stun.Setter{stun.TransactionID, stun.NewType(method, stun.ClassRequest)}, attributes...)
-	setters = append(setters, stun.NewUsername("alice"), stun.NewRealm("tandem"), c.nonce, stun.MessageIntegrity(pion.GenerateAuthKey("alice", "tandem", "wonder")))
+	setters = append(setters, stun.NewUsername("alice"), stun.NewRealm("tandem"), c.nonce, stun.MessageIntegrity(pion.GenerateAuthKey("alice", "tandem", c.password)))
 	request, err := stun.Build(setters...)
 	if err != nil {
 		c.t.Fatal(err)
@@ -48,6 +50,8 @@ func (c *talker) ask(method stun.Method, attributes ...stun.Setter) (answer *stu
 	var fresh stun.Nonce
 	if fresh.GetFrom(answer) == nil {
 		c.nonce = fresh
+	} else if err := stun.MessageIntegrity(pion.GenerateAuthKey("alice", "tandem", c.password)).Check(answer); err != nil {
+		c.t.Errorf("the answer %v is not signed: %v", answer, err)
 	}
 	return answer, code
 }
@@ -74,6 +78,40 @@ func TestNonces(t *testing.T) {
 	}
 	if _, code := c.ask(stun.MethodAllocate, udpTransport); code != 0 {
 		t.Fatalf("the fresh nonce: %d", code)
+	}
+}
+
+// Whoever signs wrongly is asked for credentials again (RFC 8489 §9.2.4), by a nonce that is good.
+func TestWrongPassword(t *testing.T) {
+	t.Parallel()
+	c := newTalker(t, open(t, nil))
+	c.password = "thunder"
+	c.ask(stun.MethodAllocate, udpTransport)
+	answer, code := c.ask(stun.MethodAllocate, udpTransport)
+	var realm stun.Realm
+	if code != stun.CodeUnauthorized || realm.GetFrom(answer) != nil || realm.String() != "tandem" || answer.Contains(stun.AttrMessageIntegrity) {
+		t.Fatal(answer)
+	}
+	c.password = "wonder"
+	if _, code := c.ask(stun.MethodAllocate, udpTransport); code != 0 {
+		t.Errorf("the right password after it: %d", code)
+	}
+}
+
+// A user's own quota is told from the server's (RFC 8656 §19).
+func TestQuotasAreToldApart(t *testing.T) {
+	t.Parallel()
+	for want, quota := range map[stun.ErrorCode]Quota{
+		stun.CodeAllocQuotaReached: {User: 1}, stun.CodeInsufficientCapacity: {Total: 1},
+	} {
+		s := open(t, func(c *Config) { c.Quota = quota })
+		for _, want := range []stun.ErrorCode{0, want} {
+			c := newTalker(t, s)
+			c.ask(stun.MethodAllocate, udpTransport)
+			if _, code := c.ask(stun.MethodAllocate, udpTransport); code != want {
+				t.Errorf("%+v: %d, want %d", quota, code, want)
+			}
+		}
 	}
 }
 
@@ -121,7 +159,8 @@ func TestAllocationsThatAreRefused(t *testing.T) {
 		"no transport":   {nil, stun.CodeBadRequest},
 		"SCTP":           {[]stun.Setter{attribute(stun.AttrRequestedTransport, 132, 0, 0, 0)}, stun.CodeUnsupportedTransProto},
 		"a third family": {[]stun.Setter{udpTransport, attribute(stun.AttrRequestedAddressFamily, 3, 0, 0, 0)}, stun.CodeAddrFamilyNotSupported},
-		"TCP":            {[]stun.Setter{attribute(stun.AttrRequestedTransport, 6, 0, 0, 0)}, stun.CodeInsufficientCapacity},
+		"TCP":            {[]stun.Setter{attribute(stun.AttrRequestedTransport, 6, 0, 0, 0)}, stun.CodeUnsupportedTransProto},
+		"DF":             {[]stun.Setter{udpTransport, attribute(stun.AttrDontFragment)}, stun.CodeUnknownAttribute},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := open(t, nil)

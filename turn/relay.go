@@ -110,7 +110,7 @@ func (r *relays) AllocatePacketConn(c pion.AllocateListenerConfig) (net.PacketCo
 		return nil, nil, fmt.Errorf("turn: no relay address for %s", c.Network)
 	}
 	if why := s.ledger.take(c.UserID); why != "" {
-		s.count.refuse(why)
+		r.client.refuse(why, exhausted(why))
 		return nil, nil, errQuota
 	}
 	out := &relay{server: s, group: r, from: r.client.from, reply: r.client.reply, user: c.UserID, until: time.Now().Add(s.quota.Lifetime)}
