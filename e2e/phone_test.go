@@ -58,11 +58,10 @@ func TestPhoneSettings(t *testing.T) {
 	alice.Press("button", "Test the microphone")
 	alice.Meets("Microphone level", "the test is over", func(level int) bool { return level == 0 })
 	alice.Press("button", "Test the speaker")
-	for _, kind := range []string{"Microphone", "Speaker"} {
-		alice.Focus("combobox", kind)
-		alice.Type(kb.ArrowDown)
-		alice.Reads("combobox", kind, "")
-	}
+	alice.Focus("combobox", "Microphone")
+	alice.Type(kb.ArrowDown)
+	alice.Focus("combobox", "Speaker")
+	alice.Type(kb.ArrowDown)
 	alice.Press("checkbox", "Ring when a call comes")
 	alice.Press("checkbox", "Show a notification when a call comes")
 	alice.Press("button", "Dial")
@@ -73,6 +72,11 @@ func TestPhoneSettings(t *testing.T) {
 	alice.Picture("history")
 	alice.Press("button", "Call 600 again…")
 	alice.Meets("Their level", "the echo is heard again", loud)
+	alice.Press("button", "Hang up")
+	alice.Press("button", "Call") // of nobody: whom alice has called last
+	alice.Reads("textbox", "Number or name", "600")
+	alice.Press("button", "601")
+	alice.Meets("Their level", "the tone is heard", loud)
 	alice.Press("button", "Hang up")
 	alice.Press("button", "History")
 	alice.Press("button", "Clear the history")
@@ -103,12 +107,32 @@ func TestPhoneCalls(t *testing.T) {
 	bob.Meets("Their level", "the call is taken back", loud)
 	alice.Press("button", "Keypad")
 	alice.Press("button", "5")
+	alice.Type("#")
+	alice.Reads("status", "Digits sent", "5#")
 	alice.Type(kb.Escape)
 	alice.Finds("button", "Keypad", "aria-pressed", "false")
 	alice.Reads("timer", "Duration", ":")
+	alice.Press("button", "Sound")
+	alice.Focus("combobox", "Microphone")
+	alice.Type(kb.ArrowDown)
+	alice.Press("button", "bob, talking")
+	bob.Meets("Their level", "the other microphone is heard", loud)
+	alice.Press("button", "Add call")
+	alice.Reads("textbox", "Number or name", "")
+	alice.Press("button", "bob, talking")
 
 	carol.Write("Number or name", "bob")
 	carol.Press("button", "Call")
+	bob.Press("button", "Decline carol")
+	carol.Reads("status", "", "bob declined the call.")
+	carol.Write("Number or name", "bob"+kb.Enter)
+	bob.Press("button", "Answer carol")
+	carol.Meets("Their level", "bob is heard", loud)
+	bob.Press("button", "Hang up")
+	carol.Reads("button", "Dial", "Dial")
+	bob.Press("button", "Hold")
+	alice.Meets("Their level", "bob is back", loud)
+	carol.Write("Number or name", "bob"+kb.Enter)
 	bob.Press("button", "carol, is calling")
 	bob.Picture("second-call")
 	bob.Press("button", "Answer")
@@ -130,7 +154,8 @@ func TestPhoneCalls(t *testing.T) {
 	}
 	carol.Reads("textbox", "Number or name", "6*#")
 	carol.Press("button", "Delete the last character")
-	carol.Reads("textbox", "Number or name", "6*")
+	carol.Hold("button", "0", func() { carol.Reads("textbox", "Number or name", "6*+") })
+	carol.Reads("textbox", "Number or name", "6*+")
 }
 
 // Transfers: at once, and after having asked.
@@ -188,4 +213,20 @@ func TestPhoneTellsWhy(t *testing.T) {
 	bob.Reads("button", "Answer", "Answer")
 	alice.Press("button", "Cancel")
 	bob.Reads("status", "", "You missed a call from alice.")
+	bob.Reads("button", "History", "1 missed call")
+	bob.Press("button", "History")
+	bob.Reads("list", "Past calls", "missed")
+	bob.Press("button", "Dial")
+	alice.Press("button", "Dial")
+	for _, row := range []struct{ fault, notice string }{
+		{"NotAllowedError", "allow it beside the address bar"},
+		{"NotFoundError", "No microphone was found"},
+		{"NotReadableError", "another program may hold it"},
+		{"AbortError", "could not be opened"},
+	} {
+		alice.Does("((name) => { navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('', name)); })", row.fault)
+		alice.Write("Number or name", "bob"+kb.Enter)
+		alice.Reads("status", "", row.notice)
+		alice.Reads("button", "Dial", "Dial")
+	}
 }

@@ -26,19 +26,42 @@ func get(t *testing.T, path string) string {
 // Every file that a page or module names is served by the gateway itself, and nothing comes from elsewhere.
 func TestPagesNameOnlyOwnFiles(t *testing.T) {
 	named := regexp.MustCompile(`(?:src|href)="([^"]+)"|from '([^']+)'`)
-	for _, page := range []string{"/", "/phone.js", "/page.js", "/calls.js", "/call.js"} {
+	for _, page := range []string{"/", "/phone.js", "/page.js", "/calls.js", "/call.js", "/lines.js"} {
 		text := get(t, page)
 		found := named.FindAllStringSubmatch(text, -1)
 		if len(found) == 0 {
 			t.Errorf("%s names no file: the test has lost its way", page)
 		}
 		for _, m := range found {
-			name := strings.TrimPrefix(m[1]+m[2], "./")
+			name, _, _ := strings.Cut(strings.TrimPrefix(m[1]+m[2], "./"), "#")
 			if strings.Contains(name, "//") {
 				t.Errorf("%s asks somebody else: %s", page, name)
 				continue
 			}
 			get(t, "/"+name)
+		}
+	}
+}
+
+// Every picture that a page or module names is in icons.svg.
+func TestPictures(t *testing.T) {
+	icons := get(t, "/icons.svg")
+	used := regexp.MustCompile(`icons\.svg#([a-z]+)|icon\('([a-z]+)'\)|action\('[A-Z][a-z]+', '([a-z]+)'|\? '([a-z]+)' : '([a-z]+)'\), name`)
+	for page, least := range map[string]int{"/": 15, "/page.js": 3, "/lines.js": 2} {
+		names := 0
+		for _, m := range used.FindAllStringSubmatch(get(t, page), -1) {
+			for _, name := range m[1:] {
+				if name == "" {
+					continue
+				}
+				names++
+				if !strings.Contains(icons, `<symbol id="`+name+`"`) {
+					t.Errorf("%s: no picture %q", page, name)
+				}
+			}
+		}
+		if names < least {
+			t.Errorf("%s names %d pictures: the test has lost its way", page, names)
 		}
 	}
 }

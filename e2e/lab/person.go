@@ -13,6 +13,7 @@ import (
 	"github.com/chromedp/cdproto/accessibility"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/dom"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
@@ -32,7 +33,29 @@ func (tab *Tab) Person(t testing.TB) *Person { return &Person{t: t, tab: tab} }
 // Press clicks on the middle of what has this role and name.
 func (p *Person) Press(role, name string) {
 	p.t.Helper()
-	p.until("press "+role+" "+name, func(ctx context.Context) error {
+	p.at("press", role, name, func(ctx context.Context, x, y float64) error {
+		return chromedp.Do(ctx, chromedp.MouseClickXY(x, y))
+	})
+}
+
+// Hold presses on the middle of what has this role and name, and lets go after something was done.
+func (p *Person) Hold(role, name string, do func()) {
+	p.t.Helper()
+	mouse := func(kind input.DispatchMouseEventType) func(context.Context, float64, float64) error {
+		return func(ctx context.Context, x, y float64) error {
+			_, err := chromedp.Call(ctx, input.DispatchMouseEvent, input.DispatchMouseEventParams{Type: kind, X: x, Y: y, Button: input.MouseButtonLeft, ClickCount: 1})
+			return err
+		}
+	}
+	p.at("hold", role, name, mouse(input.DispatchMouseEventTypeMousePressed))
+	do()
+	p.at("let go of", role, name, mouse(input.DispatchMouseEventTypeMouseReleased))
+}
+
+// at does something at the middle of what has this role and name.
+func (p *Person) at(what, role, name string, do func(ctx context.Context, x, y float64) error) {
+	p.t.Helper()
+	p.until(what+" "+role+" "+name, func(ctx context.Context) error {
 		node, err := find(ctx, role, name)
 		if err != nil {
 			return err
@@ -46,7 +69,7 @@ func (p *Person) Press(role, name string) {
 			return fmt.Errorf("%s %q has no place on the page", role, name)
 		}
 		q := quads.Quads[0]
-		return chromedp.Do(ctx, chromedp.MouseClickXY((q[0]+q[4])/2, (q[1]+q[5])/2))
+		return do(ctx, (q[0]+q[4])/2, (q[1]+q[5])/2)
 	})
 }
 
@@ -135,6 +158,12 @@ func (p *Person) Picture(name string) {
 	if err != nil {
 		p.t.Fatalf("picture %s: %v", name, err)
 	}
+}
+
+// Does has the page call a function first, for what no person can bring about.
+func (p *Person) Does(function string, args ...any) {
+	p.t.Helper()
+	p.tab.Do(p.t, nil, function, args...)
 }
 
 // until tries until it works: pages change while one looks.

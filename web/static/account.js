@@ -28,6 +28,8 @@ export class Account {
       return [];
     }
   }
+  // left says whether the user signed out, so that the next page waits for him
+  get left() { return this.storage.getItem('left') !== null; }
   remember({ user, domain, password }) {
     const others = this.remembered.filter((a) => a.user !== user || a.domain !== domain);
     this.storage.setItem('accounts', JSON.stringify([{ user, domain, password }, ...others]));
@@ -38,6 +40,7 @@ export class Account {
   // start registers; throws when the account's words make no SIP address
   start({ user, domain, password, keep }) {
     this.stop();
+    this.storage.removeItem('left');
     this.user = user;
     this.host = domain || location.hostname;
     const scheme = location.protocol === 'https:' ? 'wss' : 'ws';
@@ -73,6 +76,11 @@ export class Account {
   }
   // address makes a SIP address of what a person typed
   address(target) { return target.includes('@') ? target : `sip:${encodeURIComponent(target)}@${this.host}`; }
+  // leave signs out
+  leave() {
+    this.stop();
+    this.storage.setItem('left', '');
+  }
   stop() {
     const { ua } = this;
     this.ua = null;

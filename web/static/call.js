@@ -4,6 +4,7 @@ import { Quality } from './quality.js';
 
 const again = 200; // ms until a change that the session could not take yet is tried again
 const broken = 3000; // ms without ICE connectivity after which a new path is looked for
+const digits = 20; // of those sent, that are shown
 
 export class Call {
   // changed() is called after every change, finished({originator, cause}) once, failed(error) when there is no microphone; online() says
@@ -11,7 +12,7 @@ export class Call {
   constructor(session, { changed, finished, failed, online }) {
     Object.assign(this, { session, changed, online });
     this.incoming = session.direction === 'incoming';
-    this.name = session.remote_identity.display_name || decodeURIComponent(session.remote_identity.uri.user || '');
+    this.name = session.remote_identity.display_name || session.remote_identity.uri.user || session.remote_identity.uri.host;
     this.target = session.remote_identity.uri.toAor();
     this.state = this.incoming ? 'incoming' : 'calling';
     this.at = Date.now();
@@ -21,6 +22,9 @@ export class Call {
     this.farHeld = false;
     this.muted = false;
     this.stream = null; // what is heard
+    this.tones = ''; // the last digits that were sent
+    this.cut = false; // the path is broken, another one is looked for
+    this.trouble = ''; // what is wrong with its sound, as a sentence
     this.quality = null;
     this.consultFor = null; // the call that this one is to be handed to
     session.on('progress', ({ originator }) => { if (originator === 'remote') this.enter('ringing'); });
@@ -72,7 +76,11 @@ export class Call {
     });
     connection.addEventListener('iceconnectionstatechange', () => {
       clearTimeout(this.outage);
-      if (connection.iceConnectionState === 'disconnected') this.outage = setTimeout(() => this.recover(), broken);
+      const { iceConnectionState: state } = connection;
+      if (state === 'disconnected') this.outage = setTimeout(() => this.recover(), broken);
+      if (this.cut === ['disconnected', 'failed'].includes(state)) return;
+      this.cut = !this.cut;
+      this.changed();
     });
   }
   // recover does what waited for the server, and looks for a new path when the old one is broken (RFC 8839 §4.4.1.1.1)
@@ -105,7 +113,10 @@ export class Call {
     this.changed();
   }
   tone(key) {
-    if (this.session.isEstablished()) this.session.sendDTMF(key, { transportType: 'RFC2833' });
+    if (!this.session.isEstablished()) return;
+    this.session.sendDTMF(key, { transportType: 'RFC2833' });
+    this.tones = (this.tones + key).slice(-digits);
+    this.changed();
   }
   // own is the stream that is sent, null before there is one
   get own() {

@@ -47,6 +47,11 @@ export class Calls {
   only(call) {
     for (const c of this.all) if (c.state === 'talking') c.hold(c !== call);
   }
+  // answer is called when a call is about to be taken: it comes to the front
+  answer(call) {
+    this.current = call;
+    this.only(call);
+  }
   get talking() { return this.all.some((c) => c.state === 'talking'); }
   // ringing is the call that wants to be answered, undefined when there is none
   get ringing() { return this.all.find((c) => c.state === 'incoming'); }

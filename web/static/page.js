@@ -3,7 +3,6 @@ import { grade } from './quality.js';
 import * as words from './words.js';
 
 export const $ = (id) => document.getElementById(id);
-const keys = [['1', ''], ['2', 'ABC'], ['3', 'DEF'], ['4', 'GHI'], ['5', 'JKL'], ['6', 'MNO'], ['7', 'PQRS'], ['8', 'TUV'], ['9', 'WXYZ'], ['*', ''], ['0', '+'], ['#', '']];
 const titles = { incoming: 'is calling', calling: 'Calling…', ringing: 'Ringing…', connecting: 'Connecting…', ending: 'Hanging up when the connection is back…' };
 const views = ['dialer', 'history', 'settings'];
 const parts = ['account', ...views, 'call'];
@@ -29,9 +28,14 @@ export function drawTarget() { $('erase').hidden = $('target').value === ''; }
 
 export function showing(part) { return !$(part).hidden; }
 
+// registration shows a state (off, wait, on, failed) in words; of who is registered the name is enough for those who see the colour
 export function registration(state, text) {
+  const [hidden, name] = [document.createElement('span'), document.createElement('span')];
+  hidden.className = 'read';
+  hidden.textContent = state === 'on' ? 'Registered as ' : '';
+  name.textContent = text;
   $('registration').dataset.state = state;
-  $('registration').textContent = text;
+  $('registration').replaceChildren(hidden, name);
 }
 
 export function notice(text, kind = '') {
@@ -41,52 +45,67 @@ export function notice(text, kind = '') {
 
 export function press(element, on) { element.setAttribute('aria-pressed', String(on)); }
 
+// icon gives a picture of icons.svg
+export function icon(name) {
+  const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
+  const use = document.createElementNS('http://www.w3.org/2000/svg', 'use');
+  svg.setAttribute('class', 'icon');
+  svg.setAttribute('aria-hidden', 'true');
+  use.setAttribute('href', `icons.svg#${name}`);
+  svg.append(use);
+  return svg;
+}
+
 // drawCall shows the call in front
 export function drawCall(call) {
   const talking = call.state === 'talking';
   const visible = {
     answer: call.state === 'incoming', complete: talking && Boolean(call.consultFor), mute: talking, hold: talking, keypad: talking,
-    pass: talking && !call.consultFor, another: talking, quality: talking, levels: talking,
+    pass: talking && !call.consultFor, another: talking, sound: talking, quality: talking, levels: talking,
   };
   for (const [id, on] of Object.entries(visible)) $(id).hidden = !on;
   if (!talking) for (const [button, panel] of [['keypad', 'keys'], ['pass', 'transfer']]) toggle(button, panel, false);
+  $('call').dataset.state = call.state;
+  drawFace(call.name);
   $('peer').textContent = call.name;
-  $('hangup').textContent = { incoming: 'Decline', calling: 'Cancel', ringing: 'Cancel' }[call.state] || 'Hang up';
+  $('sent').textContent = call.tones;
+  $('hangup').lastElementChild.textContent = { incoming: 'Decline', calling: 'Cancel', ringing: 'Cancel' }[call.state] || 'Hang up';
   press($('mute'), call.muted);
   press($('hold'), call.held);
   drawProgress(call);
 }
 
+// drawFace shows the initials of a name; a number has a telephone
+function drawFace(name) {
+  if ($('face').dataset.name === name) return;
+  $('face').dataset.name = name;
+  const initials = name.split(/[\s._-]+/).map((word) => [...word][0] || '').filter((c) => /\p{L}/u.test(c));
+  $('face').replaceChildren(initials.length ? [initials[0], initials.length > 1 ? initials.at(-1) : ''].join('').toUpperCase() : icon('phone'));
+}
+
 export function drawProgress(call) {
   const holding = call.held && call.farHeld ? 'held by both sides, ' : call.held ? 'on hold, ' : call.farHeld ? 'held by the other side, ' : '';
-  const text = titles[call.state] || holding;
-  if ($('progress').textContent !== text) $('progress').textContent = text; // it is read aloud, the clock is not
+  const text = titles[call.state] || (call.cut ? 'looking for another path, ' : holding);
+  for (const [id, now] of [['progress', text], ['trouble', call.state === 'talking' ? call.trouble : '']]) { // they are read aloud, the clock is not
+    if ($(id).textContent !== now) $(id).textContent = now;
+  }
   $('clock').textContent = titles[call.state] ? '' : words.span(Math.floor((Date.now() - call.since) / 1000));
 }
 
-// toggle opens or closes a panel of the call together with its button
+// toggle opens or closes a panel of the call together with its button; only one is open
 export function toggle(button, panel, open = $(panel).hidden) {
+  if (open) for (const [other, its] of [['keypad', 'keys'], ['pass', 'transfer']]) if (its !== panel) toggle(other, its, false);
   $(panel).hidden = !open;
   press($(button), open);
 }
 
-// drawLines lists the calls when the one in front is not all there is to see
-export function drawLines(calls, select) {
-  $('lines').hidden = calls.all.length === 0 || (calls.all.length === 1 && showing('call'));
-  $('lines').replaceChildren(...calls.all.map((call) => {
-    const item = document.createElement('li');
-    const button = document.createElement('button');
-    const state = document.createElement('small');
-    button.type = 'button';
-    button.dataset.state = call.state;
-    state.textContent = call.state === 'talking' ? (call.held ? 'on hold' : 'talking') : call.state === 'incoming' ? 'is calling' : call.state;
-    button.append(call.name, state);
-    button.setAttribute('aria-label', `${call.name}, ${state.textContent}`);
-    button.setAttribute('aria-current', String(call === calls.current));
-    button.addEventListener('click', () => select(call));
-    item.append(button);
-    return item;
-  }));
+// drawMissed tells how many calls were missed since the history was looked at
+export function drawMissed(count) {
+  $('missed').hidden = count === 0;
+  const unit = document.createElement('span');
+  unit.className = 'read';
+  unit.textContent = count === 1 ? ' missed call' : ' missed calls';
+  $('missed').replaceChildren(count > 99 ? '99+' : String(count), unit);
 }
 
 export function drawHistory(entries, dial) {
@@ -95,8 +114,7 @@ export function drawHistory(entries, dial) {
   $('past').replaceChildren(...entries.map((entry) => {
     const item = document.createElement('li');
     const button = document.createElement('button');
-    const [arrow, name, when] = [document.createElement('span'), document.createElement('span'), document.createElement('small')];
-    arrow.textContent = entry.incoming ? '↙' : '↗';
+    const [name, when] = [document.createElement('span'), document.createElement('small')];
     name.textContent = entry.name;
     const date = new Date(entry.at);
     const day = date.toDateString() === new Date().toDateString() ? '' : `${date.toLocaleDateString()} `;
@@ -104,7 +122,7 @@ export function drawHistory(entries, dial) {
     button.type = 'button';
     button.dataset.outcome = entry.outcome;
     button.setAttribute('aria-label', `Call ${entry.name} again; ${entry.incoming ? 'came' : 'went'} ${when.textContent}`);
-    button.append(arrow, name, when);
+    button.append(icon(entry.incoming ? 'came' : 'went'), name, when);
     button.addEventListener('click', () => dial(entry.target));
     item.append(button);
     return item;
@@ -123,19 +141,4 @@ export function drawQuality(found) {
   $('mos').textContent = found.mos === null ? '–' : found.mos.toFixed(1);
   $('grade').textContent = found.mos === null ? '' : grade(found.mos);
   $('grade').dataset.grade = $('grade').textContent;
-}
-
-// pad fills an element with the keys of a telephone
-export function pad(element, pressed) {
-  for (const [digit, letters] of keys) {
-    const button = document.createElement('button');
-    button.type = 'button';
-    button.textContent = digit;
-    button.setAttribute('aria-label', digit === '*' ? 'star' : digit === '#' ? 'hash' : digit);
-    const small = document.createElement('small');
-    small.textContent = letters;
-    button.append(small);
-    button.addEventListener('click', () => pressed(digit));
-    element.append(button);
-  }
 }

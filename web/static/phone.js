@@ -4,8 +4,11 @@ import { Calls } from './calls.js';
 import { Devices } from './devices.js';
 import { History } from './history.js';
 import { Levels } from './levels.js';
+import { drawLines } from './lines.js';
+import * as microphone from './microphone.js';
+import { pad } from './pad.js';
 import { Ring } from './ring.js';
-import { $, drawCall, drawHistory, drawLines, drawProgress, drawQuality, drawTarget, notice, pad, press, registration, show, showing, toggle, write } from './page.js';
+import { $, drawCall, drawHistory, drawMissed, drawProgress, drawQuality, drawTarget, notice, press, registration, show, showing, toggle, write } from './page.js';
 import * as words from './words.js';
 
 const sampling = 2000; // ms between two looks at a connection
@@ -13,6 +16,7 @@ const ring = new Ring();
 const levels = new Levels({ out: $('level-out'), into: $('level-in'), test: $('level-test') });
 const history = new History(localStorage);
 const devices = new Devices(localStorage, { microphone: $('microphone'), speaker: $('speaker') }, [$('far'), ring]);
+const test = new microphone.Test((stream) => { levels.follow('test', stream); press($('test-microphone'), Boolean(stream)); });
 const calls = new Calls({ changed: draw, began, finished, failed: (error) => notice(words.microphone(error), 'error') }, () => account.online);
 const account = new Account(localStorage, sessionStorage, {
   state: registration,
@@ -21,6 +25,10 @@ const account = new Account(localStorage, sessionStorage, {
     notice(words.refusal(status, cause), 'error');
     calls.recover();
     if (calls.all.length === 0) show('account');
+    if (words.wrong(status)) {
+      $('password').setAttribute('aria-invalid', 'true');
+      write('password');
+    }
   },
   lost() { if (calls.talking) notice('The connection to the server is lost; the call goes on. Trying again…', 'error'); },
   session: (session) => calls.add(session),
@@ -30,10 +38,10 @@ let said = ''; // the last sentence about the path
 
 // --- the account ---
 
-function register(event) {
-  event.preventDefault();
+function register() {
   const user = $('user').value.trim();
   if (!user) return;
+  $('password').removeAttribute('aria-invalid');
   try {
     account.start({ user, domain: $('domain').value.trim(), password: $('password').value, keep: $('remember').checked });
   } catch (error) {
@@ -48,7 +56,7 @@ function registered() {
 }
 
 function leave() {
-  account.stop();
+  account.leave();
   notice('');
   show('account');
   offer();
@@ -83,8 +91,14 @@ async function media() {
   return { mediaConstraints: devices.constraints(), pcConfig: { iceServers } };
 }
 
+// dial calls a target; of none it shows the last one, for whom Call is pressed again
 async function dial(target, consultFor = null) {
   target = target.trim();
+  if (!target) {
+    $('target').value = history.last.replace(/^sip:/, '').replace(`@${account.host}`, '');
+    drawTarget();
+    write('target');
+  }
   if (!target || !account.ua) return;
   notice('');
   const options = await media();
@@ -101,7 +115,7 @@ async function dial(target, consultFor = null) {
 
 function began(call) {
   if (call === calls.current) show('call');
-  else notice(`${call.name} is calling: choose the call above to answer it.`);
+  else notice(`${call.name} is calling.`);
   if (call.incoming && document.hidden && $('notify').checked && Notification.permission === 'granted') {
     const shown = new Notification(`${call.name} is calling`, { icon: 'icon.svg', tag: call.session.id });
     shown.addEventListener('click', () => { window.focus(); shown.close(); });
@@ -113,11 +127,12 @@ function began(call) {
 
 function finished(call, why) {
   const seconds = call.since ? Math.floor((Date.now() - call.since) / 1000) : 0;
-  const outcome = call.since ? 'answered' : call.incoming ? 'missed' : 'unanswered';
-  history.add({ name: call.name, target: call.target, incoming: call.incoming, outcome, at: call.at, seconds });
+  const end = { name: call.name, incoming: call.incoming, established: Boolean(call.since), ...why };
+  history.add({ name: call.name, target: call.target, incoming: call.incoming, outcome: words.outcome(end), at: call.at, seconds });
+  drawMissed(history.missed);
   said = '';
   if (why.cause !== 'User Denied Media Access') {
-    const { text, kind } = words.ending({ ...call, established: Boolean(call.since), ...why });
+    const { text, kind } = words.ending(end);
     notice(text, kind);
   }
   if (calls.all.length === 0) show(account.ua ? 'dialer' : 'account');
@@ -125,12 +140,14 @@ function finished(call, why) {
   draw();
 }
 
-async function answer() {
-  const call = calls.current;
+async function answer(call) {
   const options = await media();
   if (call.state !== 'incoming') return;
-  calls.only(call);
+  notice('');
+  calls.answer(call);
   call.session.answer(options);
+  show('call');
+  draw();
 }
 
 function select(call) {
@@ -176,7 +193,7 @@ function draw() {
   const call = calls.current;
   const ringing = calls.ringing;
   document.title = ringing ? `${ringing.name} is calling – ${title}` : title;
-  drawLines(calls, select);
+  drawLines(calls, { choose: select, answer, decline: (c) => c.end() });
   if (call) drawCall(call);
   $('far').srcObject = call && call.stream;
   levels.follow('into', call && call.stream);
@@ -188,48 +205,31 @@ function draw() {
 async function sample() {
   const call = calls.current;
   if (!call || !call.quality) return;
-  const found = await call.quality.sample();
+  const found = await call.quality.sample(!call.held && !call.farHeld);
   if (call !== calls.current || call.state !== 'talking') return;
   drawQuality(found);
-  const sentence = found.path ? words.path(found.path, found.protocol) : '';
+  call.trouble = words.trouble(found);
+  drawProgress(call);
+  const sentence = words.path(found.path, found.protocol);
   if (sentence && sentence !== said) notice(sentence);
   said = sentence || said;
 }
 
 async function changeMicrophone() {
   try {
-    const fresh = await navigator.mediaDevices.getUserMedia(devices.constraints());
-    const [track] = fresh.getAudioTracks();
-    for (const call of calls.all) {
-      if (!call.sender) continue;
-      const old = call.sender.track;
-      const next = track.clone();
-      next.enabled = old.enabled;
-      await call.sender.replaceTrack(next);
-      old.stop();
-    }
-    track.stop();
+    await microphone.change(calls.all, devices.constraints());
     draw();
   } catch (error) {
     notice(words.microphone(error), 'error');
   }
 }
 
-let tested = null; // the stream of a microphone test
-
 async function testMicrophone() {
-  if (tested) {
-    for (const track of tested.getTracks()) track.stop();
-    tested = null;
-  } else {
-    try {
-      tested = await navigator.mediaDevices.getUserMedia(devices.constraints());
-    } catch (error) {
-      notice(words.microphone(error), 'error');
-    }
+  try {
+    await test.toggle(devices.constraints());
+  } catch (error) {
+    notice(words.microphone(error), 'error');
   }
-  levels.follow('test', tested);
-  press($('test-microphone'), Boolean(tested));
   devices.list();
 }
 
@@ -242,9 +242,13 @@ async function allowNotifications() {
 }
 
 function view(part) {
-  if (tested) testMicrophone();
+  test.end();
   notice('');
-  if (part === 'history') drawHistory(history.entries, dial);
+  if (part === 'history') {
+    history.seen();
+    drawMissed(0);
+    drawHistory(history.entries, dial);
+  }
   if (part === 'settings') devices.list();
   show(part);
   draw();
@@ -272,9 +276,9 @@ function typed(event) {
 // on connects a button with what it does
 function on(id, act, event = 'click') { $(id).addEventListener(event, act); }
 
-pad($('pad'), (digit) => { $('target').value += digit; drawTarget(); write('target'); });
-pad($('keys'), (digit) => calls.current && calls.current.tone(digit));
-on('account', register, 'submit');
+pad($('pad'), (key) => { $('target').value += key; drawTarget(); write('target'); }, true);
+pad($('tones'), (key) => calls.current && calls.current.tone(key));
+on('account', (e) => { e.preventDefault(); register(); }, 'submit');
 on('accounts', () => fill(account.remembered[$('accounts').value]), 'change');
 on('forget', () => { account.forget($('user').value.trim(), $('domain').value.trim()); offer(); });
 on('target', drawTarget, 'input');
@@ -282,9 +286,9 @@ on('erase', () => { $('target').value = $('target').value.slice(0, -1); drawTarg
 on('dial', (e) => { e.preventDefault(); dial($('target').value); }, 'submit');
 for (const link of document.querySelectorAll('[data-dial]')) link.addEventListener('click', () => dial(link.dataset.dial));
 for (const tab of $('views').children) tab.addEventListener('click', () => view(tab.dataset.view));
-on('clear', () => { history.clear(); drawHistory([], dial); });
+on('clear', () => { history.clear(); drawMissed(0); drawHistory([], dial); });
 on('leave', leave);
-on('answer', answer);
+on('answer', () => answer(calls.current));
 on('hangup', () => calls.current && calls.current.end());
 on('mute', () => calls.current.mute(!calls.current.muted));
 on('hold', () => calls.current.hold(!calls.current.held));
@@ -294,6 +298,7 @@ on('transfer', transfer, 'submit');
 on('consult', consult);
 on('complete', complete);
 on('another', () => view('dialer'));
+on('sound', () => view('settings'));
 on('test-microphone', testMicrophone);
 on('test-speaker', () => ring.once('test'));
 on('notify', allowNotifications, 'change');
@@ -302,6 +307,7 @@ keep('notify');
 devices.microphoneChanged = () => { if (calls.all.length) changeMicrophone(); };
 document.addEventListener('keydown', typed);
 window.addEventListener('online', () => calls.recover());
+window.addEventListener('beforeunload', (e) => { if (calls.all.length) e.preventDefault(); }); // the browser asks first
 window.addEventListener('pagehide', () => account.stop());
 setInterval(sample, sampling);
 setInterval(() => { if (calls.current && calls.current.state === 'talking') drawProgress(calls.current); }, 1000);
@@ -311,4 +317,6 @@ if ('demo' in document.body.dataset) {
   $('password').placeholder = 'none needed in the demo';
 }
 offer();
+drawMissed(history.missed);
+if (account.remembered[0]?.password && !account.left) register();
 if (!window.isSecureContext) notice('This page is not a secure context: the browser gives no microphone. Open it by https or at 127.0.0.1.', 'error');

@@ -1,14 +1,17 @@
 // How good a connection is, from RTCPeerConnection.getStats (W3C webrtc-stats).
 
+const silence = 3; // samples
+
 // Quality samples one connection; each sample covers the time since the one before.
 export class Quality {
   constructor(connection) {
     this.connection = connection;
     this.before = { received: 0, lost: 0 };
+    this.still = 0; // samples in a row in which nothing came
   }
-  // sample gives {lossIn, lossOut (0 to 1), jitter, roundTrip (seconds), mos (1 to 4.5), path ('direct', 'TCP', 'relay'), protocol};
-  // what is not known yet is null.
-  async sample() {
+  // sample looks at the connection, of which sound is expected or not, and gives {lossIn, lossOut (0 to 1), jitter, roundTrip (seconds), mos (1 to 4.5), path ('direct', 'TCP', 'relay'), protocol,
+  // deaf (nothing has come for a while)}; what is not known yet is null.
+  async sample(expected) {
     const stats = [...(await this.connection.getStats()).values()];
     const byID = new Map(stats.map((s) => [s.id, s]));
     const into = stats.find((s) => s.type === 'inbound-rtp' && s.kind === 'audio');
@@ -23,11 +26,14 @@ export class Quality {
       ...route(pair && byID.get(pair.localCandidateId)),
     };
     found.mos = into ? mos(found) : null;
+    if (!expected) this.still = 0;
+    found.deaf = this.still >= silence;
     return found;
   }
   loss({ packetsReceived: received = 0, packetsLost: lost = 0 }) {
     const news = { received: received - this.before.received, lost: Math.max(0, lost - this.before.lost) };
     this.before = { received, lost };
+    this.still = news.received > 0 ? 0 : this.still + 1;
     return news.received + news.lost > 0 ? news.lost / (news.received + news.lost) : null;
   }
 }

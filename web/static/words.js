@@ -11,8 +11,23 @@ const causes = {
   'Internal Error': 'was lost: something failed in this browser.', 'Authentication Error': 'may not be called from this account.',
 };
 
+// elsewhere says whether a call that came was taken at another phone of the user's (RFC 3326)
+function elsewhere({ message }) {
+  const reason = message && message.hasHeader && message.hasHeader('Reason') ? message.getHeader('Reason') : '';
+  return /^\s*SIP\b.*;\s*cause\s*=\s*200\b/i.test(reason);
+}
+
+// outcome is what the history says of a call.
+export function outcome({ incoming, established, originator, message }) {
+  if (established) return 'answered';
+  if (!incoming) return 'unanswered';
+  if (originator === 'local') return 'declined';
+  return elsewhere({ message }) ? 'elsewhere' : 'missed';
+}
+
 // ending tells how a call to or from name came to its end: {text, kind}.
-export function ending({ name, incoming, established, originator, cause }) {
+export function ending({ name, incoming, established, originator, cause, message }) {
+  if (incoming && !established && elsewhere({ message })) return { text: `The call from ${name} was answered elsewhere.`, kind: '' };
   if (cause === 'Terminated') return { text: 'Call ended.', kind: '' };
   if (cause === 'Canceled') {
     return incoming && originator !== 'local' ? { text: `You missed a call from ${name}.`, kind: '' } : { text: 'Call ended.', kind: '' };
@@ -21,9 +36,12 @@ export function ending({ name, incoming, established, originator, cause }) {
   return causes[cause] ? { text: `${name} ${causes[cause]}`, kind: '' } : { text: `The call to ${name} ended: ${cause}.`, kind: 'error' };
 }
 
+// wrong says whether a registration was refused for its user or password.
+export function wrong(status) { return [401, 403, 407].includes(status); }
+
 // refusal tells why a registration was refused.
 export function refusal(status, cause) {
-  if (status === 401 || status === 403 || status === 407) return 'User or password is wrong.';
+  if (wrong(status)) return 'User or password is wrong.';
   if (status === 503) return 'The server takes nobody at the moment; the phone tries again.';
   return `The server refused the registration: ${cause}${status ? ` (${status})` : ''}.`;
 }
@@ -43,6 +61,17 @@ export function path(kind, protocol) {
   if (kind === 'relay' && protocol === 'udp') return 'The direct path to the server is shut: using the relay.';
   if (kind === 'relay') return 'Your network blocks UDP: using the relay.';
   if (kind === 'TCP') return 'Your network blocks UDP: using TCP.';
+  return '';
+}
+
+const lossy = 0.05, slow = 0.4; // shares of packets and seconds from which on a person notices
+
+// trouble tells what is wrong with the sound of a call, by what Quality.sample found; empty when nothing is.
+export function trouble({ lossIn, lossOut, roundTrip, deaf }) {
+  if (deaf) return 'Nothing comes from the other side: they may not be heard.';
+  if (lossIn > lossy) return 'Packets are lost on the way to you: the sound may have gaps.';
+  if (lossOut > lossy) return 'Packets are lost on the way from you: the other side may hear gaps.';
+  if (roundTrip > slow) return 'The connection is slow: what is said arrives late.';
   return '';
 }
 
