@@ -39,7 +39,7 @@ type virtuals struct {
 
 var errNoPort = errors.New("turn: no relayed address is left")
 
-// take gives an address with a port of some that nobody has; a port that is not 0 is that one or none.
+// take gives an address with a free port out of some; port 0 is any of them, another is that one or an error.
 func (v *virtuals) take(addr netip.Addr, of []Ports, port uint16) (netip.AddrPort, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -76,8 +76,8 @@ func (v *virtuals) give(at netip.AddrPort) {
 	delete(v.taken, at)
 }
 
-// open opens the relay's address with a port, or with any: in the plane, which has a socket where there are peers beside the media; as
-// a socket where there is no plane, or there are other peers and the client comes by a connection.
+// open opens the relay's address on a port, 0 for any: a socket of its own where there is no plane, or where peers are open beside the
+// media and the client comes by a connection; else in the plane, with a socket only where peers are open beside the media.
 func (r *relay) open(network string, at Address, port int) error {
 	s, c := r.server, r.group.client
 	seen := at.Advertise

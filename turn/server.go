@@ -130,7 +130,7 @@ func newServer(cfg Config) *Server {
 // clock is the time in ns for limits.
 func (s *Server) clock() int64 { return int64(time.Since(s.start)) }
 
-// newLogs keeps pion quiet: what it would say anybody can cause, and Stats counts.
+// newLogs silences pion: any stranger can cause what it would log, and Stats counts that.
 func newLogs() logging.LoggerFactory {
 	f := logging.NewDefaultLoggerFactory()
 	f.DefaultLogLevel = logging.LogLevelDisabled
@@ -238,8 +238,8 @@ func (s *Server) ended() bool {
 	return s.closed
 }
 
-// ServeConn takes a client's connection, of which first has been read already, and closes it in the end. It does not wait. Whether the
-// address may connect, somebody else has asked.
+// ServeConn serves a client's connection, of which the bytes of first have been read already, and closes it in the end. It does not wait.
+// The caller has checked whether the address may connect.
 func (s *Server) ServeConn(conn net.Conn, first []byte) {
 	if !s.admit(conn) {
 		s.count.refuse(RefusedBusy)

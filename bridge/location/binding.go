@@ -22,7 +22,7 @@ type Binding struct {
 	CSeq          uint32
 }
 
-// Store keeps bindings; a Redis one is a later issue. It is safe for concurrent use.
+// Store keeps bindings. It is safe for concurrent use.
 type Store interface {
 	// Put stores a binding under its token, and gives the one that it replaced. A binding that has expired already replaces
 	// the old one and is not kept.

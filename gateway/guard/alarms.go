@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Alarm is somebody who spent too much.
+// Alarm says that a user, or all users together, spent more than a Spending allows.
 type Alarm struct {
 	ID       uint64    `json:"id"`
 	At       time.Time `json:"at"`
@@ -22,7 +22,7 @@ type Alarm struct {
 	Released time.Time `json:"released,omitzero"` // by somebody
 }
 
-// end words when the stop does.
+// end says in words when the alarm's stop ends.
 func (a Alarm) end() string {
 	switch {
 	case !a.Active:
@@ -96,7 +96,7 @@ func (t *Tolls) alarm(of account, s *Spending, b *book, now time.Time) Alarm {
 	return a
 }
 
-// in words a budget.
+// in gives a budget in words, as "60 minutes, 20 calls in 24h0m0s".
 func (b Budget) in(per time.Duration) string {
 	var parts []string
 	if b.Talked > 0 {
@@ -129,7 +129,7 @@ func (t *Tolls) holds(a Alarm, now time.Time) bool {
 	return b != nil && t.stopped(b, now) && b.stop.alarm == a.ID
 }
 
-// Release ends the stop of an alarm, and what was spent is forgotten; with 0 that of all. It says how many stops ended.
+// Release ends the stop of an alarm, with 0 those of all, and forgets what was spent there. It returns how many stops ended.
 func (t *Tolls) Release(alarm uint64) (released int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -93,7 +93,7 @@ func (b *bans) set(key uint64, ban Ban) {
 	b.changes.Add(1)
 }
 
-// after is how long a ban lasts after others.
+// after is how long a ban lasts that comes after so many others: First, doubled for each, at most Longest.
 func (b Bans) after(times int) time.Duration {
 	lasts := b.First
 	for range times {
@@ -118,7 +118,7 @@ func (b *bans) sweep(now time.Time) {
 	}
 }
 
-// dropOne forgets, of some, the one that ends first. Called with mu held.
+// dropOne makes room: of some bans, taken at random, it forgets the one that ends first. Called with mu held.
 func (b *bans) dropOne() {
 	var first uint64
 	var ends time.Time
@@ -135,7 +135,7 @@ func (b *bans) dropOne() {
 	b.held.forget(first)
 }
 
-// lift ends what of says, and forgets it; it gives how many held.
+// lift ends and forgets the bans that of selects. It returns those that were in force at now.
 func (b *bans) lift(of func(Ban) bool, now time.Time) (lifted []Ban) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -172,8 +172,8 @@ func (b *bans) list(now time.Time) []Ban {
 // Bans lists the bans that hold, the one that ends first before the others.
 func (g *Guard) Bans() []Ban { return g.bans.list(g.now()) }
 
-// Lift ends the bans of an address, those of identities there included, or with an identity that one alone; failures are forgotten. It
-// says how many there were.
+// Lift ends all bans at an address, or with an identity that one's alone, and forgets the failures that led to them. It returns how many
+// bans were in force.
 func (g *Guard) Lift(from netip.Addr, identity string) int {
 	at := network(from)
 	lifted := g.bans.lift(func(b Ban) bool { return b.Address == at && (identity == "" || b.Identity == identity) }, g.now())
@@ -186,12 +186,12 @@ func (g *Guard) Lift(from netip.Addr, identity string) int {
 	return len(lifted)
 }
 
-// BanFor keeps an address out for a time, or one identity at it, by an operator's word.
+// BanFor bans an address, or with an identity that one alone there, for as long as an operator says.
 func (g *Guard) BanFor(from netip.Addr, identity string, lasts time.Duration) {
 	g.ban(from, identity, ByHand, "", lasts)
 }
 
-// ban begins a ban, of so long or as long as it is its turn.
+// ban begins a ban; with lasts 0 its length is by Bans, twice that of the ban before.
 func (g *Guard) ban(from netip.Addr, identity string, why Cause, transport string, lasts time.Duration) {
 	b := Ban{Address: network(from), Identity: identity, Why: string(why), Since: g.now()}
 	if lasts > 0 {

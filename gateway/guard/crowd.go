@@ -32,8 +32,8 @@ func NewCrowd(most, each int, spared func(netip.Addr) bool) *Crowd {
 	return &Crowd{most: most, each: each, spared: spared, bySite: map[netip.Addr]int{}}
 }
 
-// Enter counts one more, who has to Leave with the same address unless there is no Room. The zero Addr stands for one whose address
-// is not known yet.
+// Enter counts one more in. Who got in (Room) has to Leave with the same address. The zero Addr stands for an address that is not known
+// yet.
 func (c *Crowd) Enter(from netip.Addr) Full {
 	site := c.site(from)
 	c.mu.Lock()
@@ -48,7 +48,7 @@ func (c *Crowd) Enter(from netip.Addr) Full {
 	return Room
 }
 
-// Name tells the address of one who entered without; where there is no Room for it, the one is still in without.
+// Name tells the address of one who entered with the zero Addr. Without Room for that address the one stays counted with the zero Addr.
 func (c *Crowd) Name(from netip.Addr) Full {
 	site := c.site(from)
 	c.mu.Lock()

@@ -13,7 +13,7 @@ const trustLife = 7 * 24 * time.Hour
 // its users.
 const patience = 5
 
-// proved notes that an identity's credentials were good at an address; "" is somebody's.
+// proved notes that an identity's credentials were good at an address; "" where it is not known whose they were.
 func (g *Guard) proved(from netip.Addr, identity string) {
 	now := g.now()
 	g.trust(from, "", now, now.Add(trustLife))
@@ -58,8 +58,8 @@ func (g *Guard) wrong(from netip.Addr, identity, transport string) {
 	}
 }
 
-// last counts one more in a bucket and says whether it is full with that, of most in a time; then half of it is forgotten, so that
-// who goes on after a ban is banned sooner. 0 is any number.
+// last counts one more in a bucket and says whether it is the last of most within a time. Then half of the bucket is forgotten, so that
+// who goes on after a ban is banned sooner. most 0 bounds nothing.
 func last(bucket *atomic.Int64, most int, within time.Duration, now int64) bool {
 	if most == 0 {
 		return false

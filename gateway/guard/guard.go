@@ -118,7 +118,7 @@ func (g *Guard) Known(from netip.Addr) bool {
 	return g.free(g.cfg.Load(), from) || g.trusts(g.key(from, 0), g.now().UnixNano())
 }
 
-// enters says whether an address is let in once more by what a limit bounds.
+// enters counts one more of what a limit bounds for an address and says whether it is let in.
 func (g *Guard) enters(cfg *settings, l Limit, kind Refusal, from netip.Addr) bool {
 	now := g.now().UnixNano()
 	switch {

@@ -49,7 +49,8 @@ func (g *Guard) trust(from netip.Addr, identity string, now, until time.Time) {
 	g.changes.Add(1)
 }
 
-// add makes room where there is none: of some, those that are trusted no more, and one in any case. Called with mu held.
+// add notes until when somebody is trusted. Where the table is full it looks at some entries, drops those that have expired, and one in
+// any case. Called with mu held.
 func (t *trusts) add(whose trusted, now time.Time, until int64) {
 	if _, known := t.held[whose]; !known && len(t.held) >= tableSize {
 		seen := 0
@@ -65,7 +66,7 @@ func (t *trusts) add(whose trusted, now time.Time, until int64) {
 	t.held[whose] = until
 }
 
-// Changes goes up with whatever Keep gives.
+// Changes grows with each change of what Keep gives.
 func (g *Guard) Changes() uint64 { return g.changes.Load() + g.bans.changes.Load() }
 
 // Keep gives what is to outlive the process; trust only where Options.Keep says so.

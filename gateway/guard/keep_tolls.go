@@ -33,7 +33,7 @@ type KeptSpent struct {
 // keptAtOnce is how many accounts are copied while calls wait.
 const keptAtOnce = 256
 
-// Changes goes up with whatever Keep gives.
+// Changes grows with each change of what Keep gives.
 func (t *Tolls) Changes() uint64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()

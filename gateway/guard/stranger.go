@@ -20,7 +20,7 @@ var (
 	answersAll  = Limit{Rate: 50, Burst: 200}
 )
 
-// Stranger is told of a datagram, or with no data of a connection, of who is no backend. It says whether to answer the datagram
+// Stranger hears of a datagram, or where data is nil of a connection, that comes from no backend. It says whether to answer the datagram
 // with 403. It meets sipside.Guard.
 func (g *Guard) Stranger(from netip.AddrPort, transport string, data []byte) (answer bool) {
 	cfg, addr, now := g.cfg.Load(), from.Addr(), g.now().UnixNano()
