@@ -108,6 +108,7 @@ func (g *Generator) Run(ctx context.Context, l Load) (*Result, error) {
 func (r *run) step(g *Generator, now time.Duration) (over bool) {
 	switch {
 	case r.phase == warming && now-r.began >= r.load.Warm:
+		r.next = max(r.next, r.due(now)) // what was not sent to get warm is none of the measurement's
 		r.phase, r.measured, r.from = measuring, now, time.Now().UnixNano()
 		close(r.begun)
 	case r.phase == measuring && now-r.measured >= r.load.Duration && r.next >= r.due(now):
