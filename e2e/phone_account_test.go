@@ -104,6 +104,16 @@ func TestPhoneWords(t *testing.T) {
 			t.Errorf("%s(%v) = %q, want %q", row.function, row.heard, got, row.want)
 		}
 	}
+	var typed []string
+	tab.Do(t, &typed, `(async () => {
+		const [{ Account }, { aor }] = await Promise.all([import('/account.js'), import('/call.js')]);
+		const none = { getItem: () => null, setItem() {}, removeItem() {} };
+		const account = Object.assign(new Account(none, none, {}), { host: 'example.com' });
+		return ['600', 'Jürgen B', 'sip:50%25@example.com', 'sip:x@example.org'].map((text) => account.typed(aor(JsSIP.URI.parse(account.address(text)))));
+	})`)
+	if want := "600|Jürgen B|50%|sip:x@example.org"; strings.Join(typed, "|") != want {
+		t.Errorf("an address as a person types it: %q, want %s", typed, want)
+	}
 	var deaf []bool
 	tab.Do(t, &deaf, `(async () => {
 		const { Quality } = await import('/quality.js');

@@ -76,6 +76,11 @@ export class Account {
   }
   // address makes a SIP address of what a person typed
   address(target) { return target.includes('@') ? target : `sip:${encodeURIComponent(target)}@${this.host}`; }
+  // typed is what a person would type for a SIP address
+  typed(address) {
+    const here = `@${this.host}`;
+    return address.startsWith('sip:') && address.endsWith(here) ? decodeURIComponent(address.slice(4, -here.length)) : address;
+  }
   // leave signs out
   leave() {
     this.stop();

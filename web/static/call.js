@@ -6,6 +6,15 @@ const again = 200; // ms until a change that the session could not take yet is t
 const broken = 3000; // ms without ICE connectivity after which a new path is looked for
 const digits = 20; // of those sent, that are shown
 
+// aor is the address of a JsSIP.URI; JsSIP itself throws where there is a % in the user.
+export function aor(uri) {
+  try {
+    return uri.toAor();
+  } catch {
+    return `sip:${encodeURIComponent(uri.user)}@${uri.host}`;
+  }
+}
+
 export class Call {
   // changed() is called after every change, finished({originator, cause}) once, failed(error) when there is no microphone; online() says
   // whether the server can be told
@@ -13,7 +22,7 @@ export class Call {
     Object.assign(this, { session, changed, online });
     this.incoming = session.direction === 'incoming';
     this.name = session.remote_identity.display_name || session.remote_identity.uri.user || session.remote_identity.uri.host;
-    this.target = session.remote_identity.uri.toAor();
+    this.target = aor(session.remote_identity.uri);
     this.state = this.incoming ? 'incoming' : 'calling';
     this.at = Date.now();
     this.since = 0; // when the talk began, ms

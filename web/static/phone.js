@@ -95,7 +95,7 @@ async function media() {
 async function dial(target, consultFor = null) {
   target = target.trim();
   if (!target) {
-    $('target').value = history.last.replace(/^sip:/, '').replace(`@${account.host}`, '');
+    $('target').value = account.typed(history.last);
     drawTarget();
     write('target');
   }
