@@ -27,7 +27,7 @@ type alarmed interface {
 // Alarms are the newest alarms of toll fraud, the newest first.
 func (g *Gateway) Alarms() []Alarm { return g.tolls.Alarms() }
 
-// Release ends the stop of an alarm, or with 0 all; it says how many ended.
+// Release ends the stop of an alarm, with 0 all stops, and returns how many ended.
 func (g *Gateway) Release(alarm uint64) int { return g.tolls.Release(alarm) }
 
 var _ alarmed = (*Gateway)(nil)

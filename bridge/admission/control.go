@@ -167,7 +167,7 @@ func (c *Control) headroom(now time.Time, direct bool) (limit, why string) {
 	return "", ""
 }
 
-// Keep counts a call that comes in whatever the limits.
+// Keep counts a call whatever the limits say: one that was let in elsewhere and goes on here.
 func (c *Control) Keep(by Caller) *Pass {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -194,7 +194,7 @@ func (c *Control) Release(p *Pass) {
 	c.giveBack(p.user, p.source, c.now())
 }
 
-// passOf is where a caller counts.
+// passOf says for which user and source address a caller is counted.
 func (c *Control) passOf(by Caller) *Pass {
 	p := &Pass{user: by.User}
 	if at := by.Source.Unmap().WithZone(""); at.IsValid() && !slices.ContainsFunc(c.limits.Except, func(n netip.Prefix) bool { return n.Contains(at) }) {

@@ -188,8 +188,11 @@ type formerKeys struct {
 	used    bool // the new key has been
 }
 
-// open decrypts by the transport's key, or by the former one while that is good.
-func (t *transport) open(w *worker, p []byte, by func(*session, *scratch, []byte) ([]byte, DropReason)) ([]byte, DropReason) {
+// opener is how a session decrypts: (*session).openRTP or (*session).openRTCP.
+type opener func(*session, *scratch, []byte) ([]byte, DropReason)
+
+// open decrypts in place by the transport's key, or by the former one while that is good.
+func (t *transport) open(w *worker, p []byte, by opener) ([]byte, DropReason) {
 	if t.former.session == nil {
 		return by(t.srtp, &w.scratch, p)
 	}

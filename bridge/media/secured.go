@@ -31,15 +31,7 @@ func (l *Leg) receiveSecured(w *worker, s *portSocket, d *datagram) {
 }
 
 func (l *Leg) receiveSealedRTP(w *worker, f *far, d *datagram) {
-	reason := f.refusal(d, w.clock)
-	if reason == dropNone && f.srtp == nil {
-		reason = DropBeforeDTLS
-	}
-	if reason != dropNone {
-		w.drop(l, reason)
-		return
-	}
-	plain, reason := f.open(w, d.data, (*session).openRTP)
+	plain, reason := f.unseal(w, d, (*session).openRTP)
 	if reason == dropNone && !validPadding(plain) {
 		reason = DropRTPMalformed
 	}
@@ -51,15 +43,7 @@ func (l *Leg) receiveSealedRTP(w *worker, f *far, d *datagram) {
 }
 
 func (l *Leg) receiveSealedRTCP(w *worker, f *far, d *datagram) {
-	reason := f.refusal(d, w.clock)
-	if reason == dropNone && f.srtp == nil {
-		reason = DropBeforeDTLS
-	}
-	if reason != dropNone {
-		w.drop(l, reason)
-		return
-	}
-	plain, reason := f.open(w, d.data, (*session).openRTCP)
+	plain, reason := f.unseal(w, d, (*session).openRTCP)
 	if reason == dropNone && !validRTCP(plain) {
 		reason = DropRTCPMalformed
 	}
@@ -68,6 +52,17 @@ func (l *Leg) receiveSealedRTCP(w *worker, f *far, d *datagram) {
 		return
 	}
 	l.acceptRTCP(w, f, d, plain)
+}
+
+// unseal decrypts a packet in place, once its source could be the peer's and there are keys.
+func (f *far) unseal(w *worker, d *datagram, by opener) ([]byte, DropReason) {
+	if reason := f.refusal(d, w.clock); reason != dropNone {
+		return nil, reason
+	}
+	if f.srtp == nil {
+		return nil, DropBeforeDTLS
+	}
+	return f.open(w, d.data, by)
 }
 
 // receivePortDTLS takes DTLS records. They are answered to where they came from, until the peer's address is learnt; whoever

@@ -42,7 +42,7 @@ func (localDisk) Create(name string) (File, error) {
 
 func (localDisk) Remove(name string) error { return os.Remove(name) }
 
-// EndOf is how a recording ends by an error of Start, or of the disk: DiskFull, Fault, WriteError.
+// EndOf names how a recording ended that failed with err, of Start or of the disk: DiskFull, Fault or WriteError.
 func EndOf(err error) string {
 	switch {
 	case errors.Is(err, errFault):
@@ -65,7 +65,7 @@ func (o Options) names(start time.Time) []string {
 	return files
 }
 
-// newSink writes as a file's name ends.
+// newSink makes the writer for a file's format, by how its name ends.
 func newSink(name string, out File, start time.Time) sink {
 	if strings.HasSuffix(name, ".wav") {
 		return newSound(out)
@@ -73,7 +73,7 @@ func newSink(name string, out File, start time.Time) sink {
 	return newCapture(out, start)
 }
 
-// plain keeps of a name what is safe in a file's.
+// plain keeps of a text what is safe in the name of a file.
 func plain(name string) string {
 	name = regexp.MustCompile(`[^A-Za-z0-9_.-]+`).ReplaceAllString(name, "_")
 	return strings.TrimLeft(name, ".")

@@ -12,7 +12,7 @@ type Class struct {
 // Classes tell the class of a number: that of its longest prefix. They never change, so any goroutine may ask them.
 type Classes struct{ list []Class }
 
-// NewClasses are those of the list; the given slice is not kept.
+// NewClasses makes Classes of a list, which is not kept.
 func NewClasses(list []Class) *Classes {
 	out := &Classes{}
 	for _, c := range list {

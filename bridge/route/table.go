@@ -15,7 +15,7 @@ type Table struct {
 	index index
 }
 
-// rule is a Rule as it is asked.
+// rule is a Rule compiled, ready to be asked.
 type rule struct {
 	Rule
 	wild    string // ".example.com" of a Domain "*.example.com"

@@ -60,7 +60,7 @@ func newVerifier(cfg Config, log *slog.Logger, now func() time.Time) *Verifier {
 	return v
 }
 
-// Like says whether another verifier would do the same; then this one, which knows certificates already, can stay.
+// Like says whether another verifier has the same configuration; then a reload keeps this one, which knows certificates already.
 func (v *Verifier) Like(other *Verifier) bool { return reflect.DeepEqual(v.cfg, other.cfg) }
 
 // Request is what a request says of itself.
