@@ -80,7 +80,7 @@ func TestHeldMeanwhile(t *testing.T) {
 	k := newTalk(t, conditions{}, page())
 	k.browser.Deafen()
 	held := make(chan int, 1)
-	go func() {
+	k.meanwhile(func() {
 		res, err := k.backend.Reinvite(k.ctx(), k.rtp.Offer("sendonly"))
 		if err != nil {
 			t.Error(err)
@@ -88,7 +88,7 @@ func TestHeldMeanwhile(t *testing.T) {
 			return
 		}
 		held <- res.StatusCode
-	}()
+	})
 	k.until("the offer to be lost", func() bool { return strings.Contains(k.browser.Ladder(), "INVITE "+"sip:page") })
 	k.returns(k.call)
 	if status := <-held; status != 200 {
@@ -148,7 +148,7 @@ func TestTransferredMeanwhile(t *testing.T) {
 		t.Fatalf("REFER answered %d", res.StatusCode)
 	}
 	reports := make(chan string, 1)
-	go func() { reports <- bob.reports() }()
+	w.meanwhile(func() { reports <- bob.reports() })
 	in, err := w.other.Expect(w.ctx(), sip.INVITE)
 	w.check(err)
 	m := w.rtp()

@@ -129,11 +129,11 @@ func TestBackendCallsBrowser(t *testing.T) {
 			w.check(call.Media().WaitTone(w.ctx(), 1000))
 			w.check(m.WaitTone(w.ctx(), 440))
 			if by == "browser" {
-				go func() {
+				w.meanwhile(func() {
 					if bye, err := d.Expect(w.ctx(), sip.BYE); err == nil {
 						bye.Respond(siptest.Reply{Status: 200})
 					}
-				}()
+				})
 				w.check(call.Bye(w.ctx()))
 			} else {
 				w.check(d.Bye(w.ctx()))
@@ -190,7 +190,7 @@ func TestCancel(t *testing.T) {
 	w.check(in.Respond(siptest.Reply{Status: 180}))
 	w.check(call.Wait(w.ctx(), wsstest.Ringing))
 	done := make(chan error, 1)
-	go func() { done <- call.Cancel(w.ctx()) }()
+	w.meanwhile(func() { done <- call.Cancel(w.ctx()) })
 	cancel, err := w.agents[0].Expect(w.ctx(), sip.CANCEL)
 	w.check(err)
 	w.check(cancel.Respond(siptest.Reply{Status: 200}))

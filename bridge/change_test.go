@@ -45,13 +45,13 @@ func TestMusicForTheHolder(t *testing.T) {
 	t.Parallel()
 	k := newTalk(t, conditions{}, wsstest.Options{})
 	offers := make(chan string, 1)
-	go k.answerReinvite(offers)
+	k.meanwhile(func() { k.answerReinvite(offers) })
 	k.check(k.call.Reinvite(k.ctx(), wsstest.Change{Direction: "inactive"}))
 	if offer := <-offers; !strings.Contains(offer, "a=inactive") {
 		t.Errorf("the backend was offered\n%s", offer)
 	}
 	k.check(k.call.Media().WaitQuiet(k.ctx(), 200*time.Millisecond))
-	go k.answerReinvite(offers)
+	k.meanwhile(func() { k.answerReinvite(offers) })
 	k.check(k.call.Resume(k.ctx()))
 	<-offers
 	k.hears(k.call, k.rtp, 1000)
@@ -185,7 +185,7 @@ func TestVideoComesAndGoes(t *testing.T) {
 			line = "m=video 0 RTP/AVP 96"
 		}
 		offers := make(chan string, 1)
-		go func() {
+		w.meanwhile(func() {
 			again, err := d.Expect(w.ctx(), sip.INVITE)
 			if err == nil {
 				offers <- again.SDP()
@@ -194,7 +194,7 @@ func TestVideoComesAndGoes(t *testing.T) {
 			if err != nil {
 				t.Error(err)
 			}
-		}()
+		})
 		w.check(call.Reinvite(w.ctx(), wsstest.Change{}))
 		if port := portOf(t, <-offers, "video"); (port != 0) != (video == "on") {
 			t.Errorf("browser's video %s: the backend was offered port %d", video, port)

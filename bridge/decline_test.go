@@ -64,10 +64,10 @@ func TestBrowserDropsAudio(t *testing.T) {
 			t.Parallel()
 			k, page := newChangingTalk(t)
 			offers, done := make(chan string, 1), make(chan struct{})
-			go func() {
+			k.meanwhile(func() {
 				defer close(done)
 				k.answerReinvite(offers)
-			}()
+			})
 			page.rewrite = test.rewrite
 			k.check(k.call.Reinvite(k.ctx(), wsstest.Change{}))
 			<-done // acknowledged: the backend's next offer meets none of ours
@@ -83,7 +83,7 @@ func TestBrowserDropsAudio(t *testing.T) {
 			if res.StatusCode != 200 || !strings.Contains(string(res.Body()), "a=inactive") || len(k.call.Received()) != heard {
 				t.Errorf("the backend's own offer: %d, the browser heard %d requests\n%s", res.StatusCode, len(k.call.Received())-heard, res.Body())
 			}
-			go k.answerReinvite(offers)
+			k.meanwhile(func() { k.answerReinvite(offers) })
 			page.rewrite = nil
 			k.check(k.call.Reinvite(k.ctx(), wsstest.Change{}))
 			if strings.Contains(page.answer, "m=audio 0 ") || !strings.Contains(page.answer, "a=sendrecv") {

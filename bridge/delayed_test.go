@@ -175,10 +175,10 @@ func TestDelayedOfferBetweenTrunks(t *testing.T) {
 	answer, err := callee.Answer(in.SDP())
 	w.check(err)
 	accepted := make(chan error, 1)
-	go func() {
+	w.meanwhile(func() {
 		_, err := in.Accept(w.ctx(), siptest.Reply{SDP: answer})
 		accepted <- err
-	}()
+	})
 	res, err := out.Await(w.ctx(), 200)
 	w.check(err)
 	w.check(<-accepted)

@@ -14,20 +14,20 @@ func reliable(how string) sip.Header { return sip.NewHeader(how, option100rel) }
 // accepts has a callee answer, while the test goes on.
 func (w *world) accepts(in *siptest.Incoming, r siptest.Reply) <-chan *siptest.Dialog {
 	accepted := make(chan *siptest.Dialog, 1)
-	go func() {
+	w.meanwhile(func() {
 		d, err := in.Accept(w.ctx(), r)
 		if err != nil {
 			w.t.Error(err)
 		}
 		accepted <- d
-	}()
+	})
 	return accepted
 }
 
 // pracks has a callee give a reliable provisional, and answers its PRACK.
 func (w *world) pracks(in *siptest.Incoming, r siptest.Reply) <-chan *siptest.Incoming {
 	acknowledged := make(chan *siptest.Incoming, 1)
-	go func() {
+	w.meanwhile(func() {
 		prack, err := in.Reliably(w.ctx(), r)
 		if err == nil {
 			err = prack.Respond(siptest.Reply{Status: 200})
@@ -36,7 +36,7 @@ func (w *world) pracks(in *siptest.Incoming, r siptest.Reply) <-chan *siptest.In
 			w.t.Error(err)
 		}
 		acknowledged <- prack
-	}()
+	})
 	return acknowledged
 }
 
@@ -155,13 +155,13 @@ func TestDirectEarlyOffers(t *testing.T) {
 
 	offer, answer := near.Offer("sendrecv"), far.Offer("sendrecv")
 	pracked := make(chan *sip.Response, 1)
-	go func() {
+	w.meanwhile(func() {
 		ok, err := out.Prack(w.ctx(), res, offer)
 		if err != nil {
 			t.Error(err)
 		}
 		pracked <- ok
-	}()
+	})
 	<-prack
 	update, err := callee.Expect(w.ctx(), sip.UPDATE)
 	w.check(err)

@@ -28,14 +28,14 @@ func (d *direct) phones() (caller, callee *phone) {
 // refers has an end of a call send a REFER, whose reports are confirmed.
 func (p *phone) refers(to string) {
 	p.t.Helper()
-	go func() {
+	p.meanwhile(func() {
 		for {
 			in, err := p.dialog.Expect(p.t.Context(), sip.NOTIFY)
 			if err != nil || in.Respond(siptest.Reply{Status: 200}) != nil {
 				return
 			}
 		}
-	}()
+	})
 	res, err := p.dialog.Request(p.ctx(), sip.REFER, "", "", sip.NewHeader("Refer-To", to))
 	p.check(err)
 	if res.StatusCode != 202 {

@@ -105,13 +105,13 @@ func TestDirectDelayedReinvite(t *testing.T) {
 		}
 		offer, answer := d.far.Offer("sendrecv"), d.near.Offer("sendrecv")
 		accepted := make(chan *siptest.Dialog, 1)
-		go func() {
+		w.meanwhile(func() {
 			after, err := in.Accept(w.ctx(), siptest.Reply{SDP: offer})
 			if err != nil {
 				t.Error(err)
 			}
 			accepted <- after
-		}()
+		})
 		res, err := out.Final(w.ctx())
 		w.check(err)
 		w.passedOn("the offer", offer, sdpIn(res))
@@ -157,13 +157,13 @@ func TestDirectDelayedOffer(t *testing.T) {
 	}
 	offer := far.Offer("sendrecv")
 	accepted := make(chan *siptest.Dialog, 1)
-	go func() {
+	w.meanwhile(func() {
 		d, err := in.Accept(w.ctx(), siptest.Reply{SDP: offer})
 		if err != nil {
 			t.Error(err)
 		}
 		accepted <- d
-	}()
+	})
 	res, err := out.Final(w.ctx())
 	w.check(err)
 	w.passedOn("the offer", offer, sdpIn(res))
@@ -191,13 +191,13 @@ func TestDirectDelayedOfferGivenUp(t *testing.T) {
 	_, err := out.Await(w.ctx(), 180)
 	w.check(err)
 	accepted := make(chan *siptest.Dialog, 1)
-	go func() {
+	w.meanwhile(func() {
 		d, err := in.Accept(w.ctx(), siptest.Reply{SDP: w.rtp().Offer("sendrecv")})
 		if err != nil {
 			t.Error(err)
 		}
 		accepted <- d
-	}()
+	})
 	_, err = out.Answered(w.ctx(), "") // an ACK without the answer
 	w.check(err)
 	callee := <-accepted
@@ -256,7 +256,7 @@ func TestDirectInsistsOnKeys(t *testing.T) {
 	out := w.dials(secure)
 	in := w.called(w.agents[0])
 	w.passedOn("the offer", secure, in.SDP())
-	go func() { _, _ = in.Accept(w.ctx(), siptest.Reply{SDP: clear}) }()
+	w.meanwhile(func() { _, _ = in.Accept(w.ctx(), siptest.Reply{SDP: clear}) })
 	res, err = out.Final(w.ctx())
 	w.check(err)
 	if res.StatusCode != 488 {

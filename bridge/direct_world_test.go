@@ -122,7 +122,7 @@ func (w *world) talks() *direct {
 func (d *direct) hangsUp() Record {
 	d.t.Helper()
 	done := make(chan error, 1)
-	go func() { done <- d.caller.Bye(d.ctx()) }()
+	d.meanwhile(func() { done <- d.caller.Bye(d.ctx()) })
 	bye, err := d.callee.Expect(d.ctx(), sip.BYE)
 	d.check(err)
 	d.check(bye.Respond(siptest.Reply{Status: 200}))

@@ -122,7 +122,7 @@ func sessionOf(m *siptest.Media, payload int, codec string) string {
 // An answer that the browser never acknowledges is repeated, and then the call ends with BYE on both legs.
 func TestUnacknowledgedAnswer(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, conditions{bridge: Config{T1: 50 * time.Millisecond}})
+	w := newWorld(t, conditions{bridge: Config{T1: 100 * time.Millisecond}})
 	b := w.browser(wsstest.Options{Raw: true})
 	invite := b.NewRequest(sip.INVITE, "600")
 	contact := b.Contact()
@@ -152,7 +152,7 @@ func TestUnacknowledgedAnswer(t *testing.T) {
 // A backend's 2xx is ACKed at every repetition.
 func TestRepeatedAnswerIsAcknowledgedAgain(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, conditions{})
+	w := newWorld(t, conditions{timers: single()})
 	b := w.browser(wsstest.Options{})
 	call, err := b.Invite(w.ctx(), "600", wsstest.InviteOptions{Session: wsstest.FixedAudio()})
 	w.check(err)

@@ -32,13 +32,13 @@ func (w *world) replies(a *siptest.Agent, method sip.RequestMethod, status int, 
 // sends sends a request of a browser's, and gives its final response when it has come.
 func (w *world) sends(b *wsstest.Browser, req *sip.Request) <-chan *sip.Response {
 	out := make(chan *sip.Response, 1)
-	go func() {
+	w.meanwhile(func() {
 		res, err := b.Do(w.ctx(), req)
 		if err != nil {
 			w.t.Error(err)
 		}
 		out <- res
-	}()
+	})
 	return out
 }
 
@@ -93,11 +93,11 @@ func (w *world) expectAny(method sip.RequestMethod) *siptest.Incoming {
 	defer stop()
 	found := make(chan *siptest.Incoming, len(w.agents))
 	for _, a := range w.agents {
-		go func() {
+		w.meanwhile(func() {
 			if in, err := a.Expect(ctx, method); err == nil {
 				found <- in
 			}
-		}()
+		})
 	}
 	select {
 	case in := <-found:
@@ -205,13 +205,13 @@ func TestMessageInCall(t *testing.T) {
 	d := w.answered(w.agents[0], w.rtp(), 500)
 	w.check(c.Wait(w.ctx(), wsstest.Confirmed))
 	done := make(chan int, 1)
-	go func() {
+	w.meanwhile(func() {
 		res, err := c.Request(w.ctx(), sip.MESSAGE, "text/plain", []byte("hello"))
 		if err != nil {
 			t.Error(err)
 		}
 		done <- res.StatusCode
-	}()
+	})
 	in, err := d.Expect(w.ctx(), sip.MESSAGE)
 	w.check(err)
 	w.check(in.Respond(siptest.Reply{Status: 202}))

@@ -19,10 +19,10 @@ func (w *world) registersAtOther() (*wsstest.Browser, *siptest.Incoming) {
 	w.t.Helper()
 	b := w.browser(wsstest.Options{})
 	registered := make(chan error, 1)
-	go func() {
+	w.meanwhile(func() {
 		_, err := b.Register(w.ctx(), "alice", "")
 		registered <- err
-	}()
+	})
 	in, err := w.other.Expect(w.ctx(), sip.REGISTER)
 	w.check(err)
 	acceptRegister(in)

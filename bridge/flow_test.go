@@ -49,7 +49,7 @@ func TestStrangerCannotTakeOver(t *testing.T) {
 func TestClosedTab(t *testing.T) {
 	t.Parallel()
 	limits := conditions{bridge: Config{FlowGrace: 300 * time.Millisecond}}
-	limits.media.Consent = 6 * time.Second // pion checks every two
+	limits.media.Consent = 10 * time.Second // pion checks every two
 	k := newTalk(t, limits, wsstest.Options{})
 	k.browser.Drop()
 	k.check(k.call.Media().Close())
@@ -65,7 +65,7 @@ func TestClosedTab(t *testing.T) {
 func TestDeadMediaEndsBothLegs(t *testing.T) {
 	t.Parallel()
 	limits := conditions{}
-	limits.media.Consent = 6 * time.Second // pion checks every two
+	limits.media.Consent = 10 * time.Second // pion checks every two
 	k := newTalk(t, limits, wsstest.Options{})
 	k.check(k.call.Media().Close())
 	bye, err := k.backend.Expect(k.ctx(), sip.BYE)
@@ -84,7 +84,7 @@ func TestDeadMediaEndsBothLegs(t *testing.T) {
 func TestHoldWithoutMusicSurvives(t *testing.T) {
 	t.Parallel()
 	limits := conditions{}
-	limits.media.Silence = 2 * time.Second
+	limits.media.Silence = 5 * time.Second
 	k := newTalk(t, limits, wsstest.Options{})
 	res, err := k.backend.Reinvite(k.ctx(), k.rtp.Offer("inactive"))
 	k.check(err)
@@ -93,7 +93,7 @@ func TestHoldWithoutMusicSurvives(t *testing.T) {
 	}
 	k.rtp.Stop()
 	held := time.Now()
-	k.until("three times the limit to pass", func() bool { return time.Since(held) > 6*time.Second })
+	k.until("twice the limit to pass", func() bool { return time.Since(held) > 10*time.Second })
 	if k.bridge.Stats().Calls != 1 || k.call.State() != wsstest.Confirmed {
 		t.Fatal("the held call ended")
 	}

@@ -35,7 +35,7 @@ func TestBasicFlows(t *testing.T) {
 		bob.rings(false)
 		alice.hearsRinging()
 		done := make(chan struct{})
-		go func() { defer close(done); bob.ended() }()
+		w.meanwhile(func() { defer close(done); bob.ended() })
 		alice.cancels()
 		<-done
 		for _, status := range []int{486, 480, 603, 488} {

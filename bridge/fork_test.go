@@ -154,9 +154,7 @@ func TestAnswersCross(t *testing.T) {
 	}
 	w.check(late.Send(sip.NewResponseFromRequest(bye, 200, "OK", nil)))
 	w.check(late.Send(sip.NewResponseFromRequest(cancel, 200, "OK", nil)))
-	if calls[0].State() != wsstest.Confirmed {
-		t.Errorf("the winner's call is %v", calls[0].State())
-	}
+	w.check(calls[0].Wait(w.ctx(), wsstest.Confirmed))
 	w.check(d.Bye(w.ctx()))
 	w.check(calls[0].Wait(w.ctx(), wsstest.Ended))
 	w.until("no call to run", func() bool { return w.bridge.Stats().Calls == 0 })

@@ -88,7 +88,7 @@ func TestFullMemberIsPassedOver(t *testing.T) {
 	took := make(chan int, 4)
 	for i, agent := range w.agents {
 		for range 3 {
-			go func() {
+			w.meanwhile(func() {
 				in, err := agent.Expect(t.Context(), sip.INVITE)
 				if err != nil {
 					return
@@ -98,7 +98,7 @@ func TestFullMemberIsPassedOver(t *testing.T) {
 				if err == nil {
 					in.Accept(t.Context(), siptest.Reply{SDP: answer})
 				}
-			}()
+			})
 		}
 	}
 	var at [2]int

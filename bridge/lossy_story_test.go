@@ -15,6 +15,11 @@ func quick() transaction.Config {
 	return transaction.Config{T1: 100 * time.Millisecond, T2: 400 * time.Millisecond, T4: 500 * time.Millisecond}
 }
 
+// single are timers by which nothing is sent again, however busy the machine, where a test counts what is sent.
+func single() transaction.Config {
+	return transaction.Config{T1: time.Minute, T2: time.Minute}
+}
+
 // lossyStory makes one call of a browser to the only member, as its name says.
 func (w *world) lossyStory(name string, b *wsstest.Browser) {
 	w.t.Helper()
@@ -39,7 +44,7 @@ func (w *world) lossyStory(name string, b *wsstest.Browser) {
 		return
 	}
 	held := make(chan error, 1)
-	go func() { held <- call.Hold(w.ctx()) }()
+	w.meanwhile(func() { held <- call.Hold(w.ctx()) })
 	again, err := d.Expect(w.ctx(), sip.INVITE)
 	w.check(err)
 	answer, err = m.Answer(again.SDP())
@@ -58,7 +63,7 @@ func (w *world) cancelled(call *wsstest.Call, in *siptest.Incoming) {
 	w.t.Helper()
 	w.until("the browser's 100", func() bool { return len(call.Responses()) > 0 })
 	done := make(chan error, 1)
-	go func() { done <- call.Cancel(w.ctx()) }()
+	w.meanwhile(func() { done <- call.Cancel(w.ctx()) })
 	cancel, err := w.agents[0].Expect(w.ctx(), sip.CANCEL)
 	w.check(err)
 	w.check(cancel.Respond(siptest.Reply{Status: 200}))

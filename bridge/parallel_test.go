@@ -16,7 +16,7 @@ import (
 // A parallel pool: all living members ring, the first answer wins and the others are cancelled; who refused before spoke for nobody.
 func TestParallelPool(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, conditions{members: 3, dead: true, order: sipside.Parallel, probe: sipside.Probe{Every: time.Minute, DownAfter: 1, UpAfter: 1}})
+	w := newWorld(t, conditions{members: 3, dead: true, order: sipside.Parallel, probe: sipside.Probe{Every: time.Minute, Timeout: time.Minute, DownAfter: 1, UpAfter: 1}})
 	w.until("the dead member to be known", func() bool { return strings.Contains(w.log.String(), "backend is down") })
 	call, err := w.browser(wsstest.Options{}).Invite(w.ctx(), "600", wsstest.InviteOptions{})
 	w.check(err)

@@ -71,7 +71,7 @@ func TestReliableProgressToBackend(t *testing.T) {
 // A reliable 183 is repeated until its PRACK, and the 200 does not pass it.
 func TestAnswerWaitsForPrack(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, conditions{bridge: Config{T1: 50 * time.Millisecond}})
+	w := newWorld(t, conditions{bridge: Config{T1: 200 * time.Millisecond}})
 	b, m := w.registered("alice", wsstest.Options{}), w.rtp()
 	out, call := w.asking(b, "Supported", m.Offer("sendrecv"))
 	w.check(call.Progress(w.ctx()))
@@ -124,7 +124,7 @@ func TestNoPrack(t *testing.T) {
 	for _, answered := range []bool{false, true} {
 		t.Run(fmt.Sprint(answered), func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, conditions{bridge: Config{T1: 50 * time.Millisecond}})
+			w := newWorld(t, conditions{bridge: Config{T1: 100 * time.Millisecond}})
 			b := w.registered("alice", wsstest.Options{})
 			out, call := w.asking(b, "Supported", w.rtp().Offer("sendrecv"))
 			w.check(call.Progress(w.ctx()))
@@ -249,10 +249,10 @@ func TestReliableBetweenTrunks(t *testing.T) {
 		t.Fatalf("PRACK: %v %v", res, err)
 	}
 	accepted := make(chan error, 1)
-	go func() {
+	w.meanwhile(func() {
 		_, err := in.Accept(w.ctx(), siptest.Reply{})
 		accepted <- err
-	}()
+	})
 	d, err := out.Answered(w.ctx(), "")
 	w.check(err)
 	w.check(<-accepted)

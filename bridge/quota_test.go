@@ -62,16 +62,7 @@ func TestTrunkRate(t *testing.T) {
 	b := w.registered("alice", wsstest.Options{})
 	first, err := b.Invite(w.ctx(), "600", wsstest.InviteOptions{})
 	w.check(err)
-	got := make(chan *siptest.Incoming, 2)
-	for _, agent := range w.agents {
-		go func() {
-			if in, err := agent.Expect(w.ctx(), sip.INVITE); err == nil {
-				got <- in
-			}
-		}()
-	}
-	in := <-got
-	w.check(in.Respond(siptest.Reply{Status: 486}))
+	w.check(w.expectAny(sip.INVITE).Respond(siptest.Reply{Status: 486}))
 	w.check(first.Wait(w.ctx(), wsstest.Ended))
 	second, err := b.Invite(w.ctx(), "600", wsstest.InviteOptions{})
 	w.check(err)

@@ -19,7 +19,7 @@ func unacknowledged(t *testing.T) (w *world, alice *phoneParty, bob *webParty, r
 	alice.calls("bob")
 	bob.rings(false)
 	answered := make(chan error, 1)
-	go func() { answered <- bob.call.Answer(w.ctx()) }()
+	w.meanwhile(func() { answered <- bob.call.Answer(w.ctx()) })
 	res, err := alice.out.Final(w.ctx())
 	w.check(err)
 	w.check(<-answered) // the gateway's ACK does not wait for the caller's
@@ -69,7 +69,7 @@ func TestByeWhileRinging(t *testing.T) {
 		ringing, err := alice.out.Await(w.ctx(), 180)
 		w.check(err)
 		done := make(chan struct{})
-		go func() { defer close(done); bob.ended() }()
+		w.meanwhile(func() { defer close(done); bob.ended() })
 		w.check(alice.out.Early(ringing).Bye(w.ctx()))
 		if status := alice.refused(); status != 487 {
 			t.Errorf("the INVITE is answered %d after its BYE", status)
@@ -190,7 +190,7 @@ func TestReinvitesCross(t *testing.T) {
 		w.talk(alice, bob, called(at[1], "bob"))
 		bob.hears(440)
 		done := make(chan struct{})
-		go func() { defer close(done); alice.refreshes() }()
+		w.meanwhile(func() { defer close(done); alice.refreshes() })
 		bob.refreshes()
 		<-done
 		alice.hears(1000)

@@ -28,14 +28,14 @@ func TestByeCrossesReinvite(t *testing.T) {
 		w := newWorld(t, conditions{timers: quick()})
 		caller, callee := w.trunkCall([2]string{session(1, "m=audio 4000 RTP/AVP 0"), session(1, "m=audio 4100 RTP/AVP 0")})
 		held := make(chan int, 1)
-		go func() {
+		w.meanwhile(func() {
 			res, err := caller.Reinvite(w.ctx(), session(2, "m=audio 4000 RTP/AVP 0", "a=sendonly"))
 			if err != nil {
 				held <- 0
 				return
 			}
 			held <- res.StatusCode
-		}()
+		})
 		again, err := callee.Expect(w.ctx(), sip.INVITE)
 		w.check(err)
 		res, err := callee.Request(w.ctx(), sip.BYE, "", "")
@@ -61,10 +61,10 @@ func TestAnswerToReinviteAfterTheEnd(t *testing.T) {
 	w := newWorld(t, conditions{timers: quick()})
 	caller, callee := w.trunkCall([2]string{session(1, "m=audio 4000 RTP/AVP 0"), session(1, "m=audio 4100 RTP/AVP 0")})
 	held := make(chan error, 1)
-	go func() {
+	w.meanwhile(func() {
 		_, err := caller.Reinvite(w.ctx(), session(2, "m=audio 4000 RTP/AVP 0", "a=sendonly"))
 		held <- err
-	}()
+	})
 	again, err := callee.Expect(w.ctx(), sip.INVITE)
 	w.check(err)
 	w.check(callee.Bye(w.ctx()))
@@ -84,7 +84,7 @@ func TestByeCrossesBye(t *testing.T) {
 	w := newWorld(t, conditions{})
 	call, d := w.raced()
 	done := make(chan error, 1)
-	go func() { done <- call.Bye(w.ctx()) }()
+	w.meanwhile(func() { done <- call.Bye(w.ctx()) })
 	bye, err := d.Expect(w.ctx(), sip.BYE)
 	w.check(err)
 	res, err := d.Request(w.ctx(), sip.BYE, "", "")

@@ -45,10 +45,10 @@ func TestReferPassed(t *testing.T) {
 				})
 			}
 			done := make(chan struct{})
-			go func() {
+			w.meanwhile(func() {
 				defer close(done)
 				w.refer(first, to, sip.NewHeader("Referred-By", "<sip:alice@example.com>"))
-			}()
+			})
 			in, err := bob.dialog.Expect(w.ctx(), sip.REFER)
 			w.check(err)
 			if got := header(in.Request(), "Refer-To"); got != want || header(in.Request(), "Referred-By") != "<sip:alice@example.com>" {
@@ -168,7 +168,7 @@ func TestTransferByPBX(t *testing.T) {
 				t.Fatalf("REFER answered %d", res.StatusCode)
 			}
 			reports := make(chan string, 1)
-			go func() { reports <- bob.reports() }()
+			w.meanwhile(func() { reports <- bob.reports() })
 			if carol == nil {
 				in, err := w.other.Expect(w.ctx(), sip.INVITE)
 				w.check(err)

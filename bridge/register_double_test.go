@@ -3,6 +3,7 @@ package bridge
 import (
 	"crypto/rand"
 	"net"
+	"net/netip"
 	"strconv"
 	"strings"
 	"sync"
@@ -33,9 +34,16 @@ type registrarDouble struct {
 	said      map[string]*sip.Response // by branch, for retransmissions
 }
 
+// ownHost is an address that no other test has, nor gets while a socket there is closed.
+func ownHost() netip.AddrPort {
+	b := make([]byte, 3)
+	_, _ = rand.Read(b) // never fails
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 64 + b[0]%128, b[1], 1 + b[2]%254}), 0)
+}
+
 func newRegistrarDouble(t *testing.T, password string) *registrarDouble {
 	t.Helper()
-	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	conn, err := net.ListenPacket("udp", ownHost().String())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -48,7 +48,11 @@ func TestFailoverToTheNextMember(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			a, b := newRegistrarDouble(t, "secret"), newRegistrarDouble(t, "secret")
-			rig := newRegisterRig(t, a, b)
+			patience := rigTryTimeout
+			if tt.name == "silence" {
+				patience = rigImpatient
+			}
+			rig := newImpatientRig(t, patience, a, b)
 			order := rig.byPreference(a, b)
 			order[0].set(func() { tt.fault(order[0]) })
 			page := rig.dial(wsstest.Options{})
@@ -73,7 +77,7 @@ func TestFailoverToTheNextMember(t *testing.T) {
 func TestNoMemberAnswers(t *testing.T) {
 	t.Parallel()
 	a, b := newRegistrarDouble(t, ""), newRegistrarDouble(t, "")
-	rig := newRegisterRig(t, a, b)
+	rig := newImpatientRig(t, time.Second, a, b) // whoever is silent is so for both questions
 	page := rig.dial(wsstest.Options{})
 	a.set(func() { a.deaf = true })
 	b.set(func() { b.deaf = true })
@@ -95,7 +99,7 @@ func TestNoMemberAnswers(t *testing.T) {
 func TestLastMemberHasLonger(t *testing.T) {
 	t.Parallel()
 	pbx := newRegistrarDouble(t, "")
-	rig := newRegisterRig(t, pbx)
+	rig := newImpatientRig(t, rigImpatient, pbx)
 	page := rig.dial(wsstest.Options{})
 	pbx.set(func() { pbx.deaf = true })
 	start := time.Now()
@@ -104,7 +108,7 @@ func TestLastMemberHasLonger(t *testing.T) {
 		res, _ := page.Register(rig.ctx, "alice", "")
 		answered <- res
 	}()
-	rig.until("a TryTimeout has passed", func() bool { return time.Since(start) > 3*rigTryTimeout/2 })
+	rig.until("a TryTimeout has passed", func() bool { return time.Since(start) > 3*rigImpatient/2 })
 	pbx.set(func() { pbx.deaf = false })
 	if res := <-answered; res == nil || res.StatusCode != 200 {
 		t.Errorf("%v\n%s", res, page.Ladder())
@@ -116,7 +120,7 @@ func TestLastMemberHasLonger(t *testing.T) {
 func TestCredentialsOfADeadMember(t *testing.T) {
 	t.Parallel()
 	a, b := newRegistrarDouble(t, "secret"), newRegistrarDouble(t, "secret")
-	rig := newRegisterRig(t, a, b)
+	rig := newImpatientRig(t, rigImpatient, a, b)
 	order := rig.byPreference(a, b)
 	page := rig.dial(wsstest.Options{})
 	page.SetUser("alice", "") // no password: the challenge comes back to us

@@ -17,12 +17,12 @@ import (
 // first is up again.
 func TestRegistrationsOutliveAnExchange(t *testing.T) {
 	t.Parallel()
-	users := map[string]string{}
-	for i := range 10 {
-		users[fmt.Sprintf("user%d", i)] = fmt.Sprintf("secret%d", i)
+	passwords := map[string]string{}
+	for i := range 100 { // of which some are at home at either
+		passwords[fmt.Sprintf("user%d", i)] = fmt.Sprintf("secret%d", i)
 	}
 	open := func(listen *siptest.PBX) *siptest.PBX {
-		cfg := siptest.PBXConfig{Users: users}
+		cfg := siptest.PBXConfig{Users: passwords, Listen: ownHost()}
 		if listen != nil {
 			cfg.Listen = listen.Addr()
 		}
@@ -34,14 +34,21 @@ func TestRegistrationsOutliveAnExchange(t *testing.T) {
 		return pbx
 	}
 	exchanges := []*siptest.PBX{open(nil), open(nil)}
-	// A probe's patience is its interval: shorter, and a busy machine's exchanges are found down.
-	pool := sipside.PoolConfig{Name: "pbx", Probe: sipside.Probe{Every: time.Second, DownAfter: 3, UpAfter: 1}}
+	pool := sipside.PoolConfig{Name: "pbx", Probe: sipside.Probe{Every: time.Second, Timeout: 10 * time.Second, DownAfter: 3, UpAfter: 1}}
 	for _, pbx := range exchanges {
 		pool.Members = append(pool.Members, sipside.Member{URI: sip.Uri{
 			Scheme: "sip", Host: pbx.Addr().Addr().String(), Port: int(pbx.Addr().Port()),
 		}})
 	}
-	rig := newTimedRig(t, nil, pool, 2*time.Second) // as patient: who is slow once is passed over, and the spread is another
+	rig := newTimedRig(t, nil, pool, rigTryTimeout)
+	name := func(pbx *siptest.PBX) string { return "pbx/" + pbx.Addr().String() }
+	users, homes := map[string]string{}, map[string]int{}
+	for user, password := range passwords {
+		home := rig.backends.Pool("pbx").Home("sip:" + user + "@example.com")[0].Name()
+		if homes[home]++; homes[home] <= 5 {
+			users[user] = password
+		}
+	}
 	pages := map[string]*wsstest.Browser{}
 	registerAll := func() map[string]int {
 		at := map[string]int{}
@@ -58,7 +65,6 @@ func TestRegistrationsOutliveAnExchange(t *testing.T) {
 		}
 		return at
 	}
-	name := func(pbx *siptest.PBX) string { return "pbx/" + pbx.Addr().String() }
 
 	before := registerAll()
 	if before[name(exchanges[0])]+before[name(exchanges[1])] != len(users) || len(before) != 2 {

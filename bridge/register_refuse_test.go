@@ -5,11 +5,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/emiago/sipgo/sip"
 
-	"tandem/sipside"
 	"tandem/wss/wsstest"
 )
 
@@ -164,8 +162,7 @@ func TestGuardIsAskedForNewRegistrationsOnly(t *testing.T) {
 func TestManyBrowsersAtOnce(t *testing.T) {
 	t.Parallel()
 	a, b := newRegistrarDouble(t, "secret"), newRegistrarDouble(t, "secret")
-	pool := sipside.PoolConfig{Name: "pbx", Members: []sipside.Member{a.member(), b.member()}}
-	rig := newTimedRig(t, nil, pool, 2*time.Second) // nobody is silent here: a busy machine must not look as if
+	rig := newRegisterRig(t, a, b)
 	var wg sync.WaitGroup
 	const browsers = 20
 	for i := range browsers {

@@ -24,8 +24,12 @@ import (
 	"tandem/wss/wsstest"
 )
 
-// rigTryTimeout is short, for tests wait for it, but no busy machine takes so long to answer; retransmissions are thrice as quick.
-const rigTryTimeout = 2 * time.Second
+// A rig's TryTimeout: no busy machine takes so long to answer, but where a test waits for it, it is shorter.
+const (
+	rigTryTimeout = 15 * time.Second
+	rigImpatient  = 4 * time.Second
+	rigT1         = 500 * time.Millisecond
+)
 
 // registerRig is a bridge between a WebSocket server and a pool of scripted registrars.
 type registerRig struct {
@@ -70,16 +74,22 @@ func newRegisterRig(t *testing.T, doubles ...*registrarDouble) *registerRig {
 }
 
 func newGuardedRig(t *testing.T, guard Guard, doubles ...*registrarDouble) *registerRig {
+	t.Helper()
+	return newTimedRig(t, guard, poolOfDoubles(doubles), rigTryTimeout)
+}
+
+func poolOfDoubles(doubles []*registrarDouble) sipside.PoolConfig {
 	pool := sipside.PoolConfig{Name: "pbx"}
 	for _, d := range doubles {
 		pool.Members = append(pool.Members, d.member())
 	}
-	return newPoolRig(t, guard, pool)
+	return pool
 }
 
-func newPoolRig(t *testing.T, guard Guard, pool sipside.PoolConfig) *registerRig {
+// newImpatientRig has a pool of members of which one is silent.
+func newImpatientRig(t *testing.T, patience time.Duration, doubles ...*registrarDouble) *registerRig {
 	t.Helper()
-	return newTimedRig(t, guard, pool, rigTryTimeout)
+	return newTimedRig(t, nil, poolOfDoubles(doubles), patience)
 }
 
 func newTimedRig(t *testing.T, guard Guard, pool sipside.PoolConfig, tryTimeout time.Duration) *registerRig {
@@ -89,7 +99,7 @@ func newTimedRig(t *testing.T, guard Guard, pool sipside.PoolConfig, tryTimeout 
 	backends, err := sipside.Open(sipside.Config{
 		Listen: []sipside.Listen{{Network: "udp", Addr: netip.MustParseAddrPort("127.0.0.1:0")}},
 		Pools:  []sipside.PoolConfig{pool},
-		Timers: transaction.Config{T1: tryTimeout / 3},
+		Timers: transaction.Config{T1: rigT1},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -71,7 +71,7 @@ func TestReliableProgressFromBackend(t *testing.T) {
 // Reliable provisionals are acknowledged once each and in order; one whose predecessor is missing is not, and does not ring.
 func TestOrderOfPracks(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, conditions{})
+	w := newWorld(t, conditions{timers: single()})
 	call, in := w.ringing(wsstest.InviteOptions{})
 	say := func(status int, rseq string) {
 		w.check(in.Respond(siptest.Reply{Status: status, Headers: []sip.Header{

@@ -187,7 +187,7 @@ func TestShutdown(t *testing.T) {
 	k := newTalk(t, conditions{}, wsstest.Options{})
 	ctx, hurry := context.WithCancel(k.ctx())
 	done := make(chan error, 1)
-	go func() { done <- k.bridge.Shutdown(ctx) }()
+	k.meanwhile(func() { done <- k.bridge.Shutdown(ctx) })
 	k.until("draining", func() bool { return k.bridge.draining.Load() })
 	late, err := k.browser.Invite(k.ctx(), "600", wsstest.InviteOptions{Session: wsstest.FixedAudio()})
 	k.check(err)

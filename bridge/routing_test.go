@@ -69,7 +69,7 @@ func TestRouteRewrites(t *testing.T) {
 	w.check(err)
 	w.check(call.Wait(w.ctx(), wsstest.Confirmed))
 	gone := make(chan error, 1)
-	go func() { gone <- call.Bye(w.ctx()) }()
+	w.meanwhile(func() { gone <- call.Bye(w.ctx()) })
 	bye, err := d.Expect(w.ctx(), sip.BYE)
 	w.check(err)
 	if from := bye.Request().From().Address; from.String() != "sip:+4930a@own.example" {
@@ -126,7 +126,7 @@ func TestRouteGoesToTheNextTarget(t *testing.T) {
 		{"500", replies(500), 2, 0},
 		{"503", replies(503), 3, 0},
 		{"100 and then 502", replies(100, 502), 2, 0},
-		{"silence", replies(), 3, 2 * time.Second},
+		{"silence", replies(), 3, silentFor},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

@@ -185,7 +185,7 @@ func TestCancelAfter422(t *testing.T) {
 	again, err := w.agents[0].Expect(w.ctx(), sip.INVITE)
 	w.check(err)
 	ended := make(chan error, 1)
-	go func() { ended <- call.Cancel(w.ctx()) }()
+	w.meanwhile(func() { ended <- call.Cancel(w.ctx()) })
 	w.check(again.Respond(siptest.Reply{Status: 180}))
 	cancel, err := w.agents[0].Expect(w.ctx(), sip.CANCEL)
 	w.check(err)

@@ -38,10 +38,10 @@ func TestSnapshotRestore(t *testing.T) {
 	k.check(k.call.Media().WaitTone(k.ctx(), 1400))
 	k.check(k.rtp.WaitTone(k.ctx(), 700))
 	offers := make(chan string, 2)
-	go k.answerReinvite(offers)
+	k.meanwhile(func() { k.answerReinvite(offers) })
 	k.check(k.call.Hold(k.ctx()))
 	<-offers
-	go k.answerReinvite(offers)
+	k.meanwhile(func() { k.answerReinvite(offers) })
 	k.check(k.call.Resume(k.ctx()))
 	<-offers
 	k.check(k.call.Media().WaitTone(k.ctx(), 1400))

@@ -52,7 +52,7 @@ func (w *world) trunkCall(audio [2]string) (caller, callee *siptest.Dialog) {
 func (w *world) reoffer(from, to *siptest.Dialog, offer, answer string) (heardOffer, heardAnswer string) {
 	w.t.Helper()
 	offers := make(chan string, 1)
-	go func() {
+	w.meanwhile(func() {
 		in, err := to.Expect(w.ctx(), sip.INVITE)
 		if err != nil {
 			offers <- err.Error()
@@ -60,7 +60,7 @@ func (w *world) reoffer(from, to *siptest.Dialog, offer, answer string) (heardOf
 		}
 		_, _ = in.Accept(w.ctx(), siptest.Reply{SDP: answer})
 		offers <- in.SDP()
-	}()
+	})
 	res, err := from.Reinvite(w.ctx(), offer)
 	w.check(err)
 	if res.StatusCode != 200 {

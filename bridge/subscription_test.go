@@ -112,13 +112,13 @@ func TestNotifyBeforeTheAnswer(t *testing.T) {
 	s := w.subscribes(wsstest.Options{})
 	answered := make(chan int, 1)
 	d := s.in.Early()
-	go func() {
+	w.meanwhile(func() {
 		res, err := d.Request(w.ctx(), sip.NOTIFY, "", "", sip.NewHeader("Event", "dialog"), sip.NewHeader("Subscription-State", "active"))
 		if err != nil {
 			t.Error(err)
 		}
 		answered <- res.StatusCode
-	}()
+	})
 	w.until("the early NOTIFY waits", func() bool {
 		for _, at := range w.bridge.subscriptions.seats() {
 			at.subscription.mu.Lock()

@@ -174,7 +174,7 @@ func TestShutdownFinishesRecordings(t *testing.T) {
 	k.written(64000)
 	ended, stop := context.WithCancel(context.Background())
 	stop()
-	go k.bridge.Shutdown(ended)
+	k.meanwhile(func() { k.bridge.Shutdown(ended) })
 	r := k.record()
 	if r.Reason != "shutdown" || r.Recording == nil || r.Recording.End != recording.Complete {
 		t.Fatalf("%+v, %+v", r, r.Recording)
@@ -200,6 +200,8 @@ func TestRestoredCallIsRecordedOn(t *testing.T) {
 	k.check(k.bridge.Restore(read))
 	k.call.Media().SetTone(700)
 	k.rtp.Tone(1400)
+	k.check(k.call.Media().WaitTone(k.ctx(), 1400))
+	k.check(k.rtp.WaitTone(k.ctx(), 700))
 	k.written(200000)
 	k.hangUp()
 	r := k.record().Recording

@@ -89,15 +89,7 @@ func TestTollsAreAsked(t *testing.T) {
 	for _, number := range []string{"112", "600"} {
 		call, err := alice.Invite(w.ctx(), number, wsstest.InviteOptions{})
 		w.check(err)
-		first := make(chan *siptest.Incoming, 2)
-		for _, agent := range w.agents {
-			go func() {
-				if in, err := agent.Expect(t.Context(), sip.INVITE); err == nil {
-					first <- in
-				}
-			}()
-		}
-		w.check((<-first).Respond(siptest.Reply{Status: 486}))
+		w.check(w.expectAny(sip.INVITE).Respond(siptest.Reply{Status: 486}))
 		w.check(call.Wait(w.ctx(), wsstest.Ended))
 	}
 	w.until("the end of the call to 600", func() bool { return book.has("600 ended") })

@@ -29,7 +29,7 @@ func (w *world) pickUp(agent *siptest.Agent, tone float64) *phone {
 func (w *world) phone(d *siptest.Dialog, m *siptest.Media) *phone {
 	p := &phone{w, d, m, make(chan struct{})}
 	ctx := w.t.Context()
-	go func() {
+	w.meanwhile(func() {
 		for {
 			in, err := d.Expect(ctx, sip.INVITE)
 			if err != nil {
@@ -39,13 +39,13 @@ func (w *world) phone(d *siptest.Dialog, m *siptest.Media) *phone {
 				_, _ = in.Accept(ctx, siptest.Reply{SDP: answer})
 			}
 		}
-	}()
-	go func() {
+	})
+	w.meanwhile(func() {
 		if in, err := d.Expect(ctx, sip.BYE); err == nil {
 			_ = in.Respond(siptest.Reply{Status: 200})
 			close(p.gone)
 		}
-	}()
+	})
 	return p
 }
 

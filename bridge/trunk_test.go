@@ -91,7 +91,7 @@ func TestTrunkChallenges(t *testing.T) {
 				t.Errorf("the browser saw %d", call.Status())
 			}
 			gone := make(chan error, 1)
-			go func() { gone <- call.Bye(w.ctx()) }()
+			w.meanwhile(func() { gone <- call.Bye(w.ctx()) })
 			bye, err := d.Expect(w.ctx(), sip.BYE)
 			w.check(err)
 			got, seq := header(bye.Request(), "Proxy-Authorization"), uint32(4)

@@ -31,7 +31,7 @@ func TestTryTimeoutWaitsForTheLast(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, conditions{dead: test.dead, probe: sipside.Probe{Every: time.Minute, DownAfter: 1, UpAfter: 1},
+			w := newWorld(t, conditions{dead: test.dead, probe: sipside.Probe{Every: time.Minute, Timeout: time.Minute, DownAfter: 1, UpAfter: 1},
 				bridge: Config{TryTimeout: time.Second}})
 			if test.dead {
 				w.until("the dead member to be known", func() bool { return strings.Contains(w.log.String(), "backend is down") })
@@ -69,8 +69,8 @@ func TestTheLastMembersSilenceEnds(t *testing.T) {
 		mute   bool // not even the 100 that a transaction sends by itself
 		reason string
 	}{
-		{"not a word", conditions{timers: transaction.Config{T1: 10 * time.Millisecond}}, true, "unreachable"},
-		{"nothing but 100", conditions{bridge: Config{RingLimit: time.Second}, handler: behave(replies(100))}, false, "ring-timeout"},
+		{"not a word", conditions{timers: transaction.Config{T1: 100 * time.Millisecond}}, true, "unreachable"},
+		{"nothing but 100", conditions{bridge: Config{RingLimit: silentFor}, handler: behave(replies(100))}, false, "ring-timeout"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

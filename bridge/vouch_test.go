@@ -276,7 +276,7 @@ func TestVouchWithOwnCredentials(t *testing.T) {
 	w.check(err)
 	w.check(call.Wait(w.ctx(), wsstest.Confirmed))
 	gone := make(chan error, 1)
-	go func() { gone <- call.Bye(w.ctx()) }()
+	w.meanwhile(func() { gone <- call.Bye(w.ctx()) })
 	bye, err := d.Expect(w.ctx(), sip.BYE)
 	w.check(err)
 	w.check(bye.Respond(siptest.Reply{Status: 200}))

@@ -47,6 +47,9 @@ type world struct {
 	browsers []*wsstest.Browser
 	order    func(aor string) // see registerWith
 	crossing bool             // offers cross on the wire in this test: that one fault is nobody's
+	steps    context.Context  // of which each step's is one; see ctx
+	giveUp   context.CancelFunc
+	running  sync.WaitGroup // what a test does meanwhile
 }
 
 // conditions change a world before it opens.
@@ -76,6 +79,7 @@ type conditions struct {
 func newWorld(t *testing.T, with conditions) *world {
 	t.Helper()
 	w := &world{t: t}
+	w.steps, w.giveUp = context.WithCancel(context.Background())
 	w.leaks.inside = with.bridge.Peerings["other"].Direct
 	log := slog.New(slog.NewTextHandler(&w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	loopback := netip.MustParseAddr("127.0.0.1")
@@ -92,9 +96,7 @@ func newWorld(t *testing.T, with conditions) *world {
 	})
 	w.check(err)
 	w.store = location.NewMemory(time.Now)
-	if with.bridge.TryTimeout == 0 {
-		with.bridge.TryTimeout = 15 * time.Second // a busy machine is no dead member
-	}
+	with.bridge = unhurried(with.bridge)
 	with.bridge.Peerings = outside(with.bridge.Peerings)
 	with.bridge.Node, with.bridge.Secret, with.bridge.Log = "n1", []byte("of the tests"), log
 	if with.store == nil {
@@ -117,6 +119,27 @@ func newWorld(t *testing.T, with conditions) *world {
 	w.serve()
 	return w
 }
+
+// unhurried leaves a busy machine the time that it may need: no limit passes that a test does not wait for.
+func unhurried(cfg Config) Config {
+	if cfg.TryTimeout == 0 {
+		cfg.TryTimeout = 15 * time.Second
+	}
+	cfg.Referrer = time.Minute
+	return cfg
+}
+
+// settle waits for what a test does meanwhile; where the test has failed, that is given up.
+func (w *world) settle() {
+	if w.t.Failed() {
+		w.giveUp()
+	}
+	w.running.Wait()
+	w.giveUp()
+}
+
+// meanwhile does something beside the test, whose end waits for it.
+func (w *world) meanwhile(do func()) { w.running.Go(do) }
 
 func (w *world) openSIP(with conditions, log *slog.Logger) {
 	w.t.Helper()
@@ -188,14 +211,16 @@ func (w *world) serve() {
 	web := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.wss.Serve(rw, r, w.bridge) }))
 	w.url = "ws" + strings.TrimPrefix(web.URL, "http") + "/sip"
 	w.t.Cleanup(func() {
+		w.settle()
 		w.diagnose()
 		for _, b := range w.browsers {
 			b.Close()
+			b.CloseCalls()
 		}
 		ended, stop := context.WithCancel(context.Background())
 		stop()
 		w.bridge.Shutdown(ended)
-		closing, over := context.WithTimeout(context.Background(), 5*time.Second)
+		closing, over := context.WithTimeout(context.Background(), time.Minute)
 		defer over()
 		w.wss.Shutdown(closing)
 		web.Close()
@@ -249,8 +274,8 @@ func (w *world) check(err error) {
 
 // ctx bounds one step of a test.
 func (w *world) ctx() context.Context {
-	ctx, cancel := context.WithTimeout(w.t.Context(), 60*time.Second)
-	w.t.Cleanup(cancel)
+	ctx, cancel := context.WithTimeout(w.steps, 60*time.Second)
+	context.AfterFunc(w.steps, cancel)
 	return ctx
 }
 

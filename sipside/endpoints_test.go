@@ -12,7 +12,7 @@ import (
 
 func TestOpenFailureClosesWhatWasOpened(t *testing.T) {
 	taken := listenStream(t, "127.0.0.1:0")
-	free := newDatagramPeer(t, "127.0.0.1")
+	free := newDatagramPeer(t, "127.0.0.91") // where nobody takes it meanwhile
 	_ = free.sock.Close()
 	cfg := trunk(t, "sip:127.0.0.1:9")
 	cfg.Listen = []Listen{{Network: "udp", Addr: free.at}, {Network: "tcp", Addr: taken.at}}

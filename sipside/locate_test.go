@@ -196,7 +196,7 @@ func srv(service string, dead, alive netip.AddrPort) []string {
 
 // RFC 3263 §4.3: a server that does not connect gives way to the next, and the user's transaction hears nothing of it.
 func TestNextServerWhereTCPDoesNotConnect(t *testing.T) {
-	dead, alive := listenStream(t, "127.0.0.1:0"), listenStream(t, "127.0.0.2:0")
+	dead, alive := listenStream(t, "127.0.0.92:0"), listenStream(t, "127.0.0.2:0")
 	_ = dead.l.Close()
 	cfg := trunk(t, "sip:a.example;transport=tcp")
 	cfg.DNS = newZone(srv("_sip._tcp", dead.at, alive.at)...).serve(t)

@@ -59,11 +59,14 @@ func probedPool(t *testing.T, every time.Duration, peers ...*datagramPeer) Confi
 }
 
 func TestProbesFindMembersDownAndUp(t *testing.T) {
+	t.Parallel()
 	steady, ok := moody(t)
 	ok.Store(404) // any answer is one
 	ill, status := moody(t)
 	status.Store(200)
-	d := openDoor(t, probedPool(t, 20*time.Millisecond, steady, ill), testLimits())
+	cfg := probedPool(t, 20*time.Millisecond, steady, ill)
+	cfg.Pools[0].Probe.Timeout = 2 * time.Second // a busy machine is slow, too
+	d := openDoor(t, cfg, testLimits())
 	b := d.Backend("pbx/" + ill.at.String())
 	eventually(t, "a latency is known", func() bool { return b.stats().Latency > 0 })
 	if !b.Alive() {

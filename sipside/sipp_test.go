@@ -15,7 +15,8 @@ import (
 	"tandem/sipside/transaction"
 )
 
-// sipp runs SIPp with its built-in scenario until it ends, and gives what it printed if it failed.
+// sipp runs SIPp with its built-in scenario until it ends, and gives what it printed if it failed. It sends nothing twice, and takes
+// what comes twice for a fault: neither does the door.
 func sipp(t *testing.T, args ...string) chan error {
 	t.Helper()
 	path, err := exec.LookPath("sipp")
@@ -23,7 +24,7 @@ func sipp(t *testing.T, args ...string) chan error {
 		t.Fatal("these tests need SIPp: apt install sip-tester")
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
-	cmd := exec.CommandContext(ctx, path, append(args, "-nostdin", "-timeout", "60s", "-timeout_error")...)
+	cmd := exec.CommandContext(ctx, path, append(args, "-nr", "-nostdin", "-timeout", "60s", "-timeout_error")...)
 	cmd.Dir = t.TempDir()
 	cmd.Env = append(cmd.Environ(), "TERM=dumb")
 	var out bytes.Buffer
@@ -71,7 +72,9 @@ func TestSIPpCallsUs(t *testing.T) {
 	for i, transport := range []string{"u1", "t1"} {
 		t.Run(transport, func(t *testing.T) {
 			const calls = 20
-			d := openDoor(t, trunk(t, "sip:127.0.0.50:5060"), testLimits())
+			cfg := trunk(t, "sip:127.0.0.50:5060")
+			cfg.Timers = transaction.Config{T1: time.Minute, T2: time.Minute}
+			d := openDoor(t, cfg, testLimits())
 			ended := sipp(t, "-sn", "uac", "-i", "127.0.0.50", "-t", transport, "-m", fmt.Sprint(calls), "-r", "50", "-d", "1",
 				d.Addrs()[i].String())
 			answerCalls(t, d, calls)
@@ -87,13 +90,15 @@ func TestWeCallSIPp(t *testing.T) {
 	for _, transport := range []string{"u1", "t1"} {
 		t.Run(transport, func(t *testing.T) {
 			t.Parallel()
-			at := freePort(t)
+			at := netip.MustParseAddrPort(map[string]string{"u1": "127.0.0.51:5060", "t1": "127.0.0.52:5060"}[transport]) // nobody else is there
 			ended := sipp(t, "-sn", "uas", "-i", at.Addr().String(), "-p", fmt.Sprint(at.Port()), "-t", transport, "-m", "1")
 			to := "sip:" + at.String()
 			if transport == "t1" {
 				to += ";transport=tcp"
 			}
-			d := openDoor(t, trunk(t, to), testLimits())
+			cfg := trunk(t, to)
+			cfg.Timers = transaction.Config{T1: time.Minute, T2: time.Minute}
+			d := openDoor(t, cfg, testLimits())
 			b := d.Backend("pbx")
 			final := inviteUntilAnswered(t, b)
 			inDialog := func(method sip.RequestMethod, seq uint32) transaction.Outbound {
@@ -117,13 +122,6 @@ func TestWeCallSIPp(t *testing.T) {
 			}
 		})
 	}
-}
-
-// freePort is an address that nobody uses by UDP or TCP, for a program that must be told its port.
-func freePort(t *testing.T) netip.AddrPort {
-	u, l := bothPeer(t, true)
-	_, _ = u.sock.Close(), l.l.Close()
-	return u.at
 }
 
 // inviteUntilAnswered calls until SIPp, which is still starting, takes the call.

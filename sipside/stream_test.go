@@ -86,7 +86,7 @@ func TestTCPLossEndsTransactions(t *testing.T) {
 }
 
 func TestTCPRefusedIsAnEvent(t *testing.T) {
-	pbx := listenStream(t, "127.0.0.1:0")
+	pbx := listenStream(t, "127.0.0.95:0")
 	_ = pbx.l.Close()
 	d := openDoor(t, trunk(t, "sip:"+pbx.at.String()+";transport=tcp"), testLimits())
 	got, on := events()

@@ -49,7 +49,7 @@ func TestNextServerOfATrunk(t *testing.T) {
 // A server whose port is closed, as ICMP tells, is given up at the first repetition.
 func TestNextServerWhereUDPIsRefused(t *testing.T) {
 	t.Parallel()
-	closed, second := newDatagramPeer(t, "127.0.0.1"), newDatagramPeer(t, "127.0.0.2")
+	closed, second := newDatagramPeer(t, "127.0.0.93"), newDatagramPeer(t, "127.0.0.2")
 	if err := closed.sock.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -119,6 +119,7 @@ func TestRegistersAtTheNextServerAfter503(t *testing.T) {
 	t.Parallel()
 	first, second := newDatagramPeer(t, "127.0.0.1"), newDatagramPeer(t, "127.0.0.2")
 	cfg := several(t, first, second)
+	cfg.Timers = transaction.Config{T1: time.Minute} // nobody is silent
 	cfg.Trunks[0].Account = Account{Username: "4930123", Register: true, Domain: "carrier.example"}
 	d := openDoor(t, cfg, testLimits())
 	refused, at := first.read()

@@ -209,7 +209,7 @@ func TestUnreachableIsAnEvent(t *testing.T) {
 }
 
 func TestDeadUDPPeerIsKnownAtOnce(t *testing.T) {
-	dead, alive := newDatagramPeer(t, "127.0.0.1"), newDatagramPeer(t, "127.0.0.1")
+	dead, alive := newDatagramPeer(t, "127.0.0.94"), newDatagramPeer(t, "127.0.0.1")
 	_ = dead.sock.Close()
 	d := openDoor(t, Config{Pools: []PoolConfig{{Name: "pbx", Members: []Member{
 		{URI: uri(t, "sip:"+dead.at.String())}, {URI: uri(t, "sip:"+alive.at.String())},

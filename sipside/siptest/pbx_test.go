@@ -13,7 +13,7 @@ import (
 
 // quick are the times of a PBX under test.
 func quick(cfg PBXConfig) PBXConfig {
-	cfg.RingTime, cfg.EarlyTime, cfg.HangupTime = 300*time.Millisecond, 3*time.Second, 500*time.Millisecond
+	cfg.RingTime, cfg.EarlyTime, cfg.HangupTime = 300*time.Millisecond, 10*time.Second, 500*time.Millisecond
 	return cfg
 }
 
@@ -221,7 +221,7 @@ func TestNoAnswerIsCancelled(t *testing.T) {
 
 func TestRestartOnTheSamePort(t *testing.T) {
 	ctx := within(t)
-	first, err := NewPBX(PBXConfig{AnyUser: true})
+	first, err := NewPBX(PBXConfig{AnyUser: true, Listen: netip.AddrPortFrom(netip.MustParseAddr(ownHost()), 0)})
 	must(t, err)
 	addr := first.Addr()
 	a, m := agent(t, AgentConfig{}), media(t)
@@ -242,6 +242,7 @@ func TestRestartOnTheSamePort(t *testing.T) {
 }
 
 func TestAddressInUse(t *testing.T) {
+	t.Parallel()
 	p := pbx(t, PBXConfig{})
 	if other, err := NewPBX(PBXConfig{Listen: netip.AddrPortFrom(loopback, p.Addr().Port())}); err == nil {
 		other.Close()

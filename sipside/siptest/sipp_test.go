@@ -6,19 +6,22 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/emiago/sipgo/sip"
+
+	"tandem/sipside/transaction"
 )
 
-// sipp is the field's own test tool (Debian: sip-tester). It runs in a folder of its own, where its tone lies.
-func sipp(t *testing.T, ctx context.Context, scenario string, args ...string) *exec.Cmd {
+// sipp is the field's own test tool (Debian: sip-tester). It runs at a host and in a folder of its own, where its tone lies, and
+// sends nothing twice.
+func sipp(t *testing.T, ctx context.Context, host, scenario string, args ...string) *exec.Cmd {
 	t.Helper()
 	dir := t.TempDir()
 	if text, err := os.ReadFile(filepath.Join("testdata", scenario)); err == nil {
@@ -35,7 +38,7 @@ func sipp(t *testing.T, ctx context.Context, scenario string, args ...string) *e
 	} else {
 		args = append(args, "-sn", scenario)
 	}
-	args = append(args, "-i", "127.0.0.1", "-mi", "127.0.0.1", "-mp", freePort(t), "-nostdin", "-trace_err", "-timeout", "50s", "-timeout_error")
+	args = append(args, "-i", host, "-mi", host, "-nr", "-nostdin", "-trace_err", "-timeout", "50s", "-timeout_error")
 	cmd := exec.CommandContext(ctx, "sipp", args...)
 	cmd.Dir = dir
 	return cmd
@@ -62,41 +65,43 @@ func running(cmd *exec.Cmd) <-chan error {
 	return done
 }
 
-// freePort is a port for sipp, free together with the five above it, which sipp's media takes. It lies below the range
-// from which the kernel gives port 0, so that no other test gets it before sipp does.
-func freePort(t *testing.T) string {
-	t.Helper()
-	for range 100 {
-		port := uint16(20000 + 2*rand.IntN(6000))
-		if free(port, 6) {
-			return fmt.Sprint(port)
-		}
-	}
-	t.Fatal("no free ports")
-	return ""
+// ownHost is an address for one sipp, where nobody else has ports.
+func ownHost() string {
+	return fmt.Sprintf("127.%d.%d.%d", 64+rand.IntN(128), rand.IntN(256), 1+rand.IntN(254))
 }
 
-func free(port, count uint16) bool {
-	for p := port; p < port+count; p++ {
-		c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(loopback, p)))
-		if err != nil {
-			return false
+// once are timers by which nothing is sent again, however busy the machine: sipp takes a message that comes twice for a fault.
+func once() transaction.Config { return transaction.Config{T1: time.Minute, T2: time.Minute} }
+
+// listens waits until a sipp that is called has its port; what came before would not come again.
+func listens(t *testing.T, ctx context.Context, host string) {
+	t.Helper()
+	ip := netip.MustParseAddr(host).As4()
+	at := fmt.Sprintf(" %02X%02X%02X%02X:%04X ", ip[3], ip[2], ip[1], ip[0], 5060)
+	for {
+		sockets, err := os.ReadFile("/proc/net/udp")
+		must(t, err)
+		if strings.Contains(string(sockets), at) {
+			return
 		}
-		defer c.Close()
+		select {
+		case <-ctx.Done():
+			t.Fatal("sipp does not listen")
+		case <-time.After(10 * time.Millisecond):
+		}
 	}
-	return true
 }
 
 func TestSippRegistersAndCalls(t *testing.T) {
 	for transport, flag := range map[string]string{"udp": "u1", "tcp": "t1"} {
 		t.Run(transport, func(t *testing.T) {
-			ctx, p := within(t), pbx(t, PBXConfig{Users: map[string]string{"alice": "secret"}})
-			common := []string{p.Addr().String(), "-m", "1", "-t", flag, "-au", "alice", "-ap", "secret", "-p", freePort(t)}
-			must(t, run(sipp(t, ctx, "register.xml", append(common, "-s", "alice")...)))
+			ctx, p, host := within(t), pbx(t, PBXConfig{Users: map[string]string{"alice": "secret"}, Timers: once()}), ownHost()
+			common := []string{p.Addr().String(), "-m", "1", "-t", flag, "-au", "alice", "-ap", "secret"}
+			must(t, run(sipp(t, ctx, host, "register.xml", append(common, "-s", "alice")...)))
 			if list := p.Contacts("alice"); len(list) != 1 {
 				t.Errorf("contacts %v", list)
 			}
-			must(t, run(sipp(t, ctx, "call.xml", append(common, "-s", "600")...)))
+			must(t, run(sipp(t, ctx, host, "call.xml", append(common, "-s", "600")...)))
 			if s := p.Stats(); s.Answered != 1 {
 				t.Errorf("stats %+v", s)
 			}
@@ -108,8 +113,8 @@ func TestSippRegistersAndCalls(t *testing.T) {
 // An agent hears what another's tool sends: the ear is not only right about its own voice.
 func TestSippIsHeard(t *testing.T) {
 	ctx := within(t)
-	bob, m := agent(t, AgentConfig{User: "bob"}), media(t)
-	cmd := sipp(t, ctx, "call.xml", bob.Addr().String(), "-m", "1", "-au", "alice", "-ap", "x", "-s", "bob", "-p", freePort(t))
+	bob, m := agent(t, AgentConfig{User: "bob", Timers: once()}), media(t)
+	cmd := sipp(t, ctx, ownHost(), "call.xml", bob.Addr().String(), "-m", "1", "-au", "alice", "-ap", "x", "-s", "bob")
 	done := running(cmd)
 	in := got[*Incoming](t)(bob.Expect(ctx, sip.INVITE))
 	challenge := sip.NewHeader("WWW-Authenticate", `Digest realm="r", nonce="n", algorithm=MD5, qop="auth"`)
@@ -127,14 +132,14 @@ func TestSippIsHeard(t *testing.T) {
 
 // sipp's own callee behind the PBX: registered by another's REGISTER, called, and hung up on.
 func TestSippIsCalled(t *testing.T) {
-	ctx, p := within(t), pbx(t, PBXConfig{AnyUser: true})
-	port := freePort(t)
-	cmd := sipp(t, ctx, "uas", "-m", "1", "-p", port)
+	ctx, p, host := within(t), pbx(t, PBXConfig{AnyUser: true, Timers: once()}), ownHost()
+	cmd := sipp(t, ctx, host, "uas", "-m", "1")
 	done := running(cmd)
+	listens(t, ctx, host)
 	alice, m := agent(t, AgentConfig{User: "alice"}), media(t)
 	uri := sip.Uri{Scheme: "sip", User: "sipp", Host: "127.0.0.1", Port: number(p, "").Port}
 	res := got[*sip.Response](t)(alice.Do(ctx, sip.REGISTER, Call{
-		To: uri, Headers: []sip.Header{sip.NewHeader("Contact", "<sip:sipp@127.0.0.1:"+port+">")},
+		To: uri, Headers: []sip.Header{sip.NewHeader("Contact", "<sip:sipp@"+host+":5060>")},
 	}))
 	if res.StatusCode != 200 {
 		t.Fatalf("REGISTER answered %d", res.StatusCode)
@@ -149,8 +154,8 @@ func TestSippIsCalled(t *testing.T) {
 
 // Many short calls at once leave nothing behind.
 func TestSippLoad(t *testing.T) {
-	ctx, p := within(t), pbx(t, PBXConfig{AnyUser: true, Users: map[string]string{}})
-	must(t, run(sipp(t, ctx, "uac", p.Addr().String(), "-m", "100", "-r", "50", "-d", "200", "-s", "600", "-p", freePort(t))))
+	ctx, p := within(t), pbx(t, PBXConfig{AnyUser: true, Users: map[string]string{}, Timers: once()})
+	must(t, run(sipp(t, ctx, ownHost(), "uac", p.Addr().String(), "-m", "100", "-r", "50", "-d", "200", "-s", "600")))
 	if s := p.Stats(); s.Answered != 100 {
 		t.Errorf("stats %+v", s)
 	}

@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -222,6 +224,16 @@ func (b *Browser) Close() {
 	case <-b.done:
 	case <-time.After(time.Until(deadline)):
 		b.Drop()
+	}
+}
+
+// CloseCalls closes the media of its calls, as a tab does that is closed.
+func (b *Browser) CloseCalls() {
+	b.mu.Lock()
+	calls := slices.Collect(maps.Values(b.dialogs))
+	b.mu.Unlock()
+	for _, c := range calls {
+		c.Close()
 	}
 }
 
