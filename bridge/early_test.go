@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -38,7 +39,7 @@ func TestEarlyMedia(t *testing.T) {
 			said = append(said, string(res.Body()))
 		}
 	}
-	if len(said) != 2 || said[0] != said[1] {
+	if len(said) < 2 || len(slices.Compact(slices.Clone(said))) != 1 { // the 200 is repeated where its ACK is slow
 		t.Errorf("%d bodies, want the same in 183 and 200:\n%s", len(said), strings.Join(said, "\n"))
 	}
 	if tags := call.ToTags(); len(tags) != 1 {
@@ -103,7 +104,7 @@ func TestWinnerWithAnotherCodec(t *testing.T) {
 			said = append(said, string(res.Body()))
 		}
 	}
-	if len(said) != 2 || said[0] != said[1] {
+	if len(said) < 2 || len(slices.Compact(slices.Clone(said))) != 1 { // the 200 is repeated where its ACK is slow
 		t.Errorf("the 200 does not repeat the 183:\n%s", strings.Join(said, "\n"))
 	}
 	if tags := call.ToTags(); len(tags) != 1 {

@@ -85,9 +85,10 @@ func TestSchedulerDelay(t *testing.T) {
 	}
 	deadline := time.Now().Add(time.Minute)
 	var waited time.Duration
-	for known := false; waited < time.Millisecond && time.Now().Before(deadline); {
-		pause := time.NewTimer(500 * time.Millisecond) // long enough for many waits on a machine that others starve
-		<-pause.C
+	pause := 500 * time.Millisecond
+	for known := false; waited < time.Millisecond && time.Now().Before(deadline); pause *= 2 { // for many waits on a machine that others starve
+		over := time.NewTimer(pause)
+		<-over.C
 		if waited, known = s.since(); !known {
 			waited = 0
 		}

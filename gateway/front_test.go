@@ -187,8 +187,9 @@ func TestConnectionsAreBounded(t *testing.T) {
 // A request's body is not waited for: nobody wants one.
 func TestSlowBody(t *testing.T) {
 	t.Parallel()
-	plain, _, f := openFrontedWeb(t, HTTPS{}, doors{})
-	conn, err := net.Dial("tcp", strings.TrimPrefix(plain, "http://"))
+	w, f := newTestWeb(t, HTTPS{}, doors{})
+	serveTestWeb(t, w)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(w.urls[0], "http://"))
 	if err != nil {
 		t.Fatal(err)
 	}

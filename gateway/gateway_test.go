@@ -142,7 +142,7 @@ func TestNewClosesWhatItOpened(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
+	free, err := net.Listen("tcp", "127.0.0.88:0") // nobody else is at this address: the port stays free
 	if err != nil {
 		t.Fatal(err)
 	}

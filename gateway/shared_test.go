@@ -41,7 +41,7 @@ func TestSharedPort(t *testing.T) {
 			defer conn.Close()
 			io.WriteString(conn, c.first)
 			_ = conn.(*net.TCPConn).CloseWrite()
-			_ = conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+			_ = conn.SetReadDeadline(time.Now().Add(time.Minute))
 			answer, err := io.ReadAll(conn)
 			if err != nil {
 				t.Fatal(err)

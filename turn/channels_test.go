@@ -20,7 +20,7 @@ func TestChannels(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			relay.SetReadDeadline(time.Now().Add(20 * time.Second))
+			relay.SetReadDeadline(time.Now().Add(time.Minute))
 			b := make([]byte, 2000)
 			pass := func(payload []byte) {
 				t.Helper()

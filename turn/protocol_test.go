@@ -33,7 +33,7 @@ func (c *talker) ask(method stun.Method, attributes ...stun.Setter) (answer *stu
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	c.conn.SetDeadline(time.Now().Add(20 * time.Second))
+	c.conn.SetDeadline(time.Now().Add(time.Minute))
 	b := make([]byte, mtu)
 	if _, err := c.conn.WriteTo(request.Raw, c.to); err != nil {
 		c.t.Fatal(err)

@@ -128,7 +128,7 @@ func listenPeer(t *testing.T) *net.UDPConn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	conn.SetDeadline(time.Now().Add(time.Minute))
 	return conn
 }
 
@@ -169,7 +169,7 @@ func TestRelayOverEachTransport(t *testing.T) {
 				t.Fatal(string(b[:max(n, 0)]), from, relay.LocalAddr(), err, s.Stats())
 			}
 			peer.WriteTo([]byte("back"), from)
-			relay.SetReadDeadline(time.Now().Add(10 * time.Second))
+			relay.SetReadDeadline(time.Now().Add(time.Minute))
 			n, _, err = relay.ReadFrom(b)
 			if err != nil || string(b[:n]) != "back" {
 				t.Fatal(string(b[:n]), err)
@@ -252,7 +252,7 @@ func TestPeersThatAreRefused(t *testing.T) {
 	secret.WriteTo([]byte("scan"), from)
 	until(t, "the answer is refused", func() bool { return s.Stats().Refused[RefusedPacket] > refused })
 	media.WriteTo([]byte("welcome"), from)
-	relay.SetReadDeadline(time.Now().Add(10 * time.Second))
+	relay.SetReadDeadline(time.Now().Add(time.Minute))
 	if n, _, err := relay.ReadFrom(b); err != nil || string(b[:n]) != "welcome" {
 		t.Fatal(string(b[:n]), err)
 	}
@@ -284,7 +284,7 @@ func TestQuotas(t *testing.T) {
 					t.Fatal(i, err)
 				}
 			}
-			if s.Stats().Refused[test.want] != 1 {
+			if s.Stats().Refused[test.want] == 0 { // more than one: a client that is answered late asks again
 				t.Errorf("%+v", s.Stats().Refused)
 			}
 		})
@@ -302,13 +302,14 @@ func TestBandwidth(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	began := time.Now()
 	for range 10 { // 10 kB at once where 1 kB a second is allowed, and 4 kB at once
 		if _, err := relay.WriteTo(make([]byte, 1000), media); err != nil {
 			t.Fatal(err)
 		}
 	}
 	until(t, "all were looked at", func() bool { got := s.Stats(); return got.PacketsOut+got.Refused[RefusedBandwidth] == 10 })
-	if got := s.Stats(); got.PacketsOut < 3 || got.PacketsOut > 6 {
+	if got := s.Stats(); got.PacketsOut < 3 || got.PacketsOut > 6+uint64(time.Since(began)/time.Second) {
 		t.Errorf("%+v", got)
 	}
 }

@@ -90,7 +90,7 @@ func TestBrokenFrame(t *testing.T) {
 		t.Fatal(err)
 	}
 	frame := make([]byte, 4)
-	_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetReadDeadline(time.Now().Add(time.Minute))
 	if _, err := r.Read(frame); err != nil || frame[0] != 0x88 || int(frame[2])<<8|int(frame[3]) != websocket.CloseProtocolError {
 		t.Errorf("%x %v", frame, err)
 	}
@@ -152,7 +152,7 @@ func TestSlowReader(t *testing.T) {
 			if !errors.Is(err, wss.ErrSlow) && !errors.Is(err, wss.ErrClosed) {
 				t.Error(err)
 			}
-			if longest > 10*time.Second {
+			if longest > 30*time.Second {
 				t.Errorf("Send took %v", longest)
 			}
 			<-c.Done()

@@ -140,7 +140,7 @@ func TestRefusalsOfACallbackAreAlike(t *testing.T) {
 	defer service.Close()
 	var seen []string
 	for _, path := range []string{"/404", "/401", "/no", "/ha1"} {
-		callback := NewCallback(service.URL+path, 10*time.Second)
+		callback := NewCallback(service.URL+path, time.Minute)
 		defer callback.Close()
 		rig := &gateRig{t: t, gate: NewGate(GateConfig{Secrets: callback, Waits: true, Key: []byte("key"), Log: slog.New(slog.DiscardHandler)})}
 		v := rig.refusing("alice")()

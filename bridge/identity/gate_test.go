@@ -198,7 +198,7 @@ func TestCallback(t *testing.T) {
 		<-r.Context().Done() // silence
 	}))
 	defer service.Close()
-	ask := NewCallback(service.URL, time.Second)
+	ask := NewCallback(service.URL, time.Minute)
 	defer ask.Close()
 	rig := &gateRig{t: t, gate: NewGate(GateConfig{Secrets: ask, Waits: true})}
 	for user, a := range answers {

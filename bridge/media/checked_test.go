@@ -231,7 +231,7 @@ func TestICEWithPion(t *testing.T) {
 // A leg whose peer does ICE takes and sends nothing by a path that no check has proven; without a peer that answers it fails.
 func TestICEWithoutConnectivity(t *testing.T) {
 	t.Parallel()
-	e := open(t, func(c *Config) { c.Limits.Check = 300 * time.Millisecond })
+	e := open(t, func(c *Config) { c.Limits.Check = 3 * time.Second })
 	j := &journal{}
 	l := newLeg(t, e, LegSpec{Profile: sdp.RTP, ICE: true, OnEvent: j.note})
 	k := newTrunk(t, l.Local(), 7)
@@ -265,7 +265,7 @@ func TestICEDeclined(t *testing.T) {
 // Who stops answering gets nothing more, though it goes on sending.
 func TestICEConsentIsLost(t *testing.T) {
 	t.Parallel()
-	e := open(t, func(c *Config) { c.Limits.Consent = 1500 * time.Millisecond })
+	e := open(t, func(c *Config) { c.Limits.Consent = 5 * time.Second })
 	j := &journal{}
 	l := newLeg(t, e, LegSpec{Profile: sdp.RTP, ICE: true, OnEvent: j.note})
 	a := pionPeer(t, true)

@@ -185,7 +185,8 @@ func TestNewAssociationNeedsNewDescription(t *testing.T) {
 }
 
 func TestHandshakeTimesOut(t *testing.T) {
-	e := open(t, func(c *Config) { c.Limits.Handshake = 50 * time.Millisecond })
+	t.Parallel()
+	e := open(t, func(c *Config) { c.Limits.Handshake = 2 * time.Second })
 	l, p, j := browserLeg(t, e)
 	l.SetRemote(p.remote())
 	l.AnswerSent()

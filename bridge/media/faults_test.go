@@ -237,7 +237,7 @@ func TestInjectedTowardsTheBrowser(t *testing.T) {
 // A browser that moves and never checks again ends its leg, and nobody sends to it.
 func TestAddressChangesForGood(t *testing.T) {
 	t.Parallel()
-	e := open(t, func(c *Config) { c.Limits.Consent = 200 * time.Millisecond })
+	e := open(t, func(c *Config) { c.Limits.Consent = 3 * time.Second })
 	c := newCall(t, e)
 	c.browser.bind()
 	waitFor(t, "the leg to die", func() bool {

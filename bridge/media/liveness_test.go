@@ -17,7 +17,7 @@ func TestNoCheckAtAll(t *testing.T) {
 
 func TestConsent(t *testing.T) {
 	t.Parallel()
-	e := open(t, func(c *Config) { c.Limits.Consent = 100 * time.Millisecond })
+	e := open(t, func(c *Config) { c.Limits.Consent = 3 * time.Second })
 	c := newCall(t, e)
 	waitFor(t, "the leg to die", func() bool {
 		c.phone.sendRTP(107, "packets to it are no sign of life")

@@ -14,7 +14,7 @@ import (
 func TestNetworkChange(t *testing.T) {
 	t.Parallel()
 	for _, workers := range []int{1, 4} {
-		e := open(t, func(c *Config) { c.Workers, c.Limits.Consent = workers, 4*time.Second })
+		e := open(t, func(c *Config) { c.Workers, c.Limits.Consent = workers, 8*time.Second })
 		c := newCall(t, e)
 		c.bothWays(t)
 		old := newPeer(t, c.browser.local)

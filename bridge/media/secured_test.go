@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/pion/srtp/v3"
@@ -95,18 +96,10 @@ func TestDTLSFlightsAreLost(t *testing.T) {
 			for flight := range 3 {
 				t.Run(role+name(out)+string(rune('0'+flight)), func(t *testing.T) {
 					t.Parallel()
-					seen, lost := 0, false
+					var seen atomic.Int32
 					legs, ends, _ := dtlsPair(t, role, true, func(k *trunk) {
 						lose := func(_ []byte, o bool) bool {
-							if o != out {
-								return false
-							}
-							seen++
-							if seen == flight+1 && !lost {
-								lost = true
-								return true
-							}
-							return false
+							return o == out && seen.Add(1) == int32(flight)+1
 						}
 						k.ends[0].lose.Store(&lose)
 					})

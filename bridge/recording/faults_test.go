@@ -80,8 +80,8 @@ func TestFullDisk(t *testing.T) {
 		for n := range 3 * queueLength { // packets go on coming
 			r.queue.put(0, ulaw(), spoken(t, n, 500), time.Duration(n)*step)
 		}
-		result := r.Finish(time.Second)
-		if result.End != end || result.Bytes > 9999 || r.Finish(time.Second).End != end {
+		result := r.Finish(time.Minute)
+		if result.End != end || result.Bytes > 9999 || r.Finish(time.Minute).End != end {
 			t.Errorf("%v: %+v", fault, result)
 		}
 		channel(t, result.Files[0], 0)
@@ -115,7 +115,7 @@ func TestPanic(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if result := r.Finish(time.Second); result.End != Complete {
+	if result := r.Finish(time.Minute); result.End != Complete {
 		t.Fatalf("%+v", result)
 	}
 	out, err := os.Create(r.files[0])
@@ -127,7 +127,7 @@ func TestPanic(t *testing.T) {
 	again.queue.put(0, ulaw(), spoken(t, 1, 500), 0)
 	go again.run()
 	inTime(t, "panic", again.ended)
-	if result := again.Finish(time.Second); result.End != Fault {
+	if result := again.Finish(time.Minute); result.End != Fault {
 		t.Errorf("%+v", result)
 	}
 	if err := out.Close(); !errors.Is(err, fs.ErrClosed) {
@@ -152,7 +152,7 @@ func TestUnfinished(t *testing.T) {
 	}
 	close(disk.hold)
 	inTime(t, "released", r.ended)
-	if result := r.Finish(time.Second); result.End != Unfinished {
+	if result := r.Finish(time.Minute); result.End != Unfinished {
 		t.Errorf("%+v", result)
 	}
 	if left := channel(t, r.files[0], 0); len(left) < rate/50 {
@@ -205,7 +205,7 @@ func TestOverrun(t *testing.T) {
 	}
 	r.overrun.Add(1)
 	close(r.ended)
-	if result := r.Finish(time.Second); result.End != Overrun || result.Lost != 1 {
+	if result := r.Finish(time.Minute); result.End != Overrun || result.Lost != 1 {
 		t.Errorf("%+v", result)
 	}
 }

@@ -80,7 +80,7 @@ func TestStereo(t *testing.T) {
 		}
 		r.queue.put(1, ulaw(), spoken(t, n, 1200), time.Duration(n)*step)
 	}
-	result := r.Finish(10 * time.Second)
+	result := r.Finish(time.Minute)
 	if result.End != Complete || len(result.Files) != 2 {
 		t.Fatalf("%+v", result)
 	}
@@ -125,7 +125,7 @@ func checkCapture(t *testing.T, file string, want int) {
 
 func TestNamesStayInTheFolder(t *testing.T) {
 	r := start(t, "wav")
-	result := r.Finish(time.Second)
+	result := r.Finish(time.Minute)
 	if name := result.Files[0]; strings.Contains(name, "..") || filepath.Base(filepath.Dir(name)) != "_exa_mple" || !strings.HasSuffix(name, "-a_b.wav") {
 		t.Errorf("file %s", name)
 	}

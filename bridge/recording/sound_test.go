@@ -82,7 +82,7 @@ func TestShortCalls(t *testing.T) {
 		for n := range packets {
 			r.queue.put(0, ulaw(), spoken(t, n, 500), 0)
 		}
-		result := r.Finish(10 * time.Second)
+		result := r.Finish(time.Minute)
 		if result.End != Complete || result.Bytes < wavHeader+pcapHeader {
 			t.Errorf("%d packets: %+v", packets, result)
 		}
@@ -99,7 +99,7 @@ func TestG711HasNoImages(t *testing.T) {
 	for n := range 100 {
 		r.queue.put(0, nil, spoken(t, n, 3000), time.Duration(n)*step) // by its static payload type
 	}
-	left := channel(t, r.Finish(10 * time.Second).Files[0], 0)[rate/2 : rate*3/2]
+	left := channel(t, r.Finish(time.Minute).Files[0], 0)[rate/2 : rate*3/2]
 	if tone, image := share(left, 3000), share(left, 5000); tone < 0.99 || image > 1e-5 {
 		t.Errorf("%.4f of the sound at 3000 Hz, %.6f at 5000 Hz", tone, image)
 	}
@@ -131,7 +131,7 @@ func TestWideband(t *testing.T) {
 			r.queue.put(side, &sdp.Codec{Name: name.String(), Clock: clocks[side]}, raw, time.Duration(n)*step)
 		}
 	}
-	result := r.Finish(10 * time.Second)
+	result := r.Finish(time.Minute)
 	for side, hz := range []float64{1000, 5000} {
 		if s := share(channel(t, result.Files[0], side)[rate/2:rate*3/2], hz); s < 0.95 {
 			t.Errorf("side %d: %.2f of the sound at %v Hz", side, s, hz)

@@ -198,7 +198,7 @@ func (b *Browser) write(data []byte, what string) error {
 	if b.opt.Binary {
 		kind = websocket.BinaryMessage
 	}
-	_ = b.ws.SetWriteDeadline(time.Now().Add(5 * time.Second))
+	_ = b.ws.SetWriteDeadline(time.Now().Add(time.Minute))
 	if b.opt.Fragment <= 0 {
 		return b.ws.WriteMessage(kind, data)
 	}

@@ -29,7 +29,7 @@ func until(t *testing.T, what string, is func() bool) {
 
 // `tandem run` until SIGTERM, with a SIGHUP before. Readiness comes after the signals are caught.
 func TestSignals(t *testing.T) {
-	free, err := net.Listen("tcp", "127.0.0.1:0")
+	free, err := net.Listen("tcp", "127.0.0.87:0") // nobody else is at this address: the port stays free
 	if err != nil {
 		t.Fatal(err)
 	}
