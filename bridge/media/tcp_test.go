@@ -240,7 +240,7 @@ func TestServeTCP(t *testing.T) {
 
 // UDP 443 beside HTTPS: the one TCP listener serves both.
 func TestMediaOnThePortOfHTTPS(t *testing.T) {
-	own, err := net.Listen("tcp", "127.0.0.1:0")
+	own, err := net.Listen("tcp", netip.AddrPortFrom(home(t), 0).String()) // where nobody else has its UDP port
 	if err != nil {
 		t.Fatal(err)
 	}
