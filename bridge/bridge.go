@@ -79,7 +79,6 @@ type Config struct {
 	MinExpires  time.Duration      // 10 s: less is refused with 423 by the local registrar
 	Domains     []string           // whose users are registered here; they are found under our own address, too
 	T1          time.Duration      // 500 ms, for 2xx repetition
-	Referrer    time.Duration      // 5 s: in which a referrer hangs up by itself once it heard of the success
 	Peerings    map[string]Peering // by pool or trunk, and "browsers"
 	Limits      admission.Limits   // of all calls
 	Recordings  string             // folder for the recordings of routes that want any
@@ -167,7 +166,6 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.MaxExpires, 120*time.Second)
 	orDefault(&c.MinExpires, 10*time.Second)
 	orDefault(&c.T1, 500*time.Millisecond)
-	orDefault(&c.Referrer, 5*time.Second)
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}

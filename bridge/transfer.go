@@ -17,6 +17,9 @@ type transfer struct {
 	replaced bool  // not by REFER: by an INVITE that takes the place of by
 }
 
+// referrerGrace is how long a referrer has to hang up by itself once it heard of the success.
+const referrerGrace = 5 * time.Second
+
 // transferTo begins a transfer: to the far end of a leg that is to be replaced, or to whom a search finds.
 func (c *call) transferTo(by *leg, in inbound, to referTo, instead *leg) {
 	t := &transfer{by: by, kept: c.far(by), report: by.acceptRefer(in)}
@@ -83,7 +86,7 @@ func (c *call) transferred(t *transfer, other string) {
 		c.step(callHangUp, nil, nil)
 		return
 	}
-	c.after(c.bridge.cfg.Referrer, "referrer's grace", func() { c.step(callHangUp, nil, nil) })
+	c.after(referrerGrace, "referrer's grace", func() { c.step(callHangUp, nil, nil) })
 }
 
 // referrerLeaves says whether a BYE is that of a referrer who does not wait for the outcome.

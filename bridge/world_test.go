@@ -125,7 +125,6 @@ func unhurried(cfg Config) Config {
 	if cfg.TryTimeout == 0 {
 		cfg.TryTimeout = 15 * time.Second
 	}
-	cfg.Referrer = time.Minute
 	return cfg
 }
 
