@@ -25,8 +25,13 @@ const benchSDP = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r
 
 // BenchmarkTrunkCall is a call of a trunk to a pool over UDP, INVITE to BYE, with some at a time. Its figures hold the far ends' work, too.
 func BenchmarkTrunkCall(b *testing.B) {
+	b.Run("relay", func(b *testing.B) { benchTrunkCall(b, Peering{}) })
+	b.Run("direct", func(b *testing.B) { benchTrunkCall(b, Peering{Direct: true}) })
+}
+
+func benchTrunkCall(b *testing.B, how Peering) {
 	caller, callee := benchSocket(b), benchSocket(b)
-	gateway := benchGateway(b, benchURI(caller), benchURI(callee))
+	gateway := benchGateway(b, benchURI(caller), benchURI(callee), how)
 	go benchCallee(callee)
 	answered := make([]chan []byte, 16)
 	for i := range answered {
@@ -71,7 +76,7 @@ func benchURI(conn *net.UDPConn) sip.Uri {
 	return sip.Uri{Scheme: "sip", Host: at.IP.String(), Port: at.Port}
 }
 
-func benchGateway(b *testing.B, trunk, member sip.Uri) netip.AddrPort {
+func benchGateway(b *testing.B, trunk, member sip.Uri, how Peering) netip.AddrPort {
 	loopback := netip.MustParseAddr("127.0.0.1")
 	doors, err := sipside.Open(sipside.Config{
 		Listen: []sipside.Listen{{Network: "udp", Addr: netip.AddrPortFrom(loopback, 0)}},
@@ -85,7 +90,7 @@ func benchGateway(b *testing.B, trunk, member sip.Uri) netip.AddrPort {
 	if err != nil {
 		b.Fatal(err)
 	}
-	bridge := New(Config{Node: "n1", Secret: []byte("of the benchmark")}, Wiring{
+	bridge := New(Config{Node: "n1", Secret: []byte("of the benchmark"), Peerings: map[string]Peering{"carrier": how, "phones": how}}, Wiring{
 		Router: route.New([]route.Rule{{From: "carrier", To: "phones"}}), Store: location.NewMemory(time.Now),
 		Nonces: identity.NewNonces(100, time.Minute, time.Now), Media: engine, Backends: doors,
 	})
@@ -138,21 +143,22 @@ func benchCall(conn *net.UDPConn, gateway netip.AddrPort, id string, answered <-
 			"To: %s\r\nCall-ID: %s\r\nCSeq: %d %s\r\nMax-Forwards: 70\r\nContact: <sip:caller@%s>\r\n%s",
 			method, target, at, method, id, at, id, to, id, seq, method, at, more), gateway)
 	}
-	success := func() string {
-		for msg := range answered {
-			if !strings.HasPrefix(string(msg), "SIP/2.0 1") {
-				return string(msg)
+	final := func(cseq string) string { // a 2xx may be there twice
+		for data := range answered {
+			msg := string(data)
+			if !strings.HasPrefix(msg, "SIP/2.0 1") && benchHeader(msg, "Call-ID") == id && benchHeader(msg, "CSeq") == cseq {
+				return msg
 			}
 		}
 		return ""
 	}
 	send("INVITE", "sip:callee@"+gateway.String(), to, 1, fmt.Sprintf("Content-Type: application/sdp\r\nContent-Length: %d\r\n\r\n%s", len(benchSDP), benchSDP))
-	ok := success()
+	ok := final("1 INVITE")
 	if !strings.HasPrefix(ok, "SIP/2.0 200") {
 		panic(ok)
 	}
 	target := strings.Trim(benchHeader(ok, "Contact"), "<>")
 	send("ACK", target, benchHeader(ok, "To"), 1, "Content-Length: 0\r\n\r\n")
 	send("BYE", target, benchHeader(ok, "To"), 2, "Content-Length: 0\r\n\r\n")
-	success()
+	final("2 BYE")
 }

@@ -33,36 +33,35 @@ func (a *address) header(f field) sip.Header {
 	return (*sip.ReferredByHeader)(a)
 }
 
-// parseAddress reads one name-addr or addr-spec with the header's parameters.
-func parseAddress(s string) (*address, bool) {
+// parse reads one name-addr or addr-spec with the header's parameters, for which there may be room.
+func (a *address) parse(s string, room *paramRoom) bool {
 	s = trim(s)
-	a := new(address)
 	before, behind, bracketed := cut(s, '<')
 	if !bracketed {
 		// Without brackets what follows the URI is the header's (§20: then the URI holds no comma, semicolon or question mark).
 		spec, params, _ := strings.Cut(s, ";")
 		spec = trim(spec)
 		if strings.ContainsAny(spec, "?,") || !parseURI(spec, &a.Address) {
-			return a, false
+			return false
 		}
 		var ok bool
-		a.Params, ok = parseParams(params)
-		return a, ok
+		a.Params, ok = parseParams(params, room)
+		return ok
 	}
 	spec, params, closed := strings.Cut(behind, ">")
 	var ok bool
 	if a.DisplayName, ok = displayName(before); !ok || !closed || !parseURI(spec, &a.Address) {
-		return a, false
+		return false
 	}
 	params = trim(params)
 	if params == "" {
-		return a, true
+		return true
 	}
 	if params, ok = strings.CutPrefix(params, ";"); !ok {
-		return a, false
+		return false
 	}
-	a.Params, ok = parseParams(params)
-	return a, ok
+	a.Params, ok = parseParams(params, room)
+	return ok
 }
 
 // displayName takes a quoted string, or words; beyond the grammar's tokens what is clear is let through.
@@ -128,7 +127,7 @@ func split(s string, separator byte) iter.Seq[string] {
 
 // parseParams reads a header's parameters (§7.3.1). A quoted value keeps its quotes, unless it holds white space: sipgo's
 // writer puts quotes around that.
-func parseParams(s string) (sip.HeaderParams, bool) {
+func parseParams(s string, room *paramRoom) (sip.HeaderParams, bool) {
 	if s == "" {
 		return nil, true
 	}
@@ -136,7 +135,7 @@ func parseParams(s string) (sip.HeaderParams, bool) {
 	if n > maxParams {
 		return nil, false
 	}
-	params := make(sip.HeaderParams, 0, n)
+	params := room.take(n)
 	for item := range split(s, ';') {
 		name, value, _ := strings.Cut(item, "=")
 		name, value = trim(name), trim(value)
@@ -169,29 +168,28 @@ func paramName(name string) string {
 	return name
 }
 
-// parseVia reads one Via value (§20.42). What names another protocol or version comes back with false, but whole, so that
-// the request can be answered.
-func parseVia(s string) (*sip.ViaHeader, bool) {
-	v := &sip.ViaHeader{}
+// parseVia reads one Via value (§20.42). What names another protocol or version is not sound, but whole, so that the request can be
+// answered.
+func parseVia(v *sip.ViaHeader, s string, room *paramRoom) (whole, sound bool) {
 	var ok bool
 	if v.ProtocolName, s, ok = strings.Cut(s, "/"); !ok {
-		return nil, false
+		return false, false
 	}
 	if v.ProtocolVersion, s, ok = strings.Cut(s, "/"); !ok {
-		return nil, false
+		return false, false
 	}
 	v.ProtocolName, v.ProtocolVersion = trim(v.ProtocolName), trim(v.ProtocolVersion)
 	sent, params, _ := strings.Cut(trim(s), ";")
 	space := strings.IndexAny(sent, " \t")
 	if space < 0 || !isToken(sent[:space]) {
-		return nil, false
+		return false, false
 	}
 	v.Transport = sent[:space]
 	if v.Host, v.Port, ok = cutPort(trim(sent[space:])); !ok {
-		return nil, false
+		return false, false
 	}
-	if v.Params, ok = parseParams(params); !ok {
-		return nil, false
+	if v.Params, ok = parseParams(params, room); !ok {
+		return false, false
 	}
-	return v, strings.EqualFold(v.ProtocolName, "SIP") && v.ProtocolVersion == "2.0"
+	return true, strings.EqualFold(v.ProtocolName, "SIP") && v.ProtocolVersion == "2.0"
 }

@@ -168,24 +168,24 @@ func (p *headParser) read(f field, name, value string) bool {
 	case from, to, referTo, referredBy:
 		return p.address(f, name, value)
 	case callID:
-		id := sip.CallIDHeader(value)
-		p.add(&id)
+		p.parts.callID = sip.CallIDHeader(value)
+		p.add(&p.parts.callID)
 		return value != "" && !strings.ContainsAny(value, " \t")
 	case cseq:
 		return p.cseq(value)
 	case maxForwards:
 		n, err := strconv.ParseUint(value, 10, 8) // 0 to 255 (RFC 3261 §20.22)
-		hops := sip.MaxForwardsHeader(n)
-		p.add(&hops)
+		p.parts.maxForwards = sip.MaxForwardsHeader(n)
+		p.add(&p.parts.maxForwards)
 		return err == nil
 	case contentLength:
 		n, err := strconv.ParseUint(value, 10, 32)
-		length := sip.ContentLengthHeader(n)
-		p.add(&length)
+		p.parts.contentLength = sip.ContentLengthHeader(n)
+		p.add(&p.parts.contentLength)
 		return err == nil
 	case contentType:
-		typ := sip.ContentTypeHeader(value)
-		p.add(&typ)
+		p.parts.contentType = sip.ContentTypeHeader(value)
+		p.add(&p.parts.contentType)
 		media, _, _ := strings.Cut(value, ";")
 		kind, sub, _ := strings.Cut(media, "/")
 		return isToken(trim(kind)) && isToken(trim(sub))
@@ -197,8 +197,12 @@ func (p *headParser) read(f field, name, value string) bool {
 func (p *headParser) vias(value string) bool {
 	sound := true
 	for item := range split(value, ',') {
-		v, ok := parseVia(item)
-		if v != nil {
+		v := &p.parts.via
+		if p.again(via) {
+			v = new(sip.ViaHeader)
+		}
+		whole, ok := parseVia(v, item, &p.parts.room)
+		if whole {
 			p.add(v)
 		}
 		sound = sound && ok
@@ -217,7 +221,8 @@ func (p *headParser) cseq(value string) bool {
 		p.add(sip.NewHeader("CSeq", value))
 		return false
 	}
-	p.add(&sip.CSeqHeader{SeqNo: uint32(n), MethodName: sip.RequestMethod(method)})
+	p.parts.cseq = sip.CSeqHeader{SeqNo: uint32(n), MethodName: sip.RequestMethod(method)}
+	p.add(&p.parts.cseq)
 	return true
 }
 
@@ -227,8 +232,8 @@ func (p *headParser) addresses(f field, value string) bool {
 		return true
 	}
 	for item := range split(value, ',') {
-		a, ok := parseAddress(item)
-		if !ok {
+		a := p.addressOf(f)
+		if !a.parse(item, &p.parts.room) {
 			return false
 		}
 		p.add(a.header(f))
@@ -237,7 +242,8 @@ func (p *headParser) addresses(f field, value string) bool {
 }
 
 func (p *headParser) address(f field, name, value string) bool {
-	a, ok := parseAddress(value)
+	a := p.addressOf(f)
+	ok := a.parse(value, &p.parts.room)
 	switch {
 	case ok:
 		p.add(a.header(f))
@@ -245,4 +251,17 @@ func (p *headParser) address(f field, name, value string) bool {
 		p.add(sip.NewHeader(name, value))
 	}
 	return ok
+}
+
+// addressOf is where the address of a header is read to.
+func (p *headParser) addressOf(f field) *address {
+	switch {
+	case f == from:
+		return &p.parts.from
+	case f == to:
+		return &p.parts.to
+	case f == contact && !p.again(contact):
+		return &p.parts.contact
+	}
+	return new(address)
 }

@@ -15,10 +15,10 @@ func AppendNamed(buf []byte, msg Message, product string) []byte {
 	name, said := "User-Agent", false
 	switch m := msg.Message.(type) {
 	case *sip.Request:
-		said = m.GetHeader(name) != nil
+		said = First(m, name) != nil
 	case *sip.Response:
 		name = "Server"
-		said = m.GetHeader(name) != nil
+		said = First(m, name) != nil
 	}
 	if product == "" || said {
 		return buf

@@ -47,7 +47,7 @@ func Parse(data []byte) (msg Message, err error) {
 		return Message{}, perr
 	}
 	first, rest, _ := strings.Cut(string(head), "\r\n")
-	var p headParser
+	p := headParser{parts: new(parts)}
 	p.firstLine(first)
 	if !ok {
 		p.fail(bad("No Empty Line After The Headers"))
@@ -107,10 +107,18 @@ func continues(line string) bool { return line != "" && isBlank(line[0]) }
 // headParser reads first line and headers, and goes on after a bad one so that the request can be answered.
 type headParser struct {
 	msg   sip.Message
+	parts *parts
 	uri   string
-	seen  uint32      // which headers that a message carries once, a bit for each field
+	seen  uint32      // which headers there are, a bit for each field that has a place in parts
 	count int         // headers in msg
 	err   *ParseError // the first
+}
+
+// again says whether there was such a header before, and notes that there is one now.
+func (p *headParser) again(f field) bool {
+	before := p.seen&(1<<f) != 0
+	p.seen |= 1 << f
+	return before
 }
 
 func (p *headParser) fail(err *ParseError) {
@@ -230,12 +238,9 @@ func (p *headParser) header(line string) {
 	}
 	name = longName(name)
 	f := fieldOf(name)
-	if f.single() {
-		if p.seen&(1<<f) != 0 {
-			p.fail(bad("%s Appears Twice", name))
-			return
-		}
-		p.seen |= 1 << f
+	if f.single() && p.again(f) {
+		p.fail(bad("%s Appears Twice", name))
+		return
 	}
 	if f.listed() && strings.Count(value, ",") > maxHeaders {
 		p.fail(bad("Too Many Headers"))
