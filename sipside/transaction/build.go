@@ -26,48 +26,57 @@ func NewResponse(req *sip.Request, status int, reason string) *sip.Response {
 	return res
 }
 
-// newAck is the ACK of a refusal: the INVITE's Request-URI, top Via, From, Call-ID and Route, the response's To
+// ack is the ACK of a refusal: the INVITE's Request-URI, top Via, From, Call-ID and Route, the response's To
 // (RFC 3261 §17.1.1.3).
-func newAck(invite Outbound, res *sip.Response) Outbound {
-	return within(invite, sip.ACK, res.To())
+func (e *essence) ack(res *sip.Response) Outbound {
+	return e.request(sip.ACK, res.To())
 }
 
-// newCancel is the CANCEL of an INVITE (RFC 3261 §9.1).
-func newCancel(invite Outbound, extra []sip.Header) Outbound {
-	out := within(invite, sip.CANCEL, invite.To())
+// cancel is the CANCEL of an INVITE (RFC 3261 §9.1).
+func (e *essence) cancel(extra []sip.Header) Outbound {
+	out := e.request(sip.CANCEL, e.to)
 	for _, h := range extra {
 		out.AppendHeader(h)
 	}
 	return out
 }
 
-// within is a request that belongs to an INVITE's transaction.
-func within(invite Outbound, method sip.RequestMethod, to *sip.ToHeader) Outbound {
-	req := sip.NewRequest(method, *invite.Recipient.Clone())
-	req.AppendHeader(invite.Via().Clone())
-	for h := range Named(invite, "Route") {
-		req.AppendHeader(sip.HeaderClone(h))
+// request is a request that belongs to an INVITE's transaction.
+func (e *essence) request(method sip.RequestMethod, to *sip.ToHeader) Outbound {
+	req := sip.NewRequest(method, sip.Uri{})
+	req.AppendHeader(e.via)
+	for _, h := range e.routes {
+		req.AppendHeader(h)
 	}
 	maxForwards := sip.MaxForwardsHeader(70)
 	req.AppendHeader(&maxForwards)
-	req.AppendHeader(sip.HeaderClone(invite.From()))
+	req.AppendHeader(e.from)
 	if to == nil {
-		to = invite.To()
+		to = e.to
 	}
-	req.AppendHeader(sip.HeaderClone(to))
-	req.AppendHeader(sip.HeaderClone(invite.CallID()))
-	req.AppendHeader(&sip.CSeqHeader{SeqNo: invite.CSeq().SeqNo, MethodName: method})
-	return Outbound{Request: req, RequestURI: invite.RequestURI}
+	req.AppendHeader(to)
+	req.AppendHeader(e.callID)
+	req.AppendHeader(&sip.CSeqHeader{SeqNo: e.seq, MethodName: method})
+	return Outbound{Request: req, RequestURI: e.uri}
 }
 
-// essence is what CANCEL and the ACK of a refusal take from an INVITE, copied, so that its owner may change it.
-func essence(invite Outbound) Outbound {
-	req := sip.NewRequest(invite.Method, invite.Recipient)
-	for _, h := range invite.Headers() {
-		switch fieldOf(h.Name()) {
-		case via, route, from, to, callID, cseq:
-			req.AppendHeader(sip.HeaderClone(h))
-		}
+// essence is what CANCEL and the ACK of a refusal take from an INVITE.
+type essence struct {
+	uri    string // the Request-URI
+	via    *sip.ViaHeader
+	from   *sip.FromHeader
+	to     *sip.ToHeader
+	callID *sip.CallIDHeader
+	seq    uint32
+	routes []sip.Header
+}
+
+func essenceOf(invite Outbound) essence {
+	e := essence{
+		uri: invite.RequestURI, via: invite.Via(), from: invite.From(), to: invite.To(), callID: invite.CallID(), seq: invite.CSeq().SeqNo,
 	}
-	return Outbound{Request: req, RequestURI: invite.RequestURI}
+	for h := range Named(invite, "Route") {
+		e.routes = append(e.routes, h)
+	}
+	return e
 }

@@ -21,10 +21,11 @@ type Client struct {
 	// guarded by mu
 	on         func(Event) // nil once nothing more will be told
 	data       []byte      // the request; nil once there is a final response
-	invite     Outbound    // of an INVITE without one: what its CANCEL and the ACK of a refusal are made from
+	invite     essence     // of an INVITE without one: what its CANCEL and the ACK of a refusal are made from
 	refusal    []byte      // the ACK of the refusal, once there is one
 	events     []Event
-	delivering bool // a goroutine calls on, or Request is not done yet
+	room       [1]Event // of events: mostly there is one at a time
+	delivering bool     // a goroutine calls on, or Request is not done yet
 	silenced   bool
 	canceled   bool
 }
@@ -38,11 +39,12 @@ func (l *Layer) newClient(key clientKey, out Outbound, flow Flow, on func(Event)
 		out.RequestURI = URI(&out.Recipient)
 	}
 	c := &Client{key: key, uri: out.RequestURI, flow: flow, prompt: out.Prompt, on: on, delivering: true, data: out.Wire}
+	c.events = c.room[:0]
 	if c.data == nil {
 		c.data = l.write(Message{Message: out.Request, RequestURI: out.RequestURI})
 	}
 	if key.method == sip.INVITE {
-		c.invite = essence(out)
+		c.invite = essenceOf(out)
 	}
 	c.core = core{layer: l, table: choose(pair, flow.Reliable()), machine: c}
 	return c
@@ -71,7 +73,7 @@ func (c *Client) Cancel(extra ...sip.Header) error {
 		return nil
 	}
 	c.canceled = true
-	cancel := newCancel(c.invite, extra)
+	cancel := c.invite.cancel(extra)
 	c.run(cancelled, nil, nil)
 	_, err := c.layer.Request(cancel, c.flow, func(Event) {})
 	return err
@@ -152,7 +154,7 @@ func (c *Client) run(in input, res *sip.Response, cause error) (known bool) {
 	}
 	ended := c.state == terminated
 	if c.state >= accepted {
-		c.data, c.invite = nil, Outbound{}
+		c.data, c.invite = nil, essence{}
 	}
 	c.mu.Unlock()
 	if ended {
@@ -183,7 +185,7 @@ func (c *Client) send(data []byte) {
 // refusalAck is the ACK of §17.1.1.3, the same for each repetition. Called with mu held.
 func (c *Client) refusalAck(res *sip.Response) []byte {
 	if c.refusal == nil {
-		ack := newAck(c.invite, res)
+		ack := c.invite.ack(res)
 		c.refusal = c.layer.write(Message{Message: ack.Request, RequestURI: ack.RequestURI})
 	}
 	return c.refusal
@@ -217,7 +219,9 @@ func (c *Client) tell() {
 	c.delivering = true
 	for len(c.events) > 0 {
 		e, on := c.events[0], c.on
-		c.events = c.events[1:]
+		if c.events = c.events[1:]; len(c.events) == 0 {
+			c.events, c.room[0] = c.room[:0], Event{}
+		}
 		c.mu.Unlock()
 		c.call(on, e)
 		c.mu.Lock()
@@ -242,6 +246,6 @@ func (l *Layer) removeClient(c *Client) {
 	defer l.mu.Unlock()
 	if l.clients[c.key] == c {
 		delete(l.clients, c.key)
-		l.leave(c.flow, c)
+		l.leave(c.flow, &c.core)
 	}
 }

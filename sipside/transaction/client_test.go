@@ -416,7 +416,7 @@ func TestRequestRefuses(t *testing.T) {
 	empty(t, l)
 }
 
-// The caller goes on with its request: a digest retry changes CSeq, Via and Max-Forwards of the same object.
+// The caller goes on with its request: a digest retry has another CSeq, Via and Max-Forwards in the same object.
 func TestRequestIsCopied(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, f, e := New(Config{}), newLine(false), &events{}
@@ -425,9 +425,12 @@ func TestRequestIsCopied(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		out.CSeq().SeqNo = 8
-		out.Via().Params.Add("branch", "z9hG4bK2")
-		out.MaxForwards().Dec()
+		hops := sip.MaxForwardsHeader(69)
+		for _, h := range outbound(t, "INVITE", "z9hG4bK2").Headers() {
+			out.ReplaceHeader(h)
+		}
+		out.ReplaceHeader(&sip.CSeqHeader{SeqNo: 8, MethodName: sip.INVITE})
+		out.ReplaceHeader(&hops)
 		reply(l, c, 407, "x")
 		sent := f.last().Message
 		if sent.CSeq().SeqNo != 7 || sent.Via().Params.GetOr("branch", "") != "z9hG4bK1" || *requestOf(c).MaxForwards() != 70 {

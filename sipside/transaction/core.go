@@ -21,22 +21,31 @@ type core struct {
 	repeat   slot // A, E, G, Trying
 	end      slot // all others
 	interval time.Duration
+
+	next, previous *core // on the same flow; guarded by the layer's mu
 }
 
 // machine is the transaction that a core is part of.
 type machine interface {
 	timeout(timer input) // runs it; called with mu held, releases it
+	flowLost(err error)
 }
 
 // slot is one timer; the generation tells a late firing from a valid one.
 type slot struct {
-	timer *time.Timer
-	input input
-	gen   uint32
+	wait   *wait  // nil: the timer is its own, or does not run
+	number uint64 // in wait
+	timer  *time.Timer
+	input  input
+	gen    uint32
 }
 
 func (s *slot) stop() {
 	s.gen++
+	if s.wait != nil {
+		s.wait.stop(s.number)
+		s.wait = nil
+	}
 	if s.timer != nil {
 		s.timer.Stop()
 		s.timer = nil
@@ -78,41 +87,44 @@ func (c *core) advance(in input) (do []action, ok bool) {
 	return do, true
 }
 
-// begin starts a timer with its first interval. Called with mu held.
-func (c *core) begin(timer input) {
-	cfg := &c.layer.cfg
+// slot is where a timer runs.
+func (c *core) slot(timer input) *slot {
 	switch timer {
-	case timerA, timerE, timerG:
-		c.interval = cfg.T1
-		c.arm(&c.repeat, timer, cfg.T1)
-	case timerTrying:
-		c.arm(&c.repeat, timer, tryingAfter)
-	case timerI, timerK:
-		c.end.stop()
-		c.layer.briefly.add(c, timer)
-	case timerD, timerJ, timerL, timerM:
-		c.end.stop()
-		c.layer.long.add(c, timer)
-	default:
-		c.arm(&c.end, timer, 64*cfg.T1)
+	case timerA, timerE, timerG, timerTrying:
+		return &c.repeat
 	}
+	return &c.end
 }
 
-// restart arms the repeating timer again. Called with mu held.
+// begin starts a timer with its first interval. Called with mu held.
+func (c *core) begin(timer input) {
+	w := &c.layer.answer
+	switch timer {
+	case timerA, timerE, timerG:
+		w, c.interval = &c.layer.first, c.layer.cfg.T1
+	case timerTrying:
+		w = &c.layer.trying
+	case timerI, timerK:
+		w = &c.layer.briefly
+	case timerD, timerJ, timerL, timerM:
+		w = &c.layer.long
+	}
+	s := c.slot(timer)
+	s.stop()
+	s.input, s.wait, s.number = timer, w, w.add(c, timer, s.gen)
+}
+
+// restart lets the repeating timer run again: few messages are lost, so this has a timer of its own. Called with mu held.
 func (c *core) restart(interval time.Duration) {
-	if timer := c.repeat.input; timer != timerA {
+	s := &c.repeat
+	timer := s.input
+	if timer != timerA {
 		interval = min(interval, c.layer.cfg.T2)
 	}
 	c.interval = interval
-	c.arm(&c.repeat, c.repeat.input, interval)
-}
-
-// arm replaces the slot's timer. Called with mu held.
-func (c *core) arm(s *slot, timer input, d time.Duration) {
 	s.stop()
-	s.input = timer
 	gen := s.gen
-	s.timer = time.AfterFunc(d, func() {
+	s.timer = time.AfterFunc(interval, func() {
 		c.mu.Lock()
 		if s.gen != gen {
 			c.mu.Unlock()

@@ -20,7 +20,8 @@ type Layer struct {
 	cfg    Config
 	tables tables
 
-	long, briefly lingering // for 64·T1, for T4
+	trying, first, briefly wait // 200 ms, T1, T4
+	answer, long           wait // 64·T1: for what the peer or the user owes; to absorb repetitions
 
 	counters counters
 	scratch  sync.Pool // of *[]byte: messages are written there, and kept as long as they are
@@ -29,11 +30,8 @@ type Layer struct {
 	// guarded by mu; never held while a transaction's own lock is taken, a message is sent or a user is called
 	clients map[clientKey]*Client
 	servers map[serverKey]*serving
-	flows   map[string]map[member]struct{} // by Flow.Identity
+	flows   map[string]*core // by Flow.Identity, the first of those on the flow
 }
-
-// member is a transaction in the eyes of its flow.
-type member interface{ flowLost(err error) }
 
 type counters struct {
 	retransmissions, absorbed, timeouts, flowErrors, strays, unacked atomic.Uint64
@@ -50,12 +48,15 @@ func New(cfg Config) *Layer {
 	return &Layer{
 		cfg:     cfg,
 		tables:  newTables(),
-		long:    lingering{wait: 64 * cfg.T1, grain: cfg.T1},
-		briefly: lingering{wait: cfg.T4, grain: cfg.T1},
+		trying:  wait{length: tryingAfter, grain: tryingAfter / 4},
+		first:   wait{length: cfg.T1, grain: cfg.T1 / 5},
+		briefly: wait{length: cfg.T4, grain: cfg.T1},
+		answer:  wait{length: 64 * cfg.T1, grain: cfg.T1},
+		long:    wait{length: 64 * cfg.T1, grain: cfg.T1},
 		clients: make(map[clientKey]*Client),
 		servers: make(map[serverKey]*serving),
 		scratch: sync.Pool{New: func() any { return new([]byte) }},
-		flows:   make(map[string]map[member]struct{}),
+		flows:   make(map[string]*core),
 	}
 }
 
@@ -125,7 +126,7 @@ func (l *Layer) receiveRequest(msg Message, req *sip.Request, flow Flow, serve H
 	}
 	s.looped = l.isOurs(msg, req)
 	l.servers[key] = s.serving
-	l.join(flow, s.serving)
+	l.join(flow, &s.core)
 	l.mu.Unlock()
 	if invite != nil {
 		s.cancels = invite.asServer()
@@ -175,11 +176,10 @@ func (l *Layer) serve(s *Server, serve Handler) {
 
 // FlowLost ends the transactions on a flow: clients get ErrFlowLost.
 func (l *Layer) FlowLost(flow Flow) {
+	var list []machine
 	l.mu.Lock()
-	members := l.flows[flow.Identity()]
-	list := make([]member, 0, len(members))
-	for m := range members {
-		list = append(list, m)
+	for c := l.flows[flow.Identity()]; c != nil; c = c.next {
+		list = append(list, c.machine)
 	}
 	l.mu.Unlock()
 	for _, m := range list {
@@ -188,7 +188,7 @@ func (l *Layer) FlowLost(flow Flow) {
 }
 
 // Request starts a client transaction. The request carries its top Via with a branch already; it is written at once, so that the
-// caller may go on to use it. An error means that it could not be a transaction at all (no branch, no CSeq, an ACK, a
+// caller may go on to use it, but the values of its headers stay as they are: CANCEL and the ACK of a refusal are made from them. An error means that it could not be a transaction at all (no branch, no CSeq, an ACK, a
 // branch that is in use); a write that fails arrives as an Event with ErrFlowLost.
 // on is called in order, from one goroutine at a time, never on the goroutine of Receive unless out is Prompt, and not before Request
 // is done; it may call every method. What it shares with the caller of Request, the *Client included, is theirs to guard.
@@ -204,7 +204,7 @@ func (l *Layer) Request(out Outbound, flow Flow, on func(Event)) (*Client, error
 		return nil, fmt.Errorf("transaction: branch %q is in use", key.branch)
 	}
 	l.clients[key] = c
-	l.join(flow, c)
+	l.join(flow, &c.core)
 	l.mu.Unlock()
 	c.begin()
 	return c, nil
@@ -232,21 +232,30 @@ func outboundKey(out Outbound) (clientKey, error) {
 }
 
 // join notes a transaction under its flow. Called with mu held.
-func (l *Layer) join(flow Flow, m member) {
+func (l *Layer) join(flow Flow, c *core) {
 	id := flow.Identity()
-	if l.flows[id] == nil {
-		l.flows[id] = make(map[member]struct{}, 1)
+	first := l.flows[id]
+	if first != nil {
+		first.previous = c
 	}
-	l.flows[id][m] = struct{}{}
+	c.next = first
+	l.flows[id] = c
 }
 
 // leave forgets a transaction under its flow. Called with mu held.
-func (l *Layer) leave(flow Flow, m member) {
-	id := flow.Identity()
-	delete(l.flows[id], m)
-	if len(l.flows[id]) == 0 {
-		delete(l.flows, id)
+func (l *Layer) leave(flow Flow, c *core) {
+	if c.next != nil {
+		c.next.previous = c.previous
 	}
+	switch {
+	case c.previous != nil:
+		c.previous.next = c.next
+	case c.next != nil:
+		l.flows[flow.Identity()] = c.next
+	default:
+		delete(l.flows, flow.Identity())
+	}
+	c.next, c.previous = nil, nil
 }
 
 // Stats is a snapshot of the layer's figures.

@@ -163,6 +163,6 @@ func (l *Layer) removeServer(s *serving) {
 	defer l.mu.Unlock()
 	if l.servers[s.key] == s {
 		delete(l.servers, s.key)
-		l.leave(s.flow, s)
+		l.leave(s.flow, &s.core)
 	}
 }

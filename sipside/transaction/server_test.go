@@ -247,8 +247,8 @@ func TestStrays(t *testing.T) {
 	}
 	l.Receive(Message{Message: forwarded}, f, d.serve)
 	want(t, "strays", l.Stats().Strays, 5)
-	for c := range l.flows[f.Identity()] {
-		c.(*Client).Abandon()
+	for c := l.flows[f.Identity()]; c != nil; c = c.next {
+		c.machine.(*Client).Abandon()
 	}
 	l.FlowLost(f)
 	want(t, "served", d.log(), "")
