@@ -7,7 +7,6 @@ import (
 
 	"github.com/emiago/sipgo/sip"
 
-	"tandem/sipside"
 	"tandem/sipside/siptest"
 	"tandem/wss/wsstest"
 )
@@ -78,7 +77,7 @@ func TestFailover(t *testing.T) {
 func TestFailoverOnRefusedConnection(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, conditions{dead: true, bridge: Config{TryTimeout: 10 * time.Second}, handler: behave(replies(486))})
-	for _, member := range w.sip.Pool("pbx").Order(sipside.Query{}) {
+	for _, member := range w.sip.Pool("pbx").Order(nil) {
 		if name := member.Name(); name != "pbx/"+w.agents[0].Addr().String() {
 			w.registerAt(name)
 		}

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"net/netip"
@@ -111,7 +112,7 @@ func (b *Bridge) targetsAt(in inbound, to string, uri sip.Uri, like target) ([]s
 	if pool == nil {
 		return nil, &notRouted{500, fmt.Sprintf("no pool or trunk %q", to)}
 	}
-	members := pool.Order(in.query())
+	members := pool.Order(in.ordering)
 	if len(members) == 0 {
 		return nil, &notRouted{480, fmt.Sprintf("no member of %q takes calls", to)}
 	}
@@ -125,21 +126,25 @@ func (b *Bridge) targetsAt(in inbound, to string, uri sip.Uri, like target) ([]s
 	return stages, nil
 }
 
-// query is what a pool's order looks at.
-func (in inbound) query() sipside.Query {
-	q := sipside.Query{
-		Caller: aorOf(in.req.From().Address), Callee: aorOf(in.req.To().Address), RequestURI: transaction.URI(&in.req.Recipient), User: in.identity,
+// ordering is what a pool's order looks at.
+func (in inbound) ordering(by string) string {
+	switch by {
+	case sipside.ByCallID:
+		return in.req.CallID().Value()
+	case sipside.ByCaller:
+		return aorOf(in.req.From().Address)
+	case sipside.ByCallee:
+		return aorOf(in.req.To().Address)
+	case sipside.ByRequestURI:
+		return transaction.URI(&in.req.Recipient)
+	case sipside.BySource:
+		if host, _, err := net.SplitHostPort(in.req.Source()); err == nil {
+			return host
+		}
+	case sipside.ByUser:
+		return cmp.Or(in.identity, identity.UserOf(in.req))
 	}
-	if h := in.req.CallID(); h != nil {
-		q.CallID = h.Value()
-	}
-	if host, _, err := net.SplitHostPort(in.req.Source()); err == nil {
-		q.Source = host
-	}
-	if q.User == "" {
-		q.User = identity.UserOf(in.req)
-	}
-	return q
+	return ""
 }
 
 // atOnce puts the living members into one stage.

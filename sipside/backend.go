@@ -133,10 +133,7 @@ func (b *Backend) Ack(out transaction.Outbound) error {
 
 // Contact is our Contact towards this backend with the given user part (letters and digits).
 func (b *Backend) Contact(user string) sip.Uri {
-	var peer netip.Addr
-	if addrs := b.addresses(); len(addrs) > 0 {
-		peer = addrs[0]
-	}
+	peer := firstAddr(b.located())
 	uri := sip.Uri{Scheme: "sip", User: user}
 	via := b.transport()
 	uri.Host, uri.Port = b.e.ourAddress(via, peer)

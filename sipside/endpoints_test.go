@@ -113,7 +113,7 @@ func TestLookups(t *testing.T) {
 	if d.Pool("pbxs").Name() != "pbxs" || d.Pool("pbx").Name() != "pbx" || d.Pool("none") != nil || d.Backend("none") != nil {
 		t.Error("pools are not found by name")
 	}
-	if b := d.Pool("pbx").Order(Query{})[0]; b.Name() != "pbx" || b.Pool() != "pbx" || d.Backend("pbx") != b {
+	if b := d.Pool("pbx").Order(nil)[0]; b.Name() != "pbx" || b.Pool() != "pbx" || d.Backend("pbx") != b {
 		t.Errorf("the trunk is %s of %s", b.Name(), b.Pool())
 	}
 	for _, name := range []string{"pbxs/127.0.0.2:5070", "pbxs/127.0.0.3:5060"} {

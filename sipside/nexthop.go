@@ -109,10 +109,11 @@ func inDialog(req *sip.Request) bool {
 }
 
 // nextHop finds the target of a request and, where the topmost Route is a strict router, rewrites the request for it.
-// out must be the door's own copy. home is the backend's own URI.
+// home is the backend's own URI.
 func nextHop(out transaction.Outbound, home sip.Uri) (transaction.Outbound, target, error) {
 	if top := topRoute(out.Request); top != nil {
 		if _, loose := param(top.Address.UriParams, "lr"); !loose {
+			out.Request = shallowCopy(out.Request)
 			out = routeStrictly(out, top.Address)
 			t, err := targetOf(out.Recipient)
 			return out, t, err

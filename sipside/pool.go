@@ -23,24 +23,17 @@ type Pool struct {
 // turns is the rotation of some weights. Immutable.
 type turns struct{ weights, cycle []int }
 
-// Query is what orders look at in a request; what is not known is left out.
-type Query struct {
-	CallID     string
-	Caller     string // address of record
-	Callee     string // address of record
-	RequestURI string
-	Source     string // address without port
-	User       string // as authenticated
-}
+// Query gives what orders by hash look at in a request, by the values of PoolConfig.HashBy; "": it is not known. Nil knows nothing.
+type Query func(by string) string
 
 // The values of PoolConfig.HashBy.
 const (
 	ByCallID     = "call-id"
-	ByCaller     = "caller"
-	ByCallee     = "callee"
+	ByCaller     = "caller" // address of record
+	ByCallee     = "callee" // address of record
 	ByRequestURI = "request-uri"
-	BySource     = "source"
-	ByUser       = "user"
+	BySource     = "source" // address without port
+	ByUser       = "user"   // as authenticated
 )
 
 // HashKeys are the known values of PoolConfig.HashBy.
@@ -49,14 +42,14 @@ func HashKeys() []string {
 }
 
 // key is what a request is hashed by: the caller where what is asked for is not known.
-func (q Query) key(by string) string {
-	found := map[string]string{
-		ByCallID: q.CallID, ByCallee: q.Callee, ByRequestURI: q.RequestURI, BySource: q.Source, ByUser: q.User,
-	}[by]
-	if found == "" {
-		return q.Caller
+func (p *Pool) key(q Query) string {
+	if p.order != Hash || q == nil {
+		return ""
 	}
-	return found
+	if found := q(p.hashBy); found != "" {
+		return found
+	}
+	return q(ByCaller)
 }
 
 // Name is the pool's name in the configuration.
@@ -71,14 +64,14 @@ func (p *Pool) SharedLocation() bool { return p.shared }
 // Order gives the members in the order in which to try them for a request: living ones first, dead ones as a last resort. Members
 // that are drained are left out.
 func (p *Pool) Order(q Query) []*Backend {
-	return p.arrange(p.order, lot{key: q.key(p.hashBy), turn: p.turn.Add(1) - 1})
+	return p.arrange(p.order, lot{key: p.key(q), turn: p.turn.Add(1) - 1})
 }
 
 // Home is the order for what belongs to an address of record, its REGISTER above all: by rendezvous hash, so that it stays with one
 // member, within the members of the best priority where the pool has that order. Where the location is shared it is Order's.
 func (p *Pool) Home(aor string) []*Backend {
 	if p.shared {
-		return p.Order(Query{Caller: aor, Callee: aor, User: aor})
+		return p.Order(func(string) string { return aor })
 	}
 	home := p.arrange(Hash, lot{key: aor})
 	if p.order == Priority {

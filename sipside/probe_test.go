@@ -75,7 +75,7 @@ func TestProbesFindMembersDownAndUp(t *testing.T) {
 	for _, silence := range []int32{0, 503, 408} {
 		status.Store(silence)
 		eventually(t, "the member is down", func() bool { return !b.Alive() })
-		if order := d.Pool("pbx").Order(Query{}); order[0] == b || order[1] != b {
+		if order := d.Pool("pbx").Order(nil); order[0] == b || order[1] != b {
 			t.Error("a dead member is not the last resort")
 		}
 		status.Store(200)
@@ -219,7 +219,7 @@ func TestSuspectWithoutProbes(t *testing.T) {
 	if b.Alive() || b.health(time.Now().Add(silenceRest)) != fit {
 		t.Error("it rests for ever, or not at all")
 	}
-	if order := d.Pool("pbx").Order(Query{}); len(order) != 1 {
+	if order := d.Pool("pbx").Order(nil); len(order) != 1 {
 		t.Error("the only one is not asked any more")
 	}
 }

@@ -42,7 +42,7 @@ func (e *Endpoints) passageFor(b *Backend, out transaction.Outbound) (passage, e
 		return passage{}, errors.New("sipside: no request")
 	}
 	via := newVia()
-	out.Request = shallowCopy(out.Request, via)
+	out.Top = via
 	out, hop, err := nextHop(out, b.uri)
 	if err != nil {
 		return passage{}, fmt.Errorf("sipside: next hop: %w", err)
@@ -117,11 +117,9 @@ func (e *Endpoints) newDeferred(b *Backend, hop target, places []place, learn bo
 	return &deferred{e: e, id: id, hop: hop, places: places, backend: b, learn: learn}
 }
 
-// shallowCopy is a request of our own with a Via and the caller's header values: only the list of headers changes here, and the
-// transaction layer copies the values.
-func shallowCopy(req *sip.Request, via *sip.ViaHeader) *sip.Request {
+// shallowCopy is a request of our own with the caller's header values: only the list of headers changes here.
+func shallowCopy(req *sip.Request) *sip.Request {
 	out := sip.NewRequest(req.Method, req.Recipient)
-	out.AppendHeader(via)
 	for _, h := range req.Headers() {
 		out.AppendHeader(h)
 	}
@@ -131,9 +129,13 @@ func shallowCopy(req *sip.Request, via *sip.ViaHeader) *sip.Request {
 
 // newVia is the Via of a request but for where it is sent from, with a branch that nobody can guess: a response is matched by it.
 func newVia() *sip.ViaHeader {
-	return &sip.ViaHeader{ProtocolName: "SIP", ProtocolVersion: "2.0", Params: sip.HeaderParams{
-		{K: "branch", V: sip.RFC3261BranchMagicCookie + rand.Text()}, {K: "rport"},
-	}}
+	v := new(struct {
+		sip.ViaHeader
+		params [2]sip.HeaderKV
+	})
+	v.params = [...]sip.HeaderKV{{K: "branch", V: sip.RFC3261BranchMagicCookie + rand.Text()}, {K: "rport"}}
+	v.ProtocolName, v.ProtocolVersion, v.Params = "SIP", "2.0", v.params[:]
+	return &v.ViaHeader
 }
 
 // address sets transport and sent-by of a Via towards a peer.
@@ -210,7 +212,7 @@ func (e *Endpoints) placesOf(t target) ([]place, bool) {
 func (e *Endpoints) wire(out transaction.Outbound) []byte {
 	buf := e.scratch.Get().(*[]byte)
 	defer e.scratch.Put(buf)
-	*buf = transaction.AppendNamed((*buf)[:0], transaction.Message{Message: out.Request, RequestURI: out.RequestURI}, e.product)
+	*buf = transaction.AppendNamed((*buf)[:0], out.Message(), e.product)
 	return bytes.Clone(*buf)
 }
 

@@ -137,24 +137,21 @@ func (c *Conn) Local() netip.AddrPort  { return c.local }
 // Request adds the Via and sends a request in a new client transaction. The request is copied; out.Request is as before
 // when Request returns.
 func (c *Conn) Request(out transaction.Outbound, on func(transaction.Event)) (*transaction.Client, error) {
-	c.addVia(out.Request)
-	defer out.RemoveHeader("Via") // the topmost alone
+	out.Top = c.newVia()
 	return c.server.layer.Request(out, c, on)
 }
 
 // Ack adds the Via and sends the ACK of a 2xx, outside transactions. out.Request is as before when Ack returns.
 func (c *Conn) Ack(out transaction.Outbound) error {
-	c.addVia(out.Request)
-	defer out.RemoveHeader("Via")
-	return c.Send(transaction.Append(nil, transaction.Message{Message: out.Request, RequestURI: out.RequestURI}))
+	out.Top = c.newVia()
+	return c.Send(transaction.Append(nil, out.Message()))
 }
 
-// addVia puts our Via on top, with a branch that nobody can guess (RFC 3261 §8.1.1.7): a response finds its transaction by
-// the branch alone.
-func (c *Conn) addVia(req *sip.Request) {
+// newVia is our Via, with a branch that nobody can guess (RFC 3261 §8.1.1.7): a response finds its transaction by the branch alone.
+func (c *Conn) newVia() *sip.ViaHeader {
 	via := c.via
 	via.Params = sip.HeaderParams{{K: "branch", V: sip.RFC3261BranchMagicCookie + rand.Text()}}
-	req.PrependHeader(&via)
+	return &via
 }
 
 // Contact is our Contact towards this browser with the given user part: sip: and transport=ws, also over TLS, as the

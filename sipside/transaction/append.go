@@ -30,6 +30,10 @@ func Append(dst []byte, msg Message) []byte {
 		headers = m.Headers()
 	}
 	dst = endLine(dst, start)
+	if msg.Top != nil {
+		start = len(dst)
+		dst = endLine(appendHeader(dst, msg.Top), start)
+	}
 	for _, h := range headers {
 		if fieldOf(h.Name()) == contentLength {
 			continue

@@ -44,7 +44,6 @@ func (e *essence) cancel(extra []sip.Header) Outbound {
 // request is a request that belongs to an INVITE's transaction.
 func (e *essence) request(method sip.RequestMethod, to *sip.ToHeader) Outbound {
 	req := sip.NewRequest(method, sip.Uri{})
-	req.AppendHeader(e.via)
 	for _, h := range e.routes {
 		req.AppendHeader(h)
 	}
@@ -57,7 +56,7 @@ func (e *essence) request(method sip.RequestMethod, to *sip.ToHeader) Outbound {
 	req.AppendHeader(to)
 	req.AppendHeader(e.callID)
 	req.AppendHeader(&sip.CSeqHeader{SeqNo: e.seq, MethodName: method})
-	return Outbound{Request: req, RequestURI: e.uri}
+	return Outbound{Request: req, RequestURI: e.uri, Top: e.via}
 }
 
 // essence is what CANCEL and the ACK of a refusal take from an INVITE.

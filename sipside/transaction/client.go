@@ -41,7 +41,7 @@ func (l *Layer) newClient(key clientKey, out Outbound, flow Flow, on func(Event)
 	c := &Client{key: key, uri: out.RequestURI, flow: flow, prompt: out.Prompt, on: on, delivering: true, data: out.Wire}
 	c.events = c.room[:0]
 	if c.data == nil {
-		c.data = l.write(Message{Message: out.Request, RequestURI: out.RequestURI})
+		c.data = l.write(out.Message())
 	}
 	if key.method == sip.INVITE {
 		c.invite = essenceOf(out)
@@ -186,7 +186,7 @@ func (c *Client) send(data []byte) {
 func (c *Client) refusalAck(res *sip.Response) []byte {
 	if c.refusal == nil {
 		ack := c.invite.ack(res)
-		c.refusal = c.layer.write(Message{Message: ack.Request, RequestURI: ack.RequestURI})
+		c.refusal = c.layer.write(ack.Message())
 	}
 	return c.refusal
 }

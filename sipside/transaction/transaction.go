@@ -40,6 +40,8 @@ type Message struct {
 	sip.Message
 	// RequestURI is the Request-URI byte for byte (empty for a response).
 	RequestURI string
+	// Top, where not nil, is written before all other headers.
+	Top *sip.ViaHeader
 }
 
 // Outbound is a request to send.
@@ -47,10 +49,25 @@ type Outbound struct {
 	*sip.Request
 	// RequestURI, where not empty, is written instead of Request.Recipient, byte for byte.
 	RequestURI string
+	// Top, where not nil, is our Via, which the Request does not hold: a door adds it without touching its user's request.
+	Top *sip.ViaHeader
 	// Wire, where not nil, is all of that as Append writes it. Nobody changes it any more.
 	Wire []byte
 	// Prompt says that the user takes responses without ever blocking: then the goroutine of Receive tells it.
 	Prompt bool
+}
+
+// Via is the topmost.
+func (o Outbound) Via() *sip.ViaHeader {
+	if o.Top != nil {
+		return o.Top
+	}
+	return o.Request.Via()
+}
+
+// Message is what goes out.
+func (o Outbound) Message() Message {
+	return Message{Message: o.Request, RequestURI: o.RequestURI, Top: o.Top}
 }
 
 // Event is what a client transaction tells its user: exactly one of the two is set.
