@@ -217,10 +217,11 @@ func setSession(msg interface {
 	AppendHeader(sip.Header)
 	SetBody([]byte)
 }, text []byte) {
-	if len(text) > 0 {
-		kind := sip.ContentTypeHeader("application/sdp")
-		msg.AppendHeader(&kind)
+	if len(text) == 0 {
+		return
 	}
+	kind := sip.ContentTypeHeader("application/sdp")
+	msg.AppendHeader(&kind)
 	msg.SetBody(text)
 }
 

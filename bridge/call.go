@@ -35,7 +35,7 @@ type call struct {
 	refused  bool // a branch ended by more than its member's own failure: no other member is tried
 	term     *Termination
 	sessions sessionIDs
-	timers   map[*timer]struct{}
+	timers   []*timer
 	ring     *timer // ends the search
 	expiry   *timer // so does the caller's own limit; nil: none
 	again    *timer // repeats the last provisional
@@ -53,7 +53,7 @@ type call struct {
 
 // newCall makes a call without legs; run is not started.
 func (b *Bridge) newCall(id string) *call {
-	c := &call{bridge: b, id: id, timers: map[*timer]struct{}{}}
+	c := &call{bridge: b, id: id}
 	c.log = newCallLog(c)
 	return c
 }
@@ -234,9 +234,7 @@ func (c *call) settle() {
 
 // finish frees everything.
 func (c *call) finish() {
-	for t := range c.timers {
-		t.stop()
-	}
+	c.stopTimers()
 	for _, l := range c.legs() {
 		l.stop()
 		l.unregister()
@@ -299,6 +297,12 @@ func (c *call) respond(l *leg, tx *transaction.Server, r reply) {
 // sessionIDs are the RFC 7989 halves of the two users; the gateway keeps them end to end and makes up what a user does not give.
 type sessionIDs struct{ Caller, Callee string }
 
+// sessionHeader is the header that says them to a leg, as it was last made.
+type sessionHeader struct {
+	local, remote string
+	header        sip.Header
+}
+
 const nilSessionID = "00000000000000000000000000000000"
 
 // sessionID is the header towards a leg: the other user's half first.
@@ -307,7 +311,10 @@ func (c *call) sessionID(l *leg) sip.Header {
 	if l == c.caller {
 		local, remote = remote, local
 	}
-	return sip.NewHeader("Session-ID", local+";remote="+remote)
+	if made := &l.session; made.local != local || made.remote != remote {
+		*made = sessionHeader{local, remote, sip.NewHeader("Session-ID", local+";remote="+remote)}
+	}
+	return l.session.header
 }
 
 // hearSessionID takes a user's half from a message; without one the call's own stays.

@@ -58,7 +58,7 @@ type accounts struct {
 }
 
 // of is the account by which a peering says that the gateway is known to a backend; nil for none.
-func (s *accounts) of(backend string, p Peering) *identity.Account {
+func (s *accounts) of(backend string, p *Peering) *identity.Account {
 	if p.Username == "" {
 		return nil
 	}

@@ -1,6 +1,9 @@
 package bridge
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // timer is a time limit of a call: what it does happens on the call's goroutine, and never after stop. Nil is a stopped timer.
 type timer struct {
@@ -15,8 +18,14 @@ type timer struct {
 func (c *call) after(d time.Duration, name string, do func()) *timer {
 	out := &timer{call: c, name: name, do: do}
 	out.t = time.AfterFunc(d, out.fire)
-	c.timers[out] = struct{}{}
+	c.timers = append(c.timers, out)
 	return out
+}
+
+func (c *call) stopTimers() {
+	for len(c.timers) > 0 {
+		c.timers[0].stop()
+	}
 }
 
 func (t *timer) fire() {
@@ -45,7 +54,10 @@ func (t *timer) stop() {
 	}
 	t.done = true
 	t.t.Stop()
-	delete(t.call.timers, t)
+	running := t.call.timers
+	last := len(running) - 1
+	running[slices.Index(running, t)], running[last] = running[last], nil
+	t.call.timers = running[:last]
 }
 
 func (t *timer) running() bool { return t != nil && !t.done }

@@ -103,11 +103,12 @@ func (d *Dialog) request(method sip.RequestMethod) transaction.Outbound {
 func (d *Dialog) ack(seq uint32) transaction.Outbound { return d.build(sip.ACK, seq) }
 
 func (d *Dialog) build(method sip.RequestMethod, seq uint32) transaction.Outbound {
-	var recipient, local, remote sip.Uri
+	var recipient sip.Uri
+	h := new(requestHeaders)
 	// What does not parse is still written by the door: the Request-URI byte for byte, the rest as it can be.
 	parseURI(d.Target, &recipient)
-	parseURI(d.LocalURI, &local)
-	parseURI(d.RemoteURI, &remote)
+	parseURI(d.LocalURI, &h.from.Address)
+	parseURI(d.RemoteURI, &h.to.Address)
 	req := sip.NewRequest(method, recipient)
 	for _, route := range d.Routes {
 		var hop sip.RouteHeader
@@ -115,21 +116,32 @@ func (d *Dialog) build(method sip.RequestMethod, seq uint32) transaction.Outboun
 			req.AppendHeader(&hop)
 		}
 	}
-	hops := sip.MaxForwardsHeader(70)
-	req.AppendHeader(&hops)
-	from := &sip.FromHeader{DisplayName: displayable(d.LocalName), Address: local}
-	from.Params.Add("tag", d.LocalTag)
-	req.AppendHeader(from)
-	to := &sip.ToHeader{DisplayName: displayable(d.RemoteName), Address: remote}
+	h.maxForwards = 70
+	req.AppendHeader(&h.maxForwards)
+	h.from.DisplayName, h.from.Params = displayable(d.LocalName), append(h.params[0:0:1], sip.HeaderKV{K: "tag", V: d.LocalTag})
+	req.AppendHeader(&h.from)
+	h.to.DisplayName = displayable(d.RemoteName)
 	if d.RemoteTag != "" {
-		to.Params.Add("tag", d.RemoteTag)
+		h.to.Params = append(h.params[1:1:2], sip.HeaderKV{K: "tag", V: d.RemoteTag})
 	}
-	req.AppendHeader(to)
-	callID := sip.CallIDHeader(d.CallID)
-	req.AppendHeader(&callID)
-	req.AppendHeader(&sip.CSeqHeader{SeqNo: seq, MethodName: method})
-	req.AppendHeader(new(sip.ContentLengthHeader)) // sipgo's SetBody looks for one under each name else
+	req.AppendHeader(&h.to)
+	h.callID = sip.CallIDHeader(d.CallID)
+	req.AppendHeader(&h.callID)
+	h.cseq = sip.CSeqHeader{SeqNo: seq, MethodName: method}
+	req.AppendHeader(&h.cseq)
+	req.AppendHeader(&h.contentLength) // sipgo's SetBody looks for one under each name else
 	return transaction.Outbound{Request: req, RequestURI: d.Target}
+}
+
+// requestHeaders are those that every request of a dialog has, in one piece: they come and go together.
+type requestHeaders struct {
+	from          sip.FromHeader
+	to            sip.ToHeader
+	callID        sip.CallIDHeader
+	cseq          sip.CSeqHeader
+	maxForwards   sip.MaxForwardsHeader
+	contentLength sip.ContentLengthHeader
+	params        [2]sip.HeaderKV
 }
 
 // bare is a URI without headers: From, To and a Request-URI have none (RFC 3261 §19.1.1), and what follows a Contact's question mark

@@ -34,7 +34,7 @@ func (c *call) goesDirect(stages []stage) bool {
 // directTo says whether a target and the caller may be direct: both say so and want the same protection, for what protects their
 // packets they agree on between themselves. A callee that insists on reliable provisionals, and makes the offer, needs a caller that
 // acknowledges them.
-func (c *call) directTo(own Peering, t target) bool {
+func (c *call) directTo(own *Peering, t target) bool {
 	if !own.Direct || t.backend == nil {
 		return false
 	}

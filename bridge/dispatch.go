@@ -66,7 +66,7 @@ func (b *Bridge) ServeBackend(from *sipside.Backend, tx *transaction.Server) {
 
 // serve gives a request to its call, or opens one, or answers at once. It never blocks.
 func (b *Bridge) serve(in inbound) {
-	if fault := transaction.Validate(in.req, transaction.Served{Extensions: b.peering(in.backendName()).extensions()}); fault != nil {
+	if fault := transaction.Validate(in.req, transaction.Served{Extensions: b.peering(in.backendName()).Reliable.extensions()}); fault != nil {
 		if in.req.Method == sip.REGISTER {
 			b.counters.register(registerRejected)
 		}
@@ -155,17 +155,20 @@ func (b *Bridge) serveOptions(in inbound) {
 		b.respond(in.tx, reply{status: 503, why: noNewCalls, headers: []sip.Header{retryAfter()}})
 		return
 	}
-	b.respond(in.tx, reply{status: 200, headers: capabilities(b.peering(in.backendName()))})
+	b.respond(in.tx, reply{status: 200, headers: capabilities(b.peering(in.backendName()).Reliable)})
 }
 
 // capabilities are the headers of a 200 to OPTIONS (RFC 3261 §11.2), towards a peer.
-func capabilities(p Peering) []sip.Header {
-	return []sip.Header{
-		sip.NewHeader("Allow", allowed),
-		sip.NewHeader("Accept", "application/sdp"),
-		sip.NewHeader("Supported", p.extensions()),
-	}
+func capabilities(how Reliable) []sip.Header {
+	return []sip.Header{allow, acceptsSDP, supports[how != ReliableOff]}
 }
+
+// The headers of capabilities. Nobody can change them.
+var (
+	allow      = sip.NewHeader("Allow", allowed)
+	acceptsSDP = sip.NewHeader("Accept", "application/sdp")
+	supports   = map[bool]sip.Header{false: sip.NewHeader("Supported", ReliableOff.extensions()), true: sip.NewHeader("Supported", ReliableAuto.extensions())}
+)
 
 // refusedFor is the answer to a request with a fault.
 func refusedFor(f *transaction.Fault) reply {

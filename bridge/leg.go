@@ -32,6 +32,7 @@ type leg struct {
 	counts      counting
 	goneAt      time.Time // since when the flow is gone
 	state       legState
+	session     sessionHeader
 	dialog      Dialog
 	keyed       []dialogKey // what the registry knows of this leg
 	policy      sdp.Policy
@@ -75,15 +76,15 @@ type incomingInvite struct {
 func (l *leg) browser() bool { return l.profile == sdp.WebRTC }
 
 // peering is how calls with the leg's peer are made.
-func (l *leg) peering() Peering { return l.call.bridge.peering(l.backend) }
+func (l *leg) peering() *Peering { return l.call.bridge.peering(l.backend) }
 
 // capabilities are what every INVITE and UPDATE, and every 2xx to one, says of us.
 func (l *leg) capabilities() []sip.Header {
-	p := l.peering()
+	reliable := l.peering().Reliable
 	if l.sent != nil && l.sent.wish || !l.call.asksReliably() {
-		p.Reliable = ReliableOff
+		reliable = ReliableOff
 	}
-	return capabilities(p)
+	return capabilities(reliable)
 }
 
 // register makes in-dialog requests find the leg.

@@ -57,12 +57,15 @@ func (b *Bridge) policy(backend, far string) sdp.Policy {
 	return sdp.Policy{Video: p.Video, Transcode: p.Transcode}
 }
 
-// peering finds the Peering of a backend by its name; that of the browsers is the one of "browsers".
-func (b *Bridge) peering(backend string) Peering {
+// peering finds the Peering of a backend by its name; that of the browsers is the one of "browsers". Read only.
+func (b *Bridge) peering(backend string) *Peering {
 	if backend == "" {
 		backend = route.Browsers
 	}
-	return b.peers.Load().peerings[poolOf(backend)]
+	if p := b.peers.Load().peerings[poolOf(backend)]; p != nil {
+		return p
+	}
+	return new(Peering)
 }
 
 // poolOf is the pool or trunk of a backend's name.

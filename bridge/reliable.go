@@ -23,8 +23,8 @@ const (
 )
 
 // extensions are the option tags that we support towards a peer.
-func (p Peering) extensions() string {
-	if p.Reliable == ReliableOff {
+func (r Reliable) extensions() string {
+	if r == ReliableOff {
 		return supported
 	}
 	return supported + ", " + option100rel

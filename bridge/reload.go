@@ -10,7 +10,7 @@ import (
 
 // peers is what the configuration says of pools, trunks and domains at one time. Immutable.
 type peers struct {
-	peerings map[string]Peering          // by pool or trunk, and "browsers"
+	peerings map[string]*Peering         // by pool or trunk, and "browsers"
 	quotas   map[string]*admission.Quota // by pool or trunk
 	domains  []string
 }
@@ -18,17 +18,17 @@ type peers struct {
 // Reload takes other peerings, domains and limits (Config.Peerings, Config.Domains, Config.Limits) in the place of the present ones,
 // at once. What is said of a pool or trunk that is gone stays, for calls with it may run.
 func (b *Bridge) Reload(peerings map[string]Peering, domains []string, limits admission.Limits) {
-	now := &peers{peerings: map[string]Peering{}, quotas: map[string]*admission.Quota{}, domains: domains}
+	now := &peers{peerings: map[string]*Peering{}, quotas: map[string]*admission.Quota{}, domains: domains}
 	before := b.peers.Load()
 	if before != nil {
 		maps.Copy(now.peerings, before.peerings)
 		maps.Copy(now.quotas, before.quotas)
 	}
-	maps.Copy(now.peerings, peerings)
 	for name, p := range peerings {
-		if before != nil {
-			now.peerings[name] = p.keeping(before.peerings[name])
+		if then := now.peerings[name]; then != nil {
+			p = p.keeping(then)
 		}
+		now.peerings[name] = &p
 		switch q := now.quotas[name]; {
 		case name == route.Browsers:
 		case q == nil:
@@ -52,7 +52,7 @@ func (b *Bridge) Reload(peerings map[string]Peering, domains []string, limits ad
 }
 
 // keeping leaves what a peering had that knows more than a new one: the certificates of a verifier.
-func (p Peering) keeping(before Peering) Peering {
+func (p Peering) keeping(before *Peering) Peering {
 	now, then := p.STIR.Verify, before.STIR.Verify
 	if now != nil && then != nil && now.Verifier.Like(then.Verifier) {
 		kept := *now

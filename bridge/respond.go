@@ -1,7 +1,7 @@
 package bridge
 
 import (
-	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/emiago/sipgo/sip"
@@ -42,11 +42,7 @@ func (b *Bridge) response(req *sip.Request, r reply) *sip.Response {
 	for _, h := range r.headers {
 		res.AppendHeader(h)
 	}
-	if len(r.body) > 0 {
-		contentType := sip.ContentTypeHeader("application/sdp")
-		res.AppendHeader(&contentType)
-	}
-	res.SetBody(r.body)
+	setSession(res, r.body)
 	return res
 }
 
@@ -78,5 +74,5 @@ var quotable = strings.NewReplacer(`\`, "", `"`, "'", "\r", " ", "\n", " ")
 // reasonHeader is RFC 3326's, with our word for why.
 func reasonHeader(protocol string, cause int, text string) sip.Header {
 	text = quotable.Replace(text)
-	return sip.NewHeader("Reason", fmt.Sprintf("%s;cause=%d;text=%q", protocol, cause, text))
+	return sip.NewHeader("Reason", protocol+";cause="+strconv.Itoa(cause)+";text="+strconv.Quote(text))
 }

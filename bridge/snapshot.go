@@ -126,9 +126,7 @@ func (b *Bridge) Drop(id string) error {
 // drop frees everything without a message, an event or a record.
 func (c *call) drop() {
 	c.state = callEnded
-	for t := range c.timers {
-		t.stop()
-	}
+	c.stopTimers()
 	for _, l := range c.legs() {
 		if l.media != nil {
 			l.media.Close()

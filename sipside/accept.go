@@ -17,6 +17,7 @@ type streamListener struct {
 	transport transport
 	listener  net.Listener
 	local     netip.AddrPort
+	name      string      // the address's
 	tls       *tls.Config // for TLS
 }
 
@@ -33,10 +34,11 @@ func openStream(e *Endpoints, t transport, addr netip.AddrPort, config *tls.Conf
 		mark(raw, addr.Addr(), e.dscp)
 	}
 	local := l.Addr().(*net.TCPAddr).AddrPort()
-	return &streamListener{e: e, transport: t, listener: l, local: local, tls: config}, nil
+	return &streamListener{e: e, transport: t, listener: l, local: local, name: local.Addr().String(), tls: config}, nil
 }
 
 func (s *streamListener) addr() netip.AddrPort { return s.local }
+func (s *streamListener) host() string         { return s.name }
 func (s *streamListener) serves() transport    { return s.transport }
 func (s *streamListener) close() error         { return s.listener.Close() }
 

@@ -57,6 +57,7 @@ type Endpoints struct {
 // listener is one open listener.
 type listener interface {
 	addr() netip.AddrPort
+	host() string // the address's, as text
 	serves() transport
 	serve() error // until close
 	close() error

@@ -129,7 +129,7 @@ func TestLookups(t *testing.T) {
 func TestListenerForAPeer(t *testing.T) {
 	e := &Endpoints{}
 	for _, at := range []string{"127.0.0.1:1", "10.0.0.1:2", "[2001:db8::1]:3", "[::1]:4"} {
-		e.listeners = append(e.listeners, &udpListener{local: netip.MustParseAddrPort(at)})
+		e.listeners = append(e.listeners, &udpListener{local: netip.MustParseAddrPort(at), name: netip.MustParseAddrPort(at).Addr().String()})
 	}
 	for peer, port := range map[string]uint16{"127.0.0.9": 1, "10.0.0.9": 2, "2001:db8::9": 3, "::1": 4} {
 		u, err := e.udpFor(netip.MustParseAddr(peer))

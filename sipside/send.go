@@ -164,7 +164,7 @@ func (e *Endpoints) hostFor(l listener) string {
 	if e.advertise != "" {
 		return e.advertise
 	}
-	return l.addr().Addr().String()
+	return l.host()
 }
 
 // listenerFor chooses the listener for a peer: of the transport ("" for any), of the peer's address family where there is

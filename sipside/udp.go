@@ -20,6 +20,7 @@ type udpListener struct {
 	e     *Endpoints
 	sock  *packetSocket
 	local netip.AddrPort
+	name  string // the address's
 
 	mu    sync.Mutex
 	flows map[netip.AddrPort]*datagram // guarded by mu: of late
@@ -56,10 +57,11 @@ func openUDP(e *Endpoints, addr netip.AddrPort) (*udpListener, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &udpListener{e: e, sock: packets, local: local, flows: map[netip.AddrPort]*datagram{}}, nil
+	return &udpListener{e: e, sock: packets, local: local, name: local.Addr().String(), flows: map[netip.AddrPort]*datagram{}}, nil
 }
 
 func (u *udpListener) addr() netip.AddrPort { return u.local }
+func (u *udpListener) host() string         { return u.name }
 func (u *udpListener) serves() transport    { return udp }
 func (u *udpListener) close() error         { return u.sock.Close() }
 func (u *udpListener) serve() error         { return u.read() }

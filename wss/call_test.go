@@ -165,7 +165,8 @@ func TestIncomingCallNotTaken(t *testing.T) {
 	}
 
 	req := toBrowser(sip.INVITE)
-	req.ReplaceHeader(sip.NewHeader("Call-ID", "another"))
+	another := sip.CallIDHeader("another")
+	req.ReplaceHeader(&another)
 	contact := door.Contact("callee")
 	req.AppendHeader(&sip.ContactHeader{Address: contact})
 	tx, err := door.Request(transaction.Outbound{Request: req}, func(e transaction.Event) { events <- e })

@@ -96,7 +96,10 @@ func UserOf(req *sip.Request) string { return parameterOf(req, "username") }
 // parameterOf is a parameter of a request's Digest credentials.
 func parameterOf(req *sip.Request, parameter string) string {
 	for _, name := range []string{"Authorization", "Proxy-Authorization"} {
-		for _, h := range req.GetHeaders(name) {
+		for _, h := range req.Headers() {
+			if !strings.EqualFold(h.Name(), name) {
+				continue
+			}
 			for _, c := range parse(h.Value()) {
 				if value := c.value(parameter); value != "" && strings.EqualFold(c.scheme, "Digest") {
 					return value

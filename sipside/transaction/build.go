@@ -6,12 +6,24 @@ import "github.com/emiago/sipgo/sip"
 // Timestamp, and Record-Route where it makes a dialog. It adds no To-tag; To is the response's own, the others are the request's.
 func NewResponse(req *sip.Request, status int, reason string) *sip.Response {
 	res := sip.NewResponse(status, reason)
+	own := new(struct {
+		to            sip.ToHeader
+		params        [3]sip.HeaderKV // with room for a tag
+		contentLength sip.ContentLengthHeader
+	})
 	for _, h := range req.Headers() {
 		switch fieldOf(h.Name()) {
 		case via, from, callID, cseq:
 			res.AppendHeader(h)
 		case to:
-			res.AppendHeader(sip.HeaderClone(h))
+			asked, ok := h.(*sip.ToHeader)
+			if !ok { // one that cannot be read
+				res.AppendHeader(h)
+				continue
+			}
+			own.to = *asked
+			own.to.Params = append(own.params[:0], asked.Params...)
+			res.AppendHeader(&own.to)
 		case timestamp:
 			if status == sip.StatusTrying {
 				res.AppendHeader(h)
@@ -22,7 +34,7 @@ func NewResponse(req *sip.Request, status int, reason string) *sip.Response {
 			}
 		}
 	}
-	res.AppendHeader(new(sip.ContentLengthHeader)) // sipgo's SetBody looks for one under each name else
+	res.AppendHeader(&own.contentLength) // sipgo's SetBody looks for one under each name else
 	return res
 }
 
