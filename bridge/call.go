@@ -311,7 +311,7 @@ func (c *call) sessionID(l *leg) sip.Header {
 	if l == c.caller {
 		local, remote = remote, local
 	}
-	if made := &l.session; made.local != local || made.remote != remote {
+	if made := &l.session; made.header == nil || made.local != local || made.remote != remote {
 		*made = sessionHeader{local, remote, sip.NewHeader("Session-ID", local+";remote="+remote)}
 	}
 	return l.session.header
