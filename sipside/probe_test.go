@@ -139,7 +139,12 @@ func TestProbesOfATrunk(t *testing.T) {
 	status.Store(500)
 	cfg := trunk(t, "sip:"+peer.at.String())
 	cfg.Listen = []Listen{{Network: "udp", Addr: anyPort}}
-	cfg.Trunks[0].Probe = probing(time.Hour)
+	patient := func(every time.Duration) Probe { // a busy machine is silent for more than half a second
+		p := probing(every)
+		p.Timeout = time.Minute
+		return p
+	}
+	cfg.Trunks[0].Probe = patient(time.Hour)
 	d := openDoor(t, cfg, testLimits())
 	b := d.Backend("pbx")
 	eventually(t, "the first probe is answered", func() bool { return b.stats().Latency > 0 })
@@ -152,7 +157,7 @@ func TestProbesOfATrunk(t *testing.T) {
 		}
 		settle()
 	}
-	reload(probing(20 * time.Millisecond))
+	reload(patient(20 * time.Millisecond))
 	eventually(t, "the trunk is down", func() bool { return b.State() == "down" })
 	if why := b.stats().Reason; why != "the answer is 503" {
 		t.Errorf("it is down because %q", why)
