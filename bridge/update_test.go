@@ -198,3 +198,26 @@ func TestGlareEnds(t *testing.T) {
 		t.Error("tried for ever, or for a 500 that is no glare")
 	}
 }
+
+// A browser whose session is ours to refresh hears a re-INVITE, whatever its Allow says: SIP.js knows no UPDATE.
+func TestBrowserIsRefreshedByReinvite(t *testing.T) {
+	t.Parallel()
+	k := newTalk(t, conditions{}, wsstest.Options{})
+	c := k.bridge.calls.all()[0]
+	hear(c, func() {
+		c.caller.timer.Interval, c.caller.timer.Refresher = minSessionExpires, "us"
+		c.caller.refresh()
+	})
+	again, err := k.call.WaitReceived(k.ctx(), func(msg sip.Message) bool {
+		req, ok := msg.(*sip.Request)
+		return ok && (req.IsInvite() || req.Method == sip.UPDATE)
+	})
+	k.check(err)
+	if !again.IsInvite() {
+		t.Errorf("refreshed by %s", again.Method)
+	}
+	_, err = k.call.WaitReceived(k.ctx(), wsstest.Request(sip.ACK))
+	k.check(err)
+	k.hears(k.call, k.rtp, 1200)
+	k.hangUp()
+}
