@@ -155,7 +155,7 @@ func (br *branch) send() error {
 func (br *branch) sendInvite(offer []byte) (err error) {
 	c, l := br.call, br.leg
 	if l.outgoing, err = l.peer.Request(br.invite(offer), func(ev transaction.Event) {
-		l.post("INVITE response", func() { br.onEvent(ev) })
+		l.hand(event{name: "INVITE response", lent: ev.Lent, do: func() { br.onEvent(ev) }})
 	}); err != nil {
 		return err
 	}
@@ -203,7 +203,7 @@ func (br *branch) invite(offer []byte) transaction.Outbound {
 		out.AppendHeader(br.answer)
 		br.answer = nil // its nonce count is used up
 	}
-	out.Prompt = true // it posts
+	out.Prompt = true // it posts, and works where the goroutine is lent
 	return out
 }
 

@@ -10,7 +10,7 @@ import (
 )
 
 // call is a caller leg and a list of branches; the winner becomes the second leg. One goroutine at a time owns it: run, which is
-// there while there is something to do. Everything reaches it through its mailbox.
+// there while there is something to do; which one says work. Everything reaches it through its mailbox.
 type call struct {
 	// static after construction
 	bridge *Bridge
@@ -59,12 +59,24 @@ func (b *Bridge) newCall(id string) *call {
 }
 
 // post hands the call an event from any goroutine; false once it has ended.
-func (c *call) post(name string, do func()) bool {
-	taken, start := c.box.post(event{name: name, do: do})
+func (c *call) post(name string, do func()) bool { return c.hand(event{name: name, do: do}) }
+
+// hand is post for events of any kind.
+func (c *call) hand(e event) bool {
+	taken, start := c.box.post(e)
 	if start {
-		c.bridge.runners.run(c.run)
+		c.work(e.lent)
 	}
 	return taken
+}
+
+// work has a goroutine own the call: the caller's where that is lent, for waking another costs more than most events.
+func (c *call) work(lent bool) {
+	if lent {
+		c.run()
+		return
+	}
+	c.bridge.runners.run(c.run)
 }
 
 // run owns the call as long as there are events. Whoever made the call enters it first, on a goroutine of its own, and what was

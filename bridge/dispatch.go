@@ -64,7 +64,7 @@ func (b *Bridge) ServeBackend(from *sipside.Backend, tx *transaction.Server) {
 	b.serve(inbound{tx: tx, req: tx.Request(), backend: from})
 }
 
-// serve gives a request to its call, or opens one, or answers at once. It never blocks.
+// serve gives a request to its call, or opens one, or answers at once. It blocks on a goroutine that is lent only.
 func (b *Bridge) serve(in inbound) {
 	if fault := transaction.Validate(in.req, transaction.Served{Extensions: b.peering(in.backendName()).Reliable.extensions()}); fault != nil {
 		if in.req.Method == sip.REGISTER {
@@ -139,7 +139,7 @@ func (b *Bridge) serveInDialog(key dialogKey, in inbound) {
 		return
 	}
 	l := b.calls.dialog(key)
-	if l == nil || !l.post(string(in.req.Method), func() { l.call.onRequest(l, in) }) {
+	if l == nil || !l.hand(event{name: string(in.req.Method), lent: in.tx.Lent(), do: func() { l.call.onRequest(l, in) }}) {
 		b.respond(in.tx, reply{status: 481})
 	}
 }

@@ -39,13 +39,17 @@ func (h *home) is(c *call) bool {
 
 // post hands the call that owns the leg an event, from any goroutine; false once that call has ended. A leg that moved before its
 // event was done is followed.
-func (l *leg) post(name string, do func()) bool {
-	c := l.home.find(event{name: name, do: do})
-	return c == nil || c.post(name, func() {
+func (l *leg) post(name string, do func()) bool { return l.hand(event{name: name, do: do}) }
+
+// hand is post for events of any kind.
+func (l *leg) hand(e event) bool {
+	name, do := e.name, e.do
+	c := l.home.find(event{name: name, do: do}) // where it waits it is another's who posts it
+	return c == nil || c.hand(event{name: name, lent: e.lent, do: func() {
 		if l.home.is(c) || !l.post(name, do) {
 			do()
 		}
-	})
+	}})
 }
 
 // adopt makes the call the owner of a leg that is new, or that another call released.

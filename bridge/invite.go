@@ -61,7 +61,7 @@ func (b *Bridge) openInvite(in inbound, decision route.Decision) {
 		return
 	}
 	c.post("start", c.start)
-	c.bridge.runners.run(c.run)
+	c.work(in.tx.Lent())
 }
 
 // begin makes a call known; false for one whose INVITE came by another path, too.

@@ -237,7 +237,7 @@ func (l *leg) exchange(out transaction.Outbound, asked int, on func(transaction.
 	out.Prompt = true
 	late := l.lateAck(out)
 	_, err := l.peer.Request(out, func(ev transaction.Event) {
-		taken := l.post(method+" response", func() {
+		taken := l.hand(event{name: method + " response", lent: ev.Lent, do: func() {
 			if ev.Response != nil && ev.Response.IsProvisional() {
 				l.hearReprovisional(ev.Response)
 				return
@@ -245,7 +245,7 @@ func (l *leg) exchange(out transaction.Outbound, asked int, on func(transaction.
 			if !l.again(out, ev.Response, asked, on) {
 				on(ev)
 			}
-		})
+		}})
 		if !taken {
 			late(ev)
 		}

@@ -6,6 +6,7 @@ import "sync"
 type event struct {
 	name string
 	do   func()
+	lent bool // the poster's goroutine may work the call off; it has no lock, and is in no other call
 }
 
 // mailbox is the one channel by which everything reaches a call. It is unbounded, so that no door ever waits for a call; what
@@ -17,7 +18,7 @@ type mailbox struct {
 	closed bool
 }
 
-// post says whether the event was taken, for a closed mailbox takes none, and whether it is upon the poster to start a goroutine
+// post says whether the event was taken, for a closed mailbox takes none, and whether it is upon the poster to find a goroutine
 // that takes: an idle call has none, for its stack would be more than the rest of the call's signalling.
 func (m *mailbox) post(e event) (taken, start bool) {
 	m.mu.Lock()

@@ -41,7 +41,7 @@ func BenchmarkUDPRequest(b *testing.B) {
 	u := e.listeners[0].(*udpListener)
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		u.arrived([]byte(wire("OPTIONS", "SIP/2.0/UDP pbx;rport;branch=z9hG4bK"+strconv.Itoa(i), "", "")), from)
+		u.arrived([]byte(wire("OPTIONS", "SIP/2.0/UDP pbx;rport;branch=z9hG4bK"+strconv.Itoa(i), "", "")), from, false)
 	}
 }
 
@@ -58,6 +58,6 @@ func BenchmarkStranger(b *testing.B) {
 	from := netip.MustParseAddrPort("10.0.0.1:9")
 	b.ReportAllocs()
 	for b.Loop() {
-		u.arrived(data, from)
+		u.arrived(data, from, false)
 	}
 }

@@ -17,7 +17,7 @@ import (
 	"tandem/sipside/raw"
 )
 
-// packetSocket is a UDP socket that one goroutine reads in batches and any writes. The runtime's poller knows an epoll that holds it,
+// packetSocket is a UDP socket that one goroutine at a time reads in batches and any writes. The runtime's poller knows an epoll that holds it,
 // not the socket: else each datagram that comes while others collect would wake a thread. Calls that cannot wait are raw: each that
 // the scheduler is told of wakes its monitor where the process was asleep.
 type packetSocket struct {
@@ -27,7 +27,6 @@ type packetSocket struct {
 	raw  syscall.RawConn
 
 	// the reader's
-	in      inbox
 	drained bool // the last batch had room
 	failed  bool // the socket has an error
 	events  [2]unix.EpollEvent
@@ -49,7 +48,7 @@ const (
 
 const batchSize = 16
 
-// inbox is a batch of datagrams; valid until the next one.
+// inbox is a batch of datagrams, valid until the next one.
 type inbox struct {
 	messages [batchSize]unix.Mmsghdr
 	vectors  [batchSize]unix.Iovec
@@ -65,7 +64,6 @@ var errQueued = os.NewSyscallError("recvmmsg", unix.EPROTO)
 func newPacketSocket(sock *net.UDPConn) (*packetSocket, error) {
 	p := &packetSocket{open: true, fd: -1, epoll: -1, timer: -1, v6: sock.LocalAddr().(*net.UDPAddr).IP.To4() == nil}
 	p.check = p.happened
-	p.in.init()
 	err := errors.Join(p.duplicate(sock), p.watch())
 	_ = sock.Close()
 	if err != nil {
@@ -137,25 +135,26 @@ func (p *packetSocket) control(f func(fd uintptr)) {
 	}
 }
 
-func (b *inbox) init() {
-	b.zones = map[uint32]string{}
+func newInbox() *inbox {
+	b := &inbox{zones: map[uint32]string{}}
 	for i := range b.messages {
 		b.vectors[i] = unix.Iovec{Base: &b.buffers[i][0], Len: maxDatagram}
 		h := &b.messages[i].Hdr
 		h.Iov, h.Iovlen = &b.vectors[i], 1
 		h.Name = (*byte)(unsafe.Pointer(&b.names[i]))
 	}
+	return b
 }
 
-// receive waits for datagrams and gives how many came. An error is the socket's end (net.ErrClosed), or passes.
-func (p *packetSocket) receive() (int, error) {
+// receive waits for datagrams and says how many came. An error is the socket's end (net.ErrClosed), or passes.
+func (p *packetSocket) receive(in *inbox) (int, error) {
 	for {
 		if p.drained {
 			if err := p.wait(); err != nil {
 				return 0, err
 			}
 		}
-		if n, err := p.take(); n > 0 || err != nil {
+		if n, err := p.take(in); n > 0 || err != nil {
 			return n, err
 		}
 		if p.failed {
@@ -166,16 +165,16 @@ func (p *packetSocket) receive() (int, error) {
 }
 
 // take gives what is there.
-func (p *packetSocket) take() (int, error) {
+func (p *packetSocket) take(in *inbox) (int, error) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	if !p.open {
 		return 0, net.ErrClosed
 	}
-	for i := range p.in.messages {
-		p.in.messages[i].Hdr.Namelen = unix.SizeofSockaddrInet6
+	for i := range in.messages {
+		in.messages[i].Hdr.Namelen = unix.SizeofSockaddrInet6
 	}
-	n, _, errno := syscall.RawSyscall6(unix.SYS_RECVMMSG, uintptr(p.fd), uintptr(unsafe.Pointer(&p.in.messages[0])),
+	n, _, errno := syscall.RawSyscall6(unix.SYS_RECVMMSG, uintptr(p.fd), uintptr(unsafe.Pointer(&in.messages[0])),
 		batchSize, unix.MSG_DONTWAIT, 0, 0)
 	switch errno {
 	case 0:
@@ -191,8 +190,8 @@ func (p *packetSocket) take() (int, error) {
 }
 
 // datagram is one of the batch.
-func (p *packetSocket) datagram(i int) ([]byte, netip.AddrPort) {
-	return p.in.buffers[i][:p.in.messages[i].Len], p.in.source(i)
+func (b *inbox) datagram(i int) ([]byte, netip.AddrPort) {
+	return b.buffers[i][:b.messages[i].Len], b.source(i)
 }
 
 func (b *inbox) source(i int) netip.AddrPort {

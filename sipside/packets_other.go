@@ -8,9 +8,11 @@ import (
 	"time"
 )
 
-// packetSocket is a UDP socket that one goroutine reads and any writes. On Linux it is read in batches.
-type packetSocket struct {
-	sock *net.UDPConn
+// packetSocket is a UDP socket that one goroutine at a time reads and any writes. On Linux it is read in batches.
+type packetSocket struct{ sock *net.UDPConn }
+
+// inbox is a datagram, valid until the next one.
+type inbox struct {
 	buf  [maxDatagram]byte
 	size int
 	from netip.AddrPort
@@ -22,9 +24,11 @@ func newPacketSocket(sock *net.UDPConn) (*packetSocket, error) { return &packetS
 
 func (p *packetSocket) Close() error { return p.sock.Close() }
 
-// receive waits for datagrams and gives how many came.
-func (p *packetSocket) receive() (n int, err error) {
-	p.size, p.from, err = p.sock.ReadFromUDPAddrPort(p.buf[:])
+func newInbox() *inbox { return new(inbox) }
+
+// receive waits for datagrams and says how many came.
+func (p *packetSocket) receive(in *inbox) (n int, err error) {
+	in.size, in.from, err = p.sock.ReadFromUDPAddrPort(in.buf[:])
 	if err != nil {
 		return 0, err
 	}
@@ -32,8 +36,8 @@ func (p *packetSocket) receive() (n int, err error) {
 }
 
 // datagram is the one that came.
-func (p *packetSocket) datagram(int) ([]byte, netip.AddrPort) {
-	return p.buf[:p.size], netip.AddrPortFrom(p.from.Addr().Unmap(), p.from.Port())
+func (b *inbox) datagram(int) ([]byte, netip.AddrPort) {
+	return b.buf[:b.size], netip.AddrPortFrom(b.from.Addr().Unmap(), b.from.Port())
 }
 
 // collect does not let datagrams come, for they are read singly.

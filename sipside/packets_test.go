@@ -29,6 +29,7 @@ func newPackets(t *testing.T, addr string) (*packetSocket, netip.AddrPort) {
 func TestPacketsInOrder(t *testing.T) {
 	t.Parallel()
 	p, at := newPackets(t, "127.0.0.1:0")
+	in := newInbox()
 	from, sender := newPackets(t, "127.0.0.1:0")
 	const count = 3*batchSize + 1
 	send := func(first int) {
@@ -42,12 +43,12 @@ func TestPacketsInOrder(t *testing.T) {
 	next := 0
 	read := func(until int) {
 		for next < until {
-			n, err := p.receive()
+			n, err := p.receive(in)
 			if err != nil {
 				t.Fatal(err)
 			}
 			for i := range n {
-				data, by := p.datagram(i)
+				data, by := in.datagram(i)
 				if want := fmt.Sprintf("message %d", next); string(data) != want || by != sender {
 					t.Fatalf("%q from %s, want %q from %s", data, by, want, sender)
 				}
@@ -70,10 +71,11 @@ func TestPacketsWholeAndOfBothFamilies(t *testing.T) {
 		if err := from.send(long, at); err != nil {
 			t.Fatal(err)
 		}
-		if n, err := p.receive(); n != 1 || err != nil {
+		in := newInbox()
+		if n, err := p.receive(in); n != 1 || err != nil {
 			t.Fatal(n, err)
 		}
-		if data, by := p.datagram(0); !bytes.Equal(data, long) || by != sender {
+		if data, by := in.datagram(0); !bytes.Equal(data, long) || by != sender {
 			t.Errorf("%d bytes from %s, want %d from %s", len(data), by, len(long), sender)
 		}
 	}
@@ -93,7 +95,7 @@ func TestClosedPackets(t *testing.T) {
 	p, at := newPackets(t, "127.0.0.1:0")
 	ended := make(chan error)
 	go func() {
-		_, err := p.receive()
+		_, err := p.receive(newInbox())
 		ended <- err
 	}()
 	if err := p.Close(); err != nil {

@@ -20,6 +20,7 @@ type arrival struct {
 	local, from netip.AddrPort
 	udp         *udpListener // exactly one of the two is set
 	conn        *conn
+	lent        bool // whoever gets the message may keep the reader's goroutine
 }
 
 // receive takes one message of a known source through parser and transaction layer to the handler. It runs on the
@@ -38,6 +39,7 @@ func (e *Endpoints) receive(data []byte, in arrival) {
 		e.reject(msg, err, in)
 		return
 	}
+	msg.Lent = in.lent
 	backend, who := e.sources.of(in.from, viaPort(msg))
 	req, isRequest := msg.Message.(*sip.Request)
 	switch {

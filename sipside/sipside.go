@@ -11,7 +11,7 @@ import (
 	"tandem/sipside/transaction"
 )
 
-// Handler serves the backends; it must not block.
+// Handler serves the backends; it must not block, unless a goroutine is lent to it (transaction.Server.Lent).
 type Handler interface {
 	// ServeBackend gets each new request of a pool member or trunk, CANCEL and the ACK of a 2xx included.
 	ServeBackend(b *Backend, tx *transaction.Server)

@@ -1,7 +1,6 @@
 package sipside
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"net"
@@ -19,8 +18,11 @@ type udpListener struct {
 	// static after construction
 	e     *Endpoints
 	sock  *packetSocket
+	alarm *alarm
 	local netip.AddrPort
 	name  string // the address's
+
+	duty duty
 
 	mu    sync.Mutex
 	flows map[netip.AddrPort]*datagram // guarded by mu: of late
@@ -57,14 +59,17 @@ func openUDP(e *Endpoints, addr netip.AddrPort) (*udpListener, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &udpListener{e: e, sock: packets, local: local, name: local.Addr().String(), flows: map[netip.AddrPort]*datagram{}}, nil
+	alarm, err := newAlarm()
+	if err != nil {
+		return nil, errors.Join(err, packets.Close())
+	}
+	return &udpListener{e: e, sock: packets, alarm: alarm, local: local, name: local.Addr().String(), flows: map[netip.AddrPort]*datagram{}}, nil
 }
 
 func (u *udpListener) addr() netip.AddrPort { return u.local }
 func (u *udpListener) host() string         { return u.name }
 func (u *udpListener) serves() transport    { return udp }
-func (u *udpListener) close() error         { return u.sock.Close() }
-func (u *udpListener) serve() error         { return u.read() }
+func (u *udpListener) close() error         { return errors.Join(u.sock.Close(), u.alarm.close()) }
 
 // flow is the way to a peer, mostly the one that was made before.
 func (u *udpListener) flow(to netip.AddrPort) *datagram {
@@ -79,33 +84,6 @@ func (u *udpListener) flow(to netip.AddrPort) *datagram {
 		u.flows[to] = d
 	}
 	return d
-}
-
-// read takes datagrams until the socket is closed. One goroutine reads, so that messages of a peer stay in order; the
-// parser copies what it keeps, so that a batch's buffers serve all.
-func (u *udpListener) read() error {
-	var pace pacer
-	for {
-		n, err := u.sock.receive()
-		switch {
-		case err == nil:
-			for i := range n {
-				u.arrived(u.sock.datagram(i))
-			}
-			if wait := pace.came(n, time.Now()); wait > 0 && n < batchSize {
-				u.sock.collect(wait)
-			}
-		case errors.Is(err, net.ErrClosed):
-			return nil
-		case saidByICMP(err):
-			u.unreachable()
-		default: // the kernel is out of memory
-			u.e.log.Warn("read from UDP socket", "listener", u.local.String(), "error", err)
-			if !u.e.pause(retryAfter) {
-				return nil
-			}
-		}
-	}
 }
 
 // saidByICMP says whether a socket's error is an earlier datagram's fate.
@@ -127,18 +105,6 @@ func (u *udpListener) unreachable() {
 		u.e.silences.add(peer)
 		u.e.layer.FlowLost(u.flow(peer))
 	}
-}
-
-func (u *udpListener) arrived(data []byte, from netip.AddrPort) {
-	if len(bytes.Trim(data, keepaliveCut)) == 0 {
-		return
-	}
-	in := arrival{transport: udp, local: u.local, from: from, udp: u}
-	if _, who := u.e.sources.of(from, 0); who == stranger {
-		u.e.strange(data, in)
-		return
-	}
-	u.e.receive(data, in)
 }
 
 // datagram is the flow from a UDP socket to a peer.

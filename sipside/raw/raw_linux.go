@@ -76,7 +76,13 @@ func NewTimer() (int, error) {
 
 // SetTimer has a timerfd expire once, after d; zero or less: at once.
 func SetTimer(fd int, d time.Duration) error {
-	spec := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(max(d, 1)))}
+	return setTimer(fd, unix.ItimerSpec{Value: unix.NsecToTimespec(int64(max(d, 1)))})
+}
+
+// StopTimer has a timerfd not expire, and forgets that it did.
+func StopTimer(fd int) error { return setTimer(fd, unix.ItimerSpec{}) }
+
+func setTimer(fd int, spec unix.ItimerSpec) error {
 	_, _, errno := syscall.RawSyscall6(unix.SYS_TIMERFD_SETTIME, uintptr(fd), 0, uintptr(unsafe.Pointer(&spec)), 0, 0, 0)
 	return failed("timerfd_settime", errno)
 }

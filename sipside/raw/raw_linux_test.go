@@ -131,6 +131,9 @@ func TestTimer(t *testing.T) {
 	if n != 1 || events[0].Fd != 7 || !ReadTimer(timer) || ReadTimer(timer) {
 		t.Errorf("%d events, %+v", n, events[0])
 	}
+	if err := errors.Join(SetTimer(timer, 0), StopTimer(timer)); err != nil || ReadTimer(timer) {
+		t.Errorf("it expires though it was stopped, or %v", err)
+	}
 	for _, fd := range []int{timer, epoll} {
 		if err := Close(fd); err != nil {
 			t.Error(err)

@@ -152,7 +152,7 @@ func (e *endpoint) flow(transport string, to netip.AddrPort) (transaction.Flow, 
 	if s != nil {
 		return s, nil
 	}
-	dialer := net.Dialer{Timeout: time.Minute}
+	dialer := net.Dialer{Timeout: time.Minute, LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(e.addr.Addr(), 0))}
 	conn, err := dialer.DialContext(context.Background(), "tcp", to.String())
 	if err != nil {
 		return nil, err

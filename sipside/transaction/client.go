@@ -16,7 +16,7 @@ type Client struct {
 	key    clientKey
 	uri    string // its Request-URI
 	flow   Flow
-	prompt bool // on never blocks
+	prompt bool // on is told by the goroutine of Receive
 
 	// guarded by mu
 	on         func(Event) // nil once nothing more will be told
@@ -99,7 +99,7 @@ func (c *Client) begin() {
 	c.tellAside()
 }
 
-func (c *Client) respond(res *sip.Response) bool {
+func (c *Client) respond(res *sip.Response, lent bool) bool {
 	in := provisional
 	switch {
 	case res.StatusCode >= 300:
@@ -110,7 +110,7 @@ func (c *Client) respond(res *sip.Response) bool {
 	c.mu.Lock()
 	known := c.run(in, res, nil)
 	if c.prompt {
-		c.tell()
+		c.tell(lent)
 	} else {
 		c.tellAside()
 	}
@@ -119,7 +119,7 @@ func (c *Client) respond(res *sip.Response) bool {
 
 func (c *Client) timeout(timer input) {
 	c.run(timer, nil, nil)
-	c.tell()
+	c.tell(false)
 }
 
 func (c *Client) flowLost(err error) {
@@ -204,13 +204,13 @@ func (c *Client) tellAside() {
 	idle := !c.delivering && len(c.events) > 0
 	c.mu.Unlock()
 	if idle {
-		go c.tell()
+		go c.tell(false)
 	}
 }
 
 // tell calls the user until the queue is empty, unless somebody does already. Once there is nothing more to come the user is
-// forgotten: the machine may go on for half a minute.
-func (c *Client) tell() {
+// forgotten: the machine may go on for half a minute. lent says that the caller's goroutine may be kept.
+func (c *Client) tell(lent bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.delivering {
@@ -223,6 +223,7 @@ func (c *Client) tell() {
 			c.events, c.room[0] = c.room[:0], Event{}
 		}
 		c.mu.Unlock()
+		e.Lent = lent
 		c.call(on, e)
 		c.mu.Lock()
 	}

@@ -83,7 +83,7 @@ func (l *Layer) Receive(msg Message, flow Flow, serve Handler) {
 	}
 	switch m := msg.Message.(type) {
 	case *sip.Response:
-		l.receiveResponse(m)
+		l.receiveResponse(m, msg.Lent)
 	case *sip.Request:
 		if m.Method == sip.ACK {
 			l.receiveAck(msg, m, flow, serve)
@@ -93,12 +93,12 @@ func (l *Layer) Receive(msg Message, flow Flow, serve Handler) {
 	}
 }
 
-func (l *Layer) receiveResponse(res *sip.Response) {
+func (l *Layer) receiveResponse(res *sip.Response, lent bool) {
 	l.mu.Lock()
 	c := l.clients[responseKey(res)]
 	l.mu.Unlock()
 	// A second Via would mean that the response is another element's (RFC 3261 §8.1.3.3).
-	if c == nil || severalVias(res) || !c.respond(res) {
+	if c == nil || severalVias(res) || !c.respond(res, lent) {
 		l.counters.strays.Add(1)
 	}
 }

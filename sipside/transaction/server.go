@@ -47,6 +47,9 @@ func (s *Server) Request() *sip.Request { return s.req }
 // RequestURI is the Request-URI byte for byte.
 func (s *Server) RequestURI() string { return s.msg.RequestURI }
 
+// Lent says that the handler may keep its goroutine.
+func (s *Server) Lent() bool { return s.msg.Lent }
+
 // Flow is where the request came from and where responses go.
 func (s *serving) Flow() Flow { return s.flow }
 

@@ -42,6 +42,8 @@ type Message struct {
 	RequestURI string
 	// Top, where not nil, is written before all other headers.
 	Top *sip.ViaHeader
+	// Lent says that whoever is told of the message may keep the goroutine of Receive: its door reads on by another.
+	Lent bool
 }
 
 // Outbound is a request to send.
@@ -53,7 +55,7 @@ type Outbound struct {
 	Top *sip.ViaHeader
 	// Wire, where not nil, is all of that as Append writes it. Nobody changes it any more.
 	Wire []byte
-	// Prompt says that the user takes responses without ever blocking: then the goroutine of Receive tells it.
+	// Prompt says that the user takes responses without blocking, unless the Event is Lent: then the goroutine of Receive tells it.
 	Prompt bool
 }
 
@@ -76,6 +78,7 @@ func (o Outbound) Message() Message {
 type Event struct {
 	Response *sip.Response
 	Err      error
+	Lent     bool // the goroutine that tells it may be kept
 }
 
 // Config sets the timers; zero values are RFC 3261's (T1 500 ms, T2 4 s, T4 5 s).
@@ -86,7 +89,7 @@ type Config struct {
 }
 
 // Handler gets each new request once: also a CANCEL (see Server.Cancels) and the ACK of a 2xx (Respond refuses it).
-// It runs on the goroutine of Receive and must not block. An INVITE stays until it has a final response or its flow is lost:
+// It runs on the goroutine of Receive and must not block, unless that is lent to it (Server.Lent). An INVITE stays until it has a final response or its flow is lost:
 // the user owes it one. A panic is logged, and answered with 500.
 type Handler func(tx *Server)
 
