@@ -46,7 +46,6 @@ func NewDemo(o DemoOptions) (*Demo, error) {
 	if !o.Listen.IsValid() {
 		o.Listen = loopback
 	}
-	ports := demoPorts{out: o.Out, any: o.Port0}
 	pbx, err := siptest.NewPBX(siptest.PBXConfig{
 		Listen:  netip.AddrPortFrom(loopback, 0),
 		AnyUser: true,
@@ -56,18 +55,21 @@ func NewDemo(o DemoOptions) (*Demo, error) {
 	if err != nil {
 		return nil, fmt.Errorf("gateway: the demo's PBX: %w", err)
 	}
-	cfg, err := demoConfig(o.Listen, pbx.Addr(), &ports)
-	if err == nil {
-		var g *Gateway
-		o.Demo = true
-		if g, err = New(cfg, o.Options); err == nil {
-			d := &Demo{Gateway: g, pbx: pbx}
-			d.greet(o.Out)
-			return d, nil
+	o.Demo = true
+	g, err := onFreePorts(demoPorts{out: o.Out, any: o.Port0}, func(ports *demoPorts) (*Gateway, error) {
+		cfg, err := demoConfig(o.Listen, pbx.Addr(), ports)
+		if err != nil {
+			return nil, err
 		}
+		return New(cfg, o.Options)
+	})
+	if err != nil {
+		pbx.Close()
+		return nil, err
 	}
-	pbx.Close()
-	return nil, err
+	d := &Demo{Gateway: g, pbx: pbx}
+	d.greet(o.Out)
+	return d, nil
 }
 
 // demoConfig is the configuration of a gateway before one PBX on the same machine.
@@ -136,6 +138,17 @@ type demoPorts struct {
 	out io.Writer
 	any bool  // take any free one
 	err error // the first that failed
+}
+
+// onFreePorts opens a gateway, and again with other ports where somebody took one between the look and the use.
+func onFreePorts(ports demoPorts, open func(*demoPorts) (*Gateway, error)) (g *Gateway, err error) {
+	for range 10 {
+		picked := ports
+		if g, err = open(&picked); !errors.Is(err, syscall.EADDRINUSE) {
+			break
+		}
+	}
+	return g, err
 }
 
 // free gives the wanted port, or another free one and says so.

@@ -119,6 +119,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 }
 
 func (g *Gateway) drain() {
+	g.bridge.Drain(true, func() {}) // at once: unregistering takes its time
 	g.draining.Store(true)
 	g.ready.Store(false)
 	ctx, cancel := context.WithTimeout(context.Background(), g.cfg.shutdownTimeout())

@@ -31,11 +31,11 @@ func (g *Gateway) Drain(member string, on bool) error {
 		b.Drain(on)
 		return nil
 	}
-	g.draining.Store(on)
-	g.ready.Store(!on)
 	said := map[bool]string{true: "gateway takes no new calls", false: "gateway takes new calls again"}
 	g.log.Info(said[on], "calls", g.bridge.Stats().Calls)
 	g.bridge.Drain(on, func() { g.log.Info("gateway is drained: it has no calls") })
+	g.draining.Store(on)
+	g.ready.Store(!on)
 	return nil
 }
 

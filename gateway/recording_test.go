@@ -39,14 +39,16 @@ func TestRecordingByRoute(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer pbx.Close()
-	cfg, err := demoConfig(loopback, pbx.Addr(), &demoPorts{out: io.Discard, any: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg.Records = Records{File: filepath.Join(dir, "calls.jsonl"), Recordings: dir}
-	cfg.Routes[0].Record, cfg.Routes[0].Consent, cfg.Routes[0].Tenant = "wav", true, "example"
-	log := &logLines{}
-	g, err := New(cfg, Options{LogTo: log})
+	log, records := &logLines{}, Records{File: filepath.Join(dir, "calls.jsonl"), Recordings: dir}
+	g, err := onFreePorts(demoPorts{out: io.Discard, any: true}, func(ports *demoPorts) (*Gateway, error) {
+		cfg, err := demoConfig(loopback, pbx.Addr(), ports)
+		if err != nil {
+			return nil, err
+		}
+		cfg.Records = records
+		cfg.Routes[0].Record, cfg.Routes[0].Consent, cfg.Routes[0].Tenant = "wav", true, "example"
+		return New(cfg, Options{LogTo: log})
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +83,7 @@ func TestRecordingByRoute(t *testing.T) {
 	if err := inTime(t, ended, "shutdown"); err != nil {
 		t.Error(err)
 	}
-	checkRecorded(t, cfg.Records)
+	checkRecorded(t, records)
 }
 
 // checkRecorded reads the one call record and its recording.
