@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"encoding/json"
 	"strings"
 	"testing"
 
@@ -206,14 +205,7 @@ func TestDirectCallIsRestored(t *testing.T) {
 	w := directWorld(t)
 	d := w.talks()
 	id := w.events.call()
-	snapshot, err := w.bridge.Snapshot(id)
-	w.check(err)
-	written, err := json.Marshal(snapshot)
-	w.check(err)
-	w.check(w.bridge.Drop(id))
-	var read Snapshot
-	w.check(json.Unmarshal(written, &read))
-	w.check(w.bridge.Restore(read))
+	w.check(w.bridge.Restore(w.takenDown()))
 	was, version := w.origin(d.caller.Remote)
 	res := w.reoffers(sip.INVITE, d.caller, d.callee, d.near.Offer("sendonly"), d.far.Offer("recvonly"))
 	if now, later := w.origin(sdpIn(res)); now != was || later == version {

@@ -2,7 +2,6 @@ package bridge
 
 import (
 	"context"
-	"encoding/json"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -28,15 +27,7 @@ func TestDirectCallIsWatched(t *testing.T) {
 			}
 		}
 		if restored {
-			id := w.events.call()
-			snapshot, err := w.bridge.Snapshot(id)
-			w.check(err)
-			written, err := json.Marshal(snapshot)
-			w.check(err)
-			w.check(w.bridge.Drop(id))
-			var read Snapshot
-			w.check(json.Unmarshal(written, &read))
-			w.check(w.bridge.Restore(read))
+			w.check(w.bridge.Restore(w.takenDown()))
 		}
 		asking, over := context.WithCancel(w.ctx())
 		done := make(chan struct{})

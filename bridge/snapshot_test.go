@@ -8,16 +8,24 @@ import (
 	"tandem/wss/wsstest"
 )
 
+// takenDown writes the call down, drops it and reads it again, as another process would.
+func (w *world) takenDown() (read Snapshot) {
+	w.t.Helper()
+	id := w.events.call()
+	snapshot, err := w.bridge.Snapshot(id)
+	w.check(err)
+	text, err := json.Marshal(snapshot)
+	w.check(err)
+	w.check(w.bridge.Drop(id))
+	w.check(json.Unmarshal(text, &read))
+	return read
+}
+
 // An established call is written down, dropped and restored: media goes on, hold and BYE work.
 func TestSnapshotRestore(t *testing.T) {
 	t.Parallel()
 	k := newTalk(t, conditions{}, wsstest.Options{})
-	id := k.events.call()
-	snapshot, err := k.bridge.Snapshot(id)
-	k.check(err)
-	text, err := json.Marshal(snapshot)
-	k.check(err)
-	k.check(k.bridge.Drop(id))
+	id, read := k.events.call(), k.takenDown()
 	if k.bridge.Stats().Calls != 0 {
 		t.Fatal("dropped and still there")
 	}
@@ -27,8 +35,6 @@ func TestSnapshotRestore(t *testing.T) {
 	if _, err := k.bridge.Snapshot(id); !errors.Is(err, ErrNoCall) {
 		t.Errorf("snapshot of a dropped call: %v", err)
 	}
-	var read Snapshot
-	k.check(json.Unmarshal(text, &read))
 	k.check(k.bridge.Restore(read))
 	if err := k.bridge.Restore(read); !errors.Is(err, ErrRestore) {
 		t.Errorf("restored twice: %v", err)

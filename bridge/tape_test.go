@@ -187,16 +187,10 @@ func TestRestoredCallIsRecordedOn(t *testing.T) {
 	t.Parallel()
 	k := newTalk(t, taped(t, "wav"), wsstest.Options{})
 	k.written(100000)
-	snapshot, err := k.bridge.Snapshot(k.events.call())
-	k.check(err)
-	text, err := json.Marshal(snapshot)
-	k.check(err)
-	k.check(k.bridge.Drop(k.events.call()))
+	read := k.takenDown()
 	if n := k.bridge.Stats().Recordings[recording.Complete]; n != 1 {
 		t.Errorf("%d recordings ended with the call that was dropped", n)
 	}
-	var read Snapshot
-	k.check(json.Unmarshal(text, &read))
 	k.check(k.bridge.Restore(read))
 	k.call.Media().SetTone(700)
 	k.rtp.Tone(1400)
