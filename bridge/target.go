@@ -185,9 +185,15 @@ func registrarFirst(members []*sipside.Backend, names []string) []*sipside.Backe
 	if len(names) == 0 {
 		return members
 	}
-	known := func(m *sipside.Backend) bool { return slices.Contains(names, m.Name()) && m.Ready() }
-	first := slices.DeleteFunc(slices.Clone(members), func(m *sipside.Backend) bool { return !known(m) })
-	return append(first, slices.DeleteFunc(slices.Clone(members), known)...)
+	var first, others []*sipside.Backend
+	for _, m := range members {
+		if slices.Contains(names, m.Name()) && m.Ready() {
+			first = append(first, m)
+		} else {
+			others = append(others, m)
+		}
+	}
+	return append(first, others...)
 }
 
 // credentialsFor says at which targets a browser's credentials go along: where there is a nonce at its issuer alone, which then comes
