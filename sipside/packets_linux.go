@@ -17,9 +17,9 @@ import (
 	"tandem/sipside/raw"
 )
 
-// packetSocket is a UDP socket that one goroutine at a time reads in batches and any writes. The runtime's poller knows an epoll that holds it,
-// not the socket: else each datagram that comes while others collect would wake a thread. Calls that cannot wait are raw: each that
-// the scheduler is told of wakes its monitor where the process was asleep.
+// packetSocket is a UDP socket that one goroutine at a time reads in batches and any writes. The runtime's poller knows an epoll that
+// holds it, not the socket: else each datagram that comes while others collect would wake a thread. Calls that cannot wait are raw:
+// each that the scheduler is told of wakes its monitor where the process was asleep.
 type packetSocket struct {
 	// static after construction
 	v6   bool
@@ -174,12 +174,11 @@ func (p *packetSocket) take(in *inbox) (int, error) {
 	for i := range in.messages {
 		in.messages[i].Hdr.Namelen = unix.SizeofSockaddrInet6
 	}
-	n, _, errno := syscall.RawSyscall6(unix.SYS_RECVMMSG, uintptr(p.fd), uintptr(unsafe.Pointer(&in.messages[0])),
-		batchSize, unix.MSG_DONTWAIT, 0, 0)
+	n, errno := raw.Receive(p.fd, in.messages[:])
 	switch errno {
 	case 0:
 		p.drained = n < batchSize
-		return int(n), nil
+		return n, nil
 	case unix.EAGAIN:
 		p.drained = true
 		return 0, nil
