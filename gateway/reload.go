@@ -50,7 +50,8 @@ func (l *loaded) stats() loadedStats {
 var errNoFile = errors.New("gateway: there is no configuration file to be read again")
 
 // Reload reads the configuration anew (Options.Load) and obeys it from the next request on: pools, trunks, routes, guard, limits, fraud,
-// log.level. Running calls go on, also with members that are gone. Where something is wrong nothing changes; so it is where a key changed that wants a restart.
+// log.level. Running calls go on, also with members that are gone. Where something is wrong nothing changes; so it is where a key
+// changed that wants a restart.
 func (g *Gateway) Reload() error {
 	if g.load == nil {
 		return errNoFile

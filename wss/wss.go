@@ -1,8 +1,8 @@
 // Package wss is the browsers' door: SIP over WebSockets (RFC 7118).
 //
 // A connection is one goroutine that reads, none while it says nothing (rest.go), and a second one only while there is something to
-// write. Whatever ends a connection makes the reading goroutine end, and that one alone cleans up, in this order: the flow is not found any more,
-// Done is closed, its transactions get ErrFlowLost, BrowserGone is called.
+// write. Whatever ends a connection makes the reading goroutine end, and that one alone cleans up, in this order: the flow is not
+// found any more, Done is closed, its transactions get ErrFlowLost, BrowserGone is called.
 package wss
 
 import (

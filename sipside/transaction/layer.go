@@ -21,7 +21,8 @@ type Layer struct {
 	tables tables
 
 	trying, first, briefly wait // 200 ms, T1, T4
-	answer, long           wait // 64·T1: for what the peer or the user owes; to absorb repetitions
+	// 64·T1: for what the peer or the user owes, mostly stopped soon; and to absorb repetitions, which would keep those in the queue
+	answer, long wait
 
 	counters counters
 	scratch  sync.Pool // of *[]byte: messages are written there, and kept as long as they are
@@ -188,8 +189,9 @@ func (l *Layer) FlowLost(flow Flow) {
 }
 
 // Request starts a client transaction. The request carries its top Via with a branch already; it is written at once, so that the
-// caller may go on to use it, but the values of its headers stay as they are: CANCEL and the ACK of a refusal are made from them. An error means that it could not be a transaction at all (no branch, no CSeq, an ACK, a
-// branch that is in use); a write that fails arrives as an Event with ErrFlowLost.
+// caller may go on to use it, but the values of its headers stay as they are: CANCEL and the ACK of a refusal are made from them. An
+// error means that it could not be a transaction at all (no branch, no CSeq, an ACK, a branch that is in use); a write that fails
+// arrives as an Event with ErrFlowLost.
 // on is called in order, from one goroutine at a time, never on the goroutine of Receive unless out is Prompt, and not before Request
 // is done; it may call every method. What it shares with the caller of Request, the *Client included, is theirs to guard.
 func (l *Layer) Request(out Outbound, flow Flow, on func(Event)) (*Client, error) {

@@ -89,8 +89,8 @@ type Config struct {
 }
 
 // Handler gets each new request once: also a CANCEL (see Server.Cancels) and the ACK of a 2xx (Respond refuses it).
-// It runs on the goroutine of Receive and must not block, unless that is lent to it (Server.Lent). An INVITE stays until it has a final response or its flow is lost:
-// the user owes it one. A panic is logged, and answered with 500.
+// It runs on the goroutine of Receive and must not block, unless that is lent to it (Server.Lent). An INVITE stays until it has a final
+// response or its flow is lost: the user owes it one. A panic is logged, and answered with 500.
 type Handler func(tx *Server)
 
 // Traced is one message as it crossed a door; Data must not be kept after the call returns.
