@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
@@ -158,7 +159,11 @@ func (c *call) start() {
 
 // expiryOf is how long an INVITE's sender wants it to be tried (RFC 3261 §13.3.1); 0: it does not say.
 func expiryOf(req *sip.Request) time.Duration {
-	return time.Duration(secondsOf(headerValue(req, "Expires"), 0)) * time.Second
+	seconds, err := strconv.ParseUint(strings.TrimSpace(headerValue(req, "Expires")), 10, 31)
+	if err != nil {
+		return 0
+	}
+	return time.Duration(seconds) * time.Second
 }
 
 // hearCaller hears the caller's offer; false where that ended the call.
